@@ -1,0 +1,79 @@
+/**
+ * Every bound of the engine, with the relations between them asserted below.
+ * A configuration may lower or raise those in `configurable`; the rest are part
+ * of protocol v1 or of the memory layout.
+ */
+import { assert } from "../base/assert.js";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  /** Ciphertext for one device. */
+  payloadBytesMax: 96 * KiB,
+  /** One WebSocket message; uWebSockets.js may reserve this much per connection. */
+  messageBytesMax: 1 * MiB,
+  accountsPerSendMax: 16,
+  devicesPerAccountMax: 16,
+  deviceNumberMax: 0xffff,
+  brandsMax: 64,
+  tokenBytesMax: 4 * KiB,
+
+  /** Unacked entries and bytes on the way to one device: what welcome grants by default, and at most. */
+  windowEntriesDefault: 256,
+  windowEntriesMax: 4096,
+  windowBytesDefault: 256 * KiB,
+  windowBytesMax: 1 * MiB,
+
+  /** Bytes waiting in user space for a socket; beyond it the connection is evicted. */
+  backpressureBytesMax: 4 * MiB,
+
+  helloTimeoutMs: 5_000,
+  silenceMs: 60_000,
+  /** A connection with bytes waiting must take some of them within this time. */
+  stallMs: 10_000,
+  unauthenticatedConnectionsMax: 4_096,
+
+  /** Dedup: two generations, each bounded by half of both. */
+  dedupWindowMs: 10 * 60_000,
+  dedupWindowCount: 1 << 20,
+
+  /** Messages taken in between two ticks. */
+  inboxBytes: 8 * MiB,
+  /** Accepted and not yet spilled, in the kernel's memory. */
+  journalTailBytes: 64 * MiB,
+  /** Accepted and not yet flushed: reaching it pushes back on senders. */
+  uncommittedBytesMax: 32 * MiB,
+  /** The tail is spilled when its oldest record is this old, or when it is half full. */
+  spillAgeMs: 2_000,
+
+  /** Devices and accounts resident in the kernel's tables: connected, or recently addressed. */
+  residentDevicesMax: 1 << 17,
+  residentAccountsMax: 1 << 17,
+
+  /** A receipt waits this long for a ride while the loop is busy, and not at all while it is idle. */
+  receiptHoldMs: 20,
+  /** The shortest time between two commits while the loop is busy. */
+  commitSpacingMs: 4,
+  /** A commit not flushed after this long counts as failed. */
+  commitTimeoutMs: 30_000,
+
+  /** Per device queue: beyond it the oldest entries are replaced by a gap. */
+  queueEntriesMax: 100_000,
+  queueBytesMax: 64 * MiB,
+  /** Per brand, queued on disk: beyond it sends to that brand are refused. */
+  brandQueueBytesMax: 64 * 1024 * MiB,
+  /** Undelivered entries are replaced by a gap after this long. */
+  retentionMs: 30 * 24 * 3600_000,
+  /** Below this much free space sends are refused. */
+  diskFreeBytesMin: 256 * MiB,
+  /** One chunk of a device's queue, as stored: frames of one device, in order. */
+  chunkBytesMax: 64 * KiB,
+} as const;
+
+assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
+assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
+assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
+assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
+assert(limits.inboxBytes * 2 < limits.uncommittedBytesMax, "a tick's worth of work is no overload");
+assert(limits.uncommittedBytesMax <= limits.journalTailBytes / 2, "what is uncommitted fits the tail");

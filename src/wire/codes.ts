@@ -1,0 +1,87 @@
+/**
+ * The one registry of refusals. A code is never reused or renumbered.
+ * Ranges: 1xx frames, 2xx sign-in, 3xx the send itself, 4xx capacity,
+ * 5xx the connection's end, 6xx requests.
+ *
+ * `retry`: `never` — the same bytes will be refused again; `repair` — after
+ * the change the refusal names; `now`; `later` — after `retryAfterMs`.
+ * When a code ends a connection the WebSocket close code is 4000 + code.
+ */
+export type RetryAdvice = "never" | "repair" | "now" | "later";
+
+interface CodeEntry {
+  readonly code: number;
+  readonly retry: RetryAdvice;
+  readonly message: string;
+}
+
+export const codes = {
+  badFrame: {
+    code: 101,
+    retry: "never",
+    message: "the message holds bytes that are not a frame of this protocol",
+  },
+  frameTooLarge: { code: 102, retry: "never", message: "the message is larger than messageBytesMax" },
+  payloadTooLarge: { code: 103, retry: "never", message: "a payload is larger than payloadBytesMax" },
+  tooManyRecipients: {
+    code: 104,
+    retry: "never",
+    message: "the send names more accounts or devices than allowed",
+  },
+  helloExpected: {
+    code: 105,
+    retry: "never",
+    message: "the first frame must be hello, and nothing may precede welcome",
+  },
+  helloTimeout: { code: 106, retry: "now", message: "no hello arrived in time" },
+
+  tokenInvalid: { code: 201, retry: "repair", message: "the token was not accepted" },
+  tokenExpired: { code: 202, retry: "repair", message: "the token has expired; get a fresh one" },
+  signInUnavailable: { code: 203, retry: "later", message: "the brand's keys cannot be read now" },
+  tooManyDevices: { code: 204, retry: "never", message: "the account has as many devices as it may have" },
+
+  rosterStale: {
+    code: 301,
+    retry: "repair",
+    message: "the send does not cover exactly the devices listed by the rosters",
+  },
+  brandsClosed: { code: 302, retry: "never", message: "envelopes do not cross between these two brands" },
+
+  overloaded: { code: 401, retry: "later", message: "the node holds as much uncommitted work as it may" },
+  diskLow: {
+    code: 402,
+    retry: "later",
+    message: "the node's disk is nearly full: delivery goes on, sends wait",
+  },
+  brandQuota: { code: 403, retry: "later", message: "the recipient's brand has as much queued as it may" },
+  tooManyConnections: { code: 404, retry: "later", message: "the node has as many connections as it may" },
+
+  replaced: { code: 501, retry: "never", message: "a newer connection of the same device took over" },
+  draining: { code: 502, retry: "later", message: "the node is going down; connect again later" },
+  tooSlow: {
+    code: 503,
+    retry: "now",
+    message: "the connection read too slowly; what it missed stays queued",
+  },
+  silent: { code: 504, retry: "now", message: "the connection showed no progress in time" },
+  storageFailed: { code: 505, retry: "later", message: "the node's storage failed and the node stops" },
+
+  requestUnknown: { code: 601, retry: "never", message: "no request of this kind is known" },
+  positionAhead: { code: 602, retry: "repair", message: "the position is beyond what this queue ever held" },
+} as const satisfies Record<string, CodeEntry>;
+
+export type CodeName = keyof typeof codes;
+
+const byNumber = new Map<number, CodeName>(
+  (Object.keys(codes) as CodeName[]).map((name) => [codes[name].code, name]),
+);
+
+/** The registry's name for a number, or undefined for a number from a newer server. */
+export function codeName(code: number): CodeName | undefined {
+  return byNumber.get(code);
+}
+
+/** The WebSocket close code for a registry code. */
+export function closeCode(name: CodeName): number {
+  return 4000 + codes[name].code;
+}
