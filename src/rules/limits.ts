@@ -33,6 +33,22 @@ export const limits = {
   /** A connection with bytes waiting must take some of them within this time. */
   stallMs: 10_000,
   unauthenticatedConnectionsMax: 4_096,
+  /** From open to welcome, whatever sign-in waits for. */
+  welcomeTimeoutMs: 9_000,
+  /** A connection with bytes waiting must take at least this many (or all of them) within stallMs. */
+  stallBytesMin: 16 * KiB,
+  /** A connection that is being ended may take what waits for it within this time, then it is cut. */
+  endingMs: 2_000,
+  /** Sockets in all, sized for 20,000 file descriptors: WebSocket connections, and sockets still in HTTP. */
+  connectionsMax: 18_000,
+  headConnectionsMax: 1_000,
+  /** The edge looks at its deadlines this often: each may be late by this much. */
+  edgeSweepMs: 250,
+  /** On a stop, devices are told to come back after a delay drawn evenly from this range. */
+  drainRetryMinMs: 500,
+  drainRetryMaxMs: 10_000,
+  /** On a stop, connections have this long to take what waits for them. */
+  drainMs: 5_000,
 
   /** Dedup: two generations, each bounded by half of both. */
   dedupWindowMs: 10 * 60_000,
@@ -69,11 +85,31 @@ export const limits = {
   diskFreeBytesMin: 256 * MiB,
   /** One chunk of a device's queue, as stored: frames of one device, in order. */
   chunkBytesMax: 64 * KiB,
+  /** A spill adds to a queue's last chunk, instead of starting a new one, while that stays this small. */
+  chunkMergeBytesMax: 8_000,
+
+  /** Address space for the data file; it grows only as far as it is filled. */
+  storeMapBytes: 1024 * 1024 * MiB,
+  /** Readers of one data directory at a time, over all processes: the node and its inspectors. */
+  storeReadersMax: 126,
+  /** The store holds the event loop this long at most for one slice of background work. */
+  storeSliceMs: 4,
+  /** Rows that one slice of background work removes at most. */
+  storeSliceRows: 2_048,
+  /** Dedup rows outside the window that one commit takes along. */
+  dedupRowsPerCommit: 4,
+  /** Journal bytes that recovery holds in memory at a time. */
+  recoveryBytesMax: 64 * MiB,
 } as const;
 
 assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
+assert(limits.helloTimeoutMs < limits.welcomeTimeoutMs, "hello comes before welcome");
+assert(limits.stallBytesMin < limits.windowBytesDefault, "one window taken in time is progress");
+assert(limits.edgeSweepMs * 4 <= limits.endingMs, "deadlines are long against their resolution");
 assert(limits.inboxBytes * 2 < limits.uncommittedBytesMax, "a tick's worth of work is no overload");
 assert(limits.uncommittedBytesMax <= limits.journalTailBytes / 2, "what is uncommitted fits the tail");
+assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a chunk");
+assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");

@@ -1,7 +1,8 @@
 /**
  * The one registry of refusals. A code is never reused or renumbered.
  * Ranges: 1xx frames, 2xx sign-in, 3xx the send itself, 4xx capacity,
- * 5xx the connection's end, 6xx requests.
+ * 5xx the connection's end, 6xx requests, 7xx the data directory and
+ * the start of a node (never on the wire).
  *
  * `retry`: `never` — the same bytes will be refused again; `repair` — after
  * the change the refusal names; `now`; `later` — after `retryAfterMs`.
@@ -46,6 +47,11 @@ export const codes = {
     message: "the send does not cover exactly the devices listed by the rosters",
   },
   brandsClosed: { code: 302, retry: "never", message: "envelopes do not cross between these two brands" },
+  repeatedRecipient: {
+    code: 303,
+    retry: "never",
+    message: "the send names an account or a device twice, or the sending device itself",
+  },
 
   overloaded: { code: 401, retry: "later", message: "the node holds as much uncommitted work as it may" },
   diskLow: {
@@ -68,6 +74,18 @@ export const codes = {
 
   requestUnknown: { code: 601, retry: "never", message: "no request of this kind is known" },
   positionAhead: { code: 602, retry: "repair", message: "the position is beyond what this queue ever held" },
+
+  directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },
+  directoryUnknown: {
+    code: 702,
+    retry: "never",
+    message: "the data directory is not of a format that this node can read",
+  },
+  directoryDamaged: { code: 703, retry: "never", message: "the data directory cannot be opened" },
+
+  badConfiguration: { code: 711, retry: "repair", message: "the configuration cannot be used" },
+  cannotListen: { code: 712, retry: "repair", message: "the node cannot listen for connections" },
+  unsupportedPlatform: { code: 713, retry: "repair", message: "the node cannot run on this platform" },
 } as const satisfies Record<string, CodeEntry>;
 
 export type CodeName = keyof typeof codes;

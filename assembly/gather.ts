@@ -1,0 +1,172 @@
+/**
+ * Lays out each recipient device's frames of this tick contiguously, straight into the tail of the journal:
+ * the same bytes are sent to the socket and written to disk.
+ *
+ *   run in the tail   ┌ header 64 ───────────────────────────────────┬ frames ───────────────┬ pad to 8 ┐
+ *                     │ bytes, count, sequences, address … │ ride 8  │ deliver ▸ deliver ▸ … │          │
+ *                     └──────────────────────────────────────────────┴───────────────────────┴──────────┘
+ *                                               what is sent: ╰ receipt, if due ▸ frames ╯
+ *
+ *   deliver frame     96 21 │ cf sequence 8 │ c4 14 sender 20 │ c4 10 id 16 │ cf time 8 │ c6 length 4 │ payload
+ */
+import * as L from "./layout";
+import { callAttention, clearFlag, control, count, flag, items, runsMask, sends, slotAt, touched } from "./memory";
+import { hasTailRoom, openRecord, writeAt, advance, runEnd, runStart, addRun } from "./journal";
+
+export let itemCount: u32 = 0;
+/** What the present items will take in the tail, at most. */
+export let gatherBytes: u32 = 0;
+let touchedCount: u32 = 0;
+
+/** Whether the tail takes this much more, beside what the present items need. */
+export function hasRoom(bytes: u32): bool {
+  return hasTailRoom(gatherBytes + bytes) && runEnd - runStart + touchedCount + 256 <= runsMask;
+}
+
+/** Counts in the item behind the column's end: appends it to its device's list and gives it the next sequence. */
+export function addItem(sender: usize, idAt: u32): void {
+  const item = items + <usize>itemCount * L.ITEM_BYTES;
+  const index = load<u32>(item, L.ITEM_SLOT);
+  const slot = slotAt(index);
+  const bytes = L.DELIVER_HEADER_BYTES + load<u32>(item, L.ITEM_PAYLOAD_BYTES);
+  store<u32>(item, idAt, L.ITEM_ID);
+  store<u32>(item, <u32>sender, L.ITEM_SENDER);
+  store<u32>(item, 0, L.ITEM_NEXT);
+  const n = load<u32>(slot, L.SLOT_ITEM_COUNT);
+  itemCount++;
+  if (n == 0) {
+    store<u32>(slot, itemCount, L.SLOT_ITEM_HEAD);
+    store<u32>(slot, bytes, L.SLOT_ITEM_BYTES);
+    store<u32>(touched + <usize>(touchedCount++) * 4, index);
+    gatherBytes += L.JOURNAL_RUN_HEADER_BYTES + 8 + bytes;
+  } else {
+    const previous = items + <usize>(load<u32>(slot, L.SLOT_ITEM_TAIL) - 1) * L.ITEM_BYTES;
+    store<u32>(previous, itemCount, L.ITEM_NEXT);
+    store<u32>(slot, load<u32>(slot, L.SLOT_ITEM_BYTES) + bytes, L.SLOT_ITEM_BYTES);
+    gatherBytes += bytes;
+  }
+  store<u32>(slot, itemCount, L.SLOT_ITEM_TAIL);
+  store<u32>(slot, n + 1, L.SLOT_ITEM_COUNT);
+  store<u64>(slot, load<u64>(slot, L.SLOT_LAST) + 1, L.SLOT_LAST);
+}
+
+export function gather(timeMs: f64): void {
+  if (touchedCount == 0) return;
+  openRecord(gatherBytes);
+  const time = bswap<u64>(<u64>timeMs);
+  for (let i: u32 = 0; i < touchedCount; i++) layRun(load<u32>(touched + <usize>i * 4), time);
+  count(L.CONTROL_COUNT_ENTRIES, itemCount);
+  itemCount = 0;
+  touchedCount = 0;
+  gatherBytes = 0;
+}
+
+function layRun(index: u32, time: u64): void {
+  const slot = slotAt(index);
+  const entries = load<u32>(slot, L.SLOT_ITEM_COUNT);
+  const framesBytes = load<u32>(slot, L.SLOT_ITEM_BYTES);
+  const last = load<u64>(slot, L.SLOT_LAST);
+  const first = last - entries + 1;
+  const run = writeAt;
+  const frames = run + L.JOURNAL_RUN_HEADER_BYTES;
+  const runBytes = L.JOURNAL_RUN_HEADER_BYTES + ((framesBytes + 7) & ~7);
+  store<u32>(run, runBytes);
+  store<u32>(run, framesBytes, 4);
+  store<u32>(run, entries, 8);
+  store<u32>(run, 0, 12);
+  store<u64>(run, first, 16);
+  store<u64>(run, last, 24);
+  memory.copy(run + 32, slot + L.SLOT_ADDRESS, 20);
+  store<u32>(run, 0, 52);
+  store<u64>(run, 0, L.JOURNAL_RUN_RIDE);
+  layFrames(load<u32>(slot, L.SLOT_ITEM_HEAD), frames, first, time);
+  store<u32>(slot, 0, L.SLOT_ITEM_COUNT);
+  store<u32>(slot, 0, L.SLOT_ITEM_HEAD);
+  addRun(slot, index, <u32>frames, framesBytes, entries, first);
+  advance(runBytes);
+  if (flag(slot, L.FLAG_LIVE)) sendRun(slot, index, frames, framesBytes, entries, last);
+}
+
+function layFrames(head: u32, frames: usize, first: u64, time: u64): void {
+  let to = frames;
+  let sequence = first;
+  for (let next = head; next != 0; sequence++) {
+    const item = items + <usize>(next - 1) * L.ITEM_BYTES;
+    to = layFrame(to, item, sequence, time);
+    next = load<u32>(item, L.ITEM_NEXT);
+  }
+}
+
+function layFrame(to: usize, item: usize, sequence: u64, time: u64): usize {
+  const sender = load<u32>(item, L.ITEM_SENDER) + L.SLOT_ADDRESS;
+  const id = load<u32>(item, L.ITEM_ID);
+  const bytes = load<u32>(item, L.ITEM_PAYLOAD_BYTES);
+  store<u16>(to, 0x2196);
+  store<u8>(to, 0xcf, 2);
+  store<u64>(to, bswap<u64>(sequence), 3);
+  store<u16>(to, 0x14c4, 11);
+  store<u64>(to, load<u64>(sender), 13);
+  store<u64>(to, load<u64>(sender, 8), 21);
+  store<u32>(to, load<u32>(sender, 16), 29);
+  store<u16>(to, 0x10c4, 33);
+  v128.store(to, v128.load(id), 35);
+  store<u8>(to, 0xcf, 51);
+  store<u64>(to, time, 52);
+  store<u8>(to, 0xc6, 60);
+  store<u32>(to, bswap<u32>(bytes), 61);
+  copyPayload(to + L.DELIVER_HEADER_BYTES, load<u32>(item, L.ITEM_PAYLOAD), bytes);
+  return to + L.DELIVER_HEADER_BYTES + bytes;
+}
+
+/** Short copies inline, sixteen bytes at a time: a call of memory.copy leaves WebAssembly. */
+function copyPayload(to: usize, from: usize, bytes: u32): void {
+  if (bytes > 1024) return memory.copy(to, from, bytes);
+  let i: u32 = 0;
+  for (; i + 16 <= bytes; i += 16) v128.store(to + i, v128.load(from + i));
+  for (; i + 4 <= bytes; i += 4) store<u32>(to + i, load<u32>(from + i));
+  for (; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
+}
+
+/** To the connection at once, if the device has room for all of it; else the host catches up when acks come. */
+function sendRun(slot: usize, index: u32, frames: usize, framesBytes: u32, entries: u32, last: u64): void {
+  const floor = load<u64>(slot, L.SLOT_FLOOR);
+  const base = load<u64>(slot, L.SLOT_LIVE_BASE);
+  const inFlight = load<u64>(slot, L.SLOT_CURSOR) - (floor > base ? floor : base);
+  const inFlightBytes = load<u32>(slot, L.SLOT_IN_FLIGHT_BYTES);
+  const fits =
+    inFlight + entries <= load<u32>(slot, L.SLOT_WINDOW_ENTRIES) &&
+    (inFlightBytes + framesBytes <= load<u32>(slot, L.SLOT_WINDOW_BYTES) || (inFlightBytes == 0 && entries == 1));
+  if (!fits) {
+    clearFlag(slot, L.FLAG_LIVE);
+    callAttention(index);
+    return;
+  }
+  store<u64>(slot, last, L.SLOT_CURSOR);
+  store<u32>(slot, inFlightBytes + framesBytes, L.SLOT_IN_FLIGHT_BYTES);
+  count(L.CONTROL_COUNT_DELIVERED, entries);
+  const ride = rideReceipt(slot, frames);
+  const n = load<u32>(control, L.CONTROL_SENDS);
+  const row = sends + <usize>n * L.SEND_BYTES;
+  store<u32>(row, index, L.SEND_SLOT);
+  store<u32>(row, <u32>frames - ride, L.SEND_OFFSET);
+  store<u32>(row, framesBytes + ride, L.SEND_LENGTH);
+  store<u32>(control, n + 1, L.CONTROL_SENDS);
+}
+
+/** Writes the device's due receipt right before its frames; returns the bytes it takes. */
+function rideReceipt(slot: usize, frames: usize): u32 {
+  const durable = load<u32>(slot, L.SLOT_POSITION_DURABLE);
+  if (durable == load<u32>(slot, L.SLOT_POSITION_TOLD)) return 0;
+  store<u32>(slot, durable, L.SLOT_POSITION_TOLD);
+  writeReceipt(frames - L.RECEIPT_BYTES, durable);
+  count(L.CONTROL_COUNT_RECEIPTS_RIDDEN, 1);
+  return L.RECEIPT_BYTES;
+}
+
+/** [34, position, durability disk] in its fixed shape: 93 22 ce position 4, 02. */
+export function writeReceipt(to: usize, position: u32): void {
+  store<u16>(to, 0x2293);
+  store<u8>(to, 0xce, 2);
+  store<u32>(to, bswap<u32>(position), 3);
+  store<u8>(to, 2, 7);
+}

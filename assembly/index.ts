@@ -1,0 +1,58 @@
+/** The kernels' whole interface: numbers in, numbers out, everything else in the shared regions (layout.ts, memory.ts). */
+import { initAccounts } from "./accounts";
+import { initDedup } from "./dedup";
+import { initJournal } from "./journal";
+
+export {
+  accounts,
+  accountsMax,
+  attention,
+  brandIndex,
+  checkCanaries,
+  control,
+  crossing,
+  dedupLog,
+  inbox,
+  inboxBytes,
+  outcomes,
+  reserve,
+  sends,
+  slots,
+  slotsMax,
+  spans,
+  spills,
+  tail,
+  tailBytes,
+} from "./memory";
+export { tick } from "./tick";
+export { findAccount, findDevice, loadAccount } from "./accounts";
+export { dedupBatch } from "./dedup";
+export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";
+export {
+  commitRecords,
+  dirtyAckTotal,
+  oldestRecordAgeMs,
+  release,
+  seal,
+  sealedRecord,
+  spillScan,
+  tailSpans,
+  tailUse,
+  uncommittedBytes,
+} from "./journal";
+export { collectReceipts, dueCount, settleReceipts } from "./receipts";
+
+/** Once, after reserve: seeds are random, `epoch` rises with every process on the same data. */
+export function start(
+  seedA: f64,
+  seedB: f64,
+  epoch: u32,
+  dedupMs: f64,
+  uncommittedBytesMax: u32,
+): void {
+  const a = reinterpret<u64>(seedA);
+  const b = reinterpret<u64>(seedB);
+  initAccounts(a ^ (b << 17), <u64>epoch << 32);
+  initDedup(a, b, dedupMs);
+  initJournal((<u64>epoch << 32) + 1, uncommittedBytesMax);
+}

@@ -1,0 +1,71 @@
+/**
+ * Receipts after a commit. They are cumulative, so a connection is listed once however much became durable, and
+ * what is not yet told rides with its next run (gather.ts) or leaves from here when it has waited long enough.
+ */
+import * as L from "./layout";
+import { clearFlag, control, count, due, dueMask, flag, receiptLog, receiptLogMask, sends, setFlag, slotAt } from "./memory";
+import { writeReceipt } from "./gather";
+import { receiptLogStart, takeReceiptLog } from "./tick";
+
+let dueStart: u32 = 0;
+let dueEnd: u32 = 0;
+
+function listDue(index: u32, slot: usize): void {
+  setFlag(slot, L.FLAG_DUE_LISTED);
+  store<u32>(due + <usize>(dueEnd++ & dueMask) * 4, index);
+}
+
+/** Everything logged before `logEnd` is flushed: those connections have receipts due from now on. */
+export function settleReceipts(logEnd: u32, monotonicMs: u32): void {
+  for (let i = receiptLogStart; i != logEnd; i++) {
+    const row = receiptLog + <usize>(i & receiptLogMask) * L.LOG_BYTES;
+    const index = load<u32>(row, L.LOG_SLOT);
+    const slot = slotAt(index);
+    // The connection that sent this may be gone; its positions mean nothing to another one.
+    if (load<u32>(slot, L.SLOT_CONNECTION) != load<u32>(row, L.LOG_CONNECTION)) continue;
+    if (load<u32>(slot, L.SLOT_POSITION_DURABLE) == load<u32>(slot, L.SLOT_POSITION_TOLD)) {
+      store<u32>(slot, monotonicMs, L.SLOT_DUE_SINCE);
+    }
+    store<u32>(slot, load<u32>(row, L.LOG_POSITION), L.SLOT_POSITION_DURABLE);
+    if (!flag(slot, L.FLAG_DUE_LISTED)) listDue(index, slot);
+  }
+  takeReceiptLog(logEnd);
+}
+
+/**
+ * Fills the sends with receipts that have waited `holdMs`; the frames lie in the room given at `to`, eight bytes each.
+ * Returns how many; call again while it returns `max`.
+ */
+export function collectReceipts(monotonicMs: u32, holdMs: u32, to: usize, max: u32): u32 {
+  let n: u32 = 0;
+  for (let left = dueEnd - dueStart; left > 0 && n < max; left--) {
+    const index = load<u32>(due + <usize>(dueStart & dueMask) * 4);
+    const slot = slotAt(index);
+    const durable = load<u32>(slot, L.SLOT_POSITION_DURABLE);
+    const isUntold =
+      flag(slot, L.FLAG_CONNECTED) && durable != load<u32>(slot, L.SLOT_POSITION_TOLD);
+    if (isUntold && monotonicMs - load<u32>(slot, L.SLOT_DUE_SINCE) < holdMs) {
+      // Told on a ride since it was listed, and due again: it goes to the end of the list.
+      dueStart++;
+      store<u32>(due + <usize>(dueEnd++ & dueMask) * 4, index);
+      continue;
+    }
+    dueStart++;
+    clearFlag(slot, L.FLAG_DUE_LISTED);
+    if (!isUntold) continue;
+    store<u32>(slot, durable, L.SLOT_POSITION_TOLD);
+    writeReceipt(to + <usize>n * L.RECEIPT_BYTES, durable);
+    const row = sends + <usize>n * L.SEND_BYTES;
+    store<u32>(row, index, L.SEND_SLOT);
+    store<u32>(row, <u32>to + n * L.RECEIPT_BYTES, L.SEND_OFFSET);
+    store<u32>(row, L.RECEIPT_BYTES, L.SEND_LENGTH);
+    n++;
+  }
+  store<u32>(control, n, L.CONTROL_SENDS);
+  count(L.CONTROL_COUNT_RECEIPTS_SENT, n);
+  return n;
+}
+
+export function dueCount(): u32 {
+  return dueEnd - dueStart;
+}

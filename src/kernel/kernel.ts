@@ -1,0 +1,515 @@
+/**
+ * The kernels' host: the only file that knows WebAssembly. It owns the linear memory, moves messages into the inbox
+ * and gives typed access to the columns; it decides nothing. The calls mirror assembly/index.ts, where each is
+ * explained; assembly/layout.ts holds the offsets that both sides use.
+ *
+ * Everything is synchronous, and views on the memory stay valid for ever because the memory never grows after
+ * construction. What a column holds is valid until the next call that fills it.
+ */
+import { randomFillSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import * as L from "../../assembly/layout.js";
+import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES } from "../base/address.js";
+import { assert } from "../base/assert.js";
+
+const NONE = 0xffffffff;
+const TWO_32 = 2 ** 32;
+
+type Call = (...args: number[]) => number;
+
+/** Sizes of the regions; bytes for inbox and tail, records for the rest. */
+export interface KernelSizes {
+  readonly inboxBytes: number;
+  readonly tailBytes: number;
+  readonly accounts: number;
+  readonly devices: number;
+  /** Keys that one of the two dedup generations holds. */
+  readonly dedupKeys: number;
+  readonly dedupMs: number;
+  readonly uncommittedBytes: number;
+  readonly brands: readonly number[];
+}
+
+/** An account as the store knows it. */
+export interface ResidentAccount {
+  readonly address: Uint8Array;
+  readonly version: number;
+  readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
+}
+
+/** What the last seal closed: records to commit, and what becomes true once they are flushed. */
+export interface SealedBatch {
+  readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
+  /** A copy, 20 bytes a key. */
+  readonly dedupKeys: Uint8Array;
+  readonly receiptLogEnd: number;
+}
+
+/** The code of an outcome that is no refusal but a control frame for the host. */
+export const OUTCOME_CONTROL = L.OUTCOME_CONTROL;
+
+export const statuses = { done: L.STATUS_DONE, account: L.STATUS_ACCOUNT, again: L.STATUS_AGAIN } as const;
+
+export class Kernel {
+  /** The whole memory: for views that are handed to sockets and to the store. */
+  readonly bytes: Uint8Array;
+  readonly inboxAt: number;
+  readonly inboxEnd: number;
+  private readonly words: Uint32Array;
+  private readonly floats: Float64Array;
+  private readonly calls: Record<string, Call>;
+  private readonly at: Record<
+    "control" | "sends" | "outcomes" | "attention" | "spans" | "spills" | "slots",
+    number
+  >;
+  private readonly devices: number;
+  private readonly brandIndexAt: number;
+  private readonly crossingAt: number;
+  private readonly dedupLogAt: number;
+  private readonly brandCount: number;
+  private inboxWrite: number;
+
+  constructor(sizes: KernelSizes, epoch: number, build: "release" | "debug" = "release") {
+    const instance = new WebAssembly.Instance(compiled(build), { env: {} });
+    const exports = instance.exports as Record<string, unknown>;
+    this.calls = exports as Record<string, Call>;
+    const ok = this.call("reserve")(
+      sizes.inboxBytes,
+      sizes.tailBytes,
+      sizes.accounts,
+      sizes.devices,
+      sizes.dedupKeys,
+    );
+    assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
+    const seeds = randomFillSync(new Float64Array(2)) as Float64Array<ArrayBuffer>;
+    this.call("start")(
+      seeds[0] as number,
+      seeds[1] as number,
+      epoch,
+      sizes.dedupMs,
+      sizes.uncommittedBytes,
+    );
+    const memory = exports["memory"] as WebAssembly.Memory;
+    this.bytes = new Uint8Array(memory.buffer);
+    this.words = new Uint32Array(memory.buffer);
+    this.floats = new Float64Array(memory.buffer);
+    const region = (name: string): number => (exports[name] as WebAssembly.Global).value as number;
+    this.at = {
+      control: region("control"),
+      sends: region("sends"),
+      outcomes: region("outcomes"),
+      attention: region("attention"),
+      spans: region("spans"),
+      spills: region("spills"),
+      slots: region("slots"),
+    };
+    this.inboxAt = region("inbox");
+    this.inboxEnd = this.inboxAt + sizes.inboxBytes;
+    this.inboxWrite = this.inboxAt;
+    this.devices = sizes.devices;
+    this.brandIndexAt = region("brandIndex");
+    this.nameBrands(sizes.brands);
+    this.crossingAt = region("crossing");
+    this.brandCount = sizes.brands.length;
+    this.dedupLogAt = region("dedupLog");
+  }
+
+  private call(name: string): Call {
+    return this.calls[name] as Call;
+  }
+
+  private nameBrands(brands: readonly number[]): void {
+    assert(brands.length < L.BRANDS_MAX, "more brands than the kernel's table takes");
+    brands.forEach((number, i) => {
+      this.bytes[this.brandIndexAt + number] = i + 1;
+    });
+  }
+
+  private control(field: number): number {
+    return this.words[(this.at.control + field) >> 2] as number;
+  }
+
+  private word(address: number): number {
+    return this.words[address >> 2] as number;
+  }
+
+  private wide(address: number): number {
+    return this.word(address) + this.word(address + 4) * TWO_32;
+  }
+
+  // Rules that the host sets.
+
+  /** Sets what happens between two brands, given by their positions in `sizes.brands`. */
+  setCrossing(from: number, to: number, state: "closed" | "open" | "full"): void {
+    assert(from < this.brandCount && to < this.brandCount, "a brand's position, not its number");
+    const value = { closed: L.CROSSING_CLOSED, open: L.CROSSING_OPEN, full: L.CROSSING_FULL }[state];
+    this.bytes[this.crossingAt + (from + 1) * L.BRANDS_MAX + to + 1] = value;
+  }
+
+  /** Whether envelopes cross from one account's brand to the other's; addresses begin with the brand. */
+  mayCross(from: Uint8Array, to: Uint8Array): boolean {
+    const row = this.brandIndex(from) * L.BRANDS_MAX;
+    return this.bytes[this.crossingAt + row + this.brandIndex(to)] !== L.CROSSING_CLOSED;
+  }
+
+  private brandIndex(address: Uint8Array): number {
+    return this.bytes[this.brandIndexAt + (((address[0] as number) << 8) | (address[1] as number))] as number;
+  }
+
+  setDiskLow(low: boolean): void {
+    this.words[(this.at.control + L.CONTROL_DISK_LOW) >> 2] = low ? 1 : 0;
+  }
+
+  // The inbox.
+
+  /** Copies one message in; false when the inbox is full until the next tick. */
+  push(slot: number, connection: number, message: Uint8Array): boolean {
+    const at = this.inboxWrite;
+    const next = at + L.MESSAGE_HEADER_BYTES + ((message.length + 7) & ~7);
+    if (next > this.inboxEnd) return false;
+    this.words[at >> 2] = slot;
+    this.words[(at + L.MESSAGE_CONNECTION) >> 2] = connection;
+    this.words[(at + L.MESSAGE_BYTES) >> 2] = message.length;
+    this.bytes.set(message, at + L.MESSAGE_HEADER_BYTES);
+    this.inboxWrite = next;
+    return true;
+  }
+
+  get inboxUsed(): number {
+    return this.inboxWrite - this.inboxAt;
+  }
+
+  /** One step of the turn; after `done` the inbox is empty. */
+  tick(nowMs: number): number {
+    return this.call("tick")(this.inboxAt, this.inboxWrite, nowMs);
+  }
+
+  clearInbox(): void {
+    this.inboxWrite = this.inboxAt;
+  }
+
+  /** The address (18 bytes, a copy) of the account that tick asked for. */
+  neededAccount(): Uint8Array {
+    const at = this.control(L.CONTROL_NEEDED_ACCOUNT);
+    return this.bytes.slice(at, at + ACCOUNT_ADDRESS_BYTES);
+  }
+
+  // Columns.
+
+  get sendCount(): number {
+    return this.control(L.CONTROL_SENDS);
+  }
+
+  sendSlot(i: number): number {
+    return this.word(this.at.sends + i * L.SEND_BYTES + L.SEND_SLOT);
+  }
+
+  /** The bytes to send, a view. */
+  sendBytes(i: number): Uint8Array {
+    const row = this.at.sends + i * L.SEND_BYTES;
+    const from = this.word(row + L.SEND_OFFSET);
+    return this.bytes.subarray(from, from + this.word(row + L.SEND_LENGTH));
+  }
+
+  clearSends(): void {
+    this.words[(this.at.control + L.CONTROL_SENDS) >> 2] = 0;
+  }
+
+  get outcomeCount(): number {
+    return this.control(L.CONTROL_OUTCOMES);
+  }
+
+  outcome(i: number): { slot: number; code: number; frame: Uint8Array; position: number } {
+    const row = this.at.outcomes + i * L.OUTCOME_BYTES;
+    const from = this.word(row + L.OUTCOME_FRAME);
+    return {
+      slot: this.word(row + L.OUTCOME_SLOT),
+      code: this.word(row + L.OUTCOME_CODE),
+      frame: this.bytes.subarray(from, from + this.word(row + L.OUTCOME_FRAME_BYTES)),
+      position: this.word(row + L.OUTCOME_POSITION),
+    };
+  }
+
+  clearOutcomes(): void {
+    this.words[(this.at.control + L.CONTROL_OUTCOMES) >> 2] = 0;
+  }
+
+  /** The slots that want the host's look since the last call; each once. */
+  takeAttention(): number[] {
+    const n = this.control(L.CONTROL_ATTENTION);
+    const slots: number[] = [];
+    for (let i = 0; i < n; i++) {
+      const slot = this.word(this.at.attention + 4 * i);
+      this.words[this.slotAt(slot) >> 2] = this.flags(slot) & ~L.FLAG_ATTENTION;
+      slots.push(slot);
+    }
+    this.words[(this.at.control + L.CONTROL_ATTENTION) >> 2] = 0;
+    return slots;
+  }
+
+  // Accounts and devices.
+
+  /** Makes an account resident or brings it up to date; false when the tables are full of busy ones. */
+  loadAccount(account: ResidentAccount): boolean {
+    assert(account.devices.length <= L.ACCOUNT_DEVICES_MAX, "more devices than an account may have");
+    const at = this.at.control + L.CONTROL_SCRATCH;
+    this.bytes.set(account.address, at + L.LOAD_ADDRESS);
+    this.words[(at + L.LOAD_VERSION) >> 2] = account.version;
+    this.words[(at + L.LOAD_DEVICE_COUNT) >> 2] = account.devices.length;
+    account.devices.forEach((device, i) => {
+      this.words[(at + L.LOAD_DEVICES + 8 * i) >> 2] = device.number;
+      this.words[(at + L.LOAD_DEVICES + 8 * i + 4) >> 2] = device.ordinal;
+    });
+    return this.call("loadAccount")() >>> 0 !== NONE;
+  }
+
+  /** The slot of a resident device, or undefined. */
+  findDevice(address: Uint8Array): number | undefined {
+    assert(address.length === DEVICE_ADDRESS_BYTES, "a device address has 20 bytes");
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    const slot = this.call("findDevice")() >>> 0;
+    return slot === NONE ? undefined : slot;
+  }
+
+  private slotAt(slot: number): number {
+    assert(slot >= 0 && slot < this.devices, "a slot of this kernel");
+    return this.at.slots + slot * L.SLOT_BYTES;
+  }
+
+  private flags(slot: number): number {
+    return this.word(this.slotAt(slot));
+  }
+
+  /** A copy of the device's address. */
+  address(slot: number): Uint8Array {
+    const at = this.slotAt(slot) + L.SLOT_ADDRESS;
+    return this.bytes.slice(at, at + DEVICE_ADDRESS_BYTES);
+  }
+
+  isConnected(slot: number): boolean {
+    return (this.flags(slot) & L.FLAG_CONNECTED) !== 0;
+  }
+
+  isLive(slot: number): boolean {
+    return (this.flags(slot) & L.FLAG_LIVE) !== 0;
+  }
+
+  isQueued(slot: number): boolean {
+    return (this.flags(slot) & L.FLAG_QUEUED) !== 0;
+  }
+
+  floor(slot: number): number {
+    return this.wide(this.slotAt(slot) + L.SLOT_FLOOR);
+  }
+
+  cursor(slot: number): number {
+    return this.wide(this.slotAt(slot) + L.SLOT_CURSOR);
+  }
+
+  last(slot: number): number {
+    return this.wide(this.slotAt(slot) + L.SLOT_LAST);
+  }
+
+  connection(slot: number): number {
+    return this.word(this.slotAt(slot) + L.SLOT_CONNECTION);
+  }
+
+  attach(
+    slot: number,
+    connection: number,
+    wanted: { floor: number; windowEntries: number; windowBytes: number },
+  ): boolean {
+    return (
+      this.call("attach")(slot, connection, wanted.floor, wanted.windowEntries, wanted.windowBytes) !== 0
+    );
+  }
+
+  detach(slot: number, connection: number): void {
+    this.call("detach")(slot, connection);
+  }
+
+  setCursor(slot: number, sequence: number): void {
+    this.call("setCursor")(slot, sequence);
+  }
+
+  goLive(slot: number): boolean {
+    return this.call("goLive")(slot) !== 0;
+  }
+
+  goLagging(slot: number): void {
+    this.call("goLagging")(slot);
+  }
+
+  setQueued(slot: number, queued: boolean): void {
+    this.call("setQueued")(slot, queued ? 1 : 0);
+  }
+
+  /** Frames of the device in the tail above its cursor; views on the tail. */
+  tailSpans(
+    slot: number,
+    bytesMax: number,
+    entriesMax: number,
+  ): { frames: Uint8Array; entries: number; last: number }[] {
+    const n = this.call("tailSpans")(slot, bytesMax, entriesMax);
+    const spans = [];
+    for (let i = 0; i < n; i++) {
+      const row = this.at.spans + i * L.SPAN_BYTES;
+      const from = this.word(row + L.SPAN_OFFSET);
+      spans.push({
+        frames: this.bytes.subarray(from, from + this.word(row + L.SPAN_LENGTH)),
+        entries: this.word(row + L.SPAN_ENTRIES),
+        last: this.floats[(row + L.SPAN_LAST) >> 3] as number,
+      });
+    }
+    return spans;
+  }
+
+  // Journal and receipts.
+
+  /** Closes what was accepted since the last seal; undefined when there is nothing to commit. */
+  seal(nowMs: number, monotonicMs: number): SealedBatch | undefined {
+    const n = this.call("seal")(nowMs, monotonicMs);
+    if (n === 0) return undefined;
+    const records = [];
+    for (let i = 0; i < n; i++) {
+      const record = this.call("sealedRecord")(i) >>> 0;
+      const from = this.word(record + L.RECORD_OFFSET);
+      records.push({
+        number: this.wide(record + L.RECORD_NUMBER),
+        bytes: this.bytes.subarray(from, from + this.word(record + L.RECORD_LENGTH)),
+      });
+    }
+    const dedupBytes = this.control(L.CONTROL_DEDUP_LOG_KEYS) * 20;
+    return {
+      records,
+      dedupKeys: this.bytes.slice(this.dedupLogAt, this.dedupLogAt + dedupBytes),
+      receiptLogEnd: this.control(L.CONTROL_RECEIPT_LOG_END),
+    };
+  }
+
+  /** The batch is flushed: its receipts are due from now on. */
+  committed(batch: SealedBatch, monotonicMs: number): void {
+    this.call("commitRecords")(batch.records.length);
+    this.call("settleReceipts")(batch.receiptLogEnd, monotonicMs);
+  }
+
+  /** Fills the sends with receipts that waited at least `holdMs`, at most `max`; `scratchAt` takes 8 bytes for each. */
+  collectReceipts(monotonicMs: number, holdMs: number, max: number): number {
+    return this.call("collectReceipts")(monotonicMs, holdMs, this.at.control + L.CONTROL_BYTES / 2, max);
+  }
+
+  get dueReceipts(): number {
+    return this.call("dueCount")();
+  }
+
+  get uncommittedBytes(): number {
+    return this.call("uncommittedBytes")();
+  }
+
+  get dirtyAcks(): number {
+    return this.call("dirtyAckTotal")();
+  }
+
+  get tailUsed(): number {
+    return this.call("tailUse")();
+  }
+
+  oldestRecordAgeMs(monotonicMs: number): number {
+    return this.call("oldestRecordAgeMs")(monotonicMs);
+  }
+
+  /** Looks at the oldest committed runs; the unacked ones come as rows. `record` is the last one wholly seen, 0 if none. */
+  spillScan(runsBudget: number): { seen: number; record: number; rows: SpillRow[] } {
+    const seen = this.call("spillScan")(runsBudget);
+    const rows: SpillRow[] = [];
+    for (let i = 0; i < this.control(L.CONTROL_SPILLS); i++) {
+      const row = this.at.spills + i * L.SPILL_BYTES;
+      const from = this.word(row + L.SPILL_OFFSET);
+      const slot = this.word(row + L.SPILL_SLOT);
+      rows.push({
+        device: this.address(slot),
+        firstSequence: this.floats[(row + L.SPILL_FIRST) >> 3] as number,
+        lastSequence: this.floats[(row + L.SPILL_LAST) >> 3] as number,
+        entryCount: this.word(row + L.SPILL_ENTRIES),
+        frames: this.bytes.subarray(from, from + this.word(row + L.SPILL_LENGTH)),
+      });
+    }
+    return { seen, record: this.floats[(this.at.control + L.CONTROL_SPILL_RECORD) >> 3] as number, rows };
+  }
+
+  /** What the last spillScan saw is in the queues or acked: its place in the tail is free again. */
+  release(): void {
+    this.call("release")();
+  }
+
+  /** Takes keys into the dedup window, oldest first, through the inbox (which must be empty). */
+  restoreDedup(keys: Uint8Array, nowMs: number): void {
+    assert(this.inboxWrite === this.inboxAt && keys.length % 20 === 0, "whole keys, and an empty inbox");
+    const batch = Math.floor((this.inboxEnd - this.inboxAt) / 21);
+    for (let from = 0; from < keys.length; from += batch * 20) {
+      const part = keys.subarray(from, Math.min(keys.length, from + batch * 20));
+      this.bytes.set(part, this.inboxAt);
+      this.call("dedupBatch")(this.inboxAt, part.length / 20, this.inboxAt + part.length, nowMs);
+    }
+  }
+
+  /** Answers, one byte a key (1 known, 0 new), for keys of 20 bytes that lie in the inbox; for measurement. */
+  dedupInPlace(keyCount: number, nowMs: number): number {
+    const answers = this.inboxAt + keyCount * 20;
+    this.call("dedupBatch")(this.inboxAt, keyCount, answers, nowMs);
+    return answers;
+  }
+
+  counters(): Record<keyof typeof counterFields, number> {
+    const entries = Object.entries(counterFields).map(([name, at]) => [
+      name,
+      this.wide(this.at.control + at),
+    ]);
+    return Object.fromEntries(entries) as Record<keyof typeof counterFields, number>;
+  }
+
+  /** 0 when nothing was written across a region's end, else the region's number. */
+  brokenRegion(): number {
+    return this.call("checkCanaries")();
+  }
+}
+
+/** A run, or its unacked rest, that moves to its device's queue. `frames` is a view on the tail. */
+export interface SpillRow {
+  readonly device: Uint8Array;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly entryCount: number;
+  readonly frames: Uint8Array;
+}
+
+const counterFields = {
+  sendsAccepted: L.CONTROL_COUNT_SENDS_ACCEPTED,
+  duplicates: L.CONTROL_COUNT_DUPLICATES,
+  sendsRefused: L.CONTROL_COUNT_REFUSED,
+  entries: L.CONTROL_COUNT_ENTRIES,
+  delivered: L.CONTROL_COUNT_DELIVERED,
+  acks: L.CONTROL_COUNT_ACKS,
+  receiptsRidden: L.CONTROL_COUNT_RECEIPTS_RIDDEN,
+  receiptsSent: L.CONTROL_COUNT_RECEIPTS_SENT,
+  accountsEvicted: L.CONTROL_COUNT_EVICTED,
+} as const;
+
+const modules = new Map<string, WebAssembly.Module>();
+
+function compiled(build: "release" | "debug"): WebAssembly.Module {
+  let module = modules.get(build);
+  if (module === undefined) {
+    module = new WebAssembly.Module(readFileSync(wasmFile(build)));
+    modules.set(build, module);
+  }
+  return module;
+}
+
+/** The built kernel: beside the compiled sources (dist/kernel), whether this file runs compiled or as source. */
+function wasmFile(build: string): string {
+  const here = fileURLToPath(import.meta.url);
+  const root = here.includes("/dist/src/") ? "../../kernel/" : "../../dist/kernel/";
+  return fileURLToPath(new URL(`${root}${build}.wasm`, import.meta.url));
+}

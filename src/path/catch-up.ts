@@ -1,0 +1,146 @@
+/**
+ * Brings devices that are behind up to date: first what the store holds in their queue, then what still lies in the
+ * tail, never more than their window, until nothing is left above their cursor and they are live. A device falls
+ * behind when it connects, when its window is full, or when its socket holds bytes back.
+ */
+import type { QueueItem } from "../store/store.js";
+import { gapReasons } from "../wire/protocol.js";
+import { encodeServerFrame } from "../wire/server-frames.js";
+import { closeAttachment } from "./connections.js";
+import type { Attachment, PathState } from "./state.js";
+
+/** Where a deliver frame states its payload's length, and where the payload begins (assembly/gather.ts draws it). */
+const LENGTH_AT = 61;
+const HEADER_BYTES = 65;
+
+export function catchUp(state: PathState): void {
+  for (const slot of state.kernel.takeAttention()) {
+    trimQueue(state, slot);
+    if (!state.kernel.isLive(slot)) state.lagging.add(slot);
+  }
+  for (const slot of state.lagging) {
+    const attachment = state.connections[slot];
+    if (attachment === undefined || advance(state, attachment)) state.lagging.delete(slot);
+  }
+}
+
+/** What the device acked leaves its queue on disk with the next transaction. */
+function trimQueue(state: PathState, slot: number): void {
+  const { kernel, store } = state;
+  if (!kernel.isQueued(slot)) return;
+  const device = kernel.address(slot);
+  if (store.hasQueued(device)) store.trim(device, kernel.floor(slot));
+  else kernel.setQueued(slot, false);
+}
+
+/** Sends what the window takes; true when nothing more can be done until the device acks, drains or gets more. */
+function advance(state: PathState, attachment: Attachment): boolean {
+  const { kernel } = state;
+  const { slot } = attachment;
+  if (kernel.isLive(slot)) return true;
+  settleBatches(attachment, kernel.floor(slot));
+  while (!attachment.isBlocked && state.connections[slot] === attachment) {
+    const entries = attachment.windowEntries - attachment.entriesOut;
+    const bytes = attachment.windowBytes - attachment.bytesOut;
+    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return true;
+    if (kernel.isQueued(slot) && sendQueued(state, attachment, entries, bytes)) continue;
+    if (sendTail(state, attachment, entries, bytes)) continue;
+    if (kernel.goLive(slot)) announce(state, attachment);
+    return true;
+  }
+  return true;
+}
+
+function settleBatches(attachment: Attachment, floor: number): void {
+  const { batches } = attachment;
+  while (batches.length > 0 && (batches[0] as { last: number }).last <= floor) {
+    const acked = batches.shift() as { entries: number; bytes: number };
+    attachment.entriesOut -= acked.entries;
+    attachment.bytesOut -= acked.bytes;
+  }
+}
+
+/** One read of the queue; false when it holds nothing above the cursor. */
+function sendQueued(state: PathState, attachment: Attachment, entries: number, bytes: number): boolean {
+  const { kernel, store } = state;
+  const device = kernel.address(attachment.slot);
+  const items = store.readQueue(device, kernel.cursor(attachment.slot), bytes);
+  if (items.length === 0) return false;
+  let entriesLeft = entries;
+  for (const item of items) {
+    if (entriesLeft <= 0 || attachment.isBlocked) break;
+    const part = item.kind === "gap" ? gapPart(item) : cut(item, entriesLeft);
+    entriesLeft -= part.entries;
+    if (!hand(state, attachment, part.frames, part.entries, part.last)) break;
+  }
+  return true;
+}
+
+interface Part {
+  readonly frames: Uint8Array;
+  readonly entries: number;
+  readonly last: number;
+}
+
+function gapPart(item: Extract<QueueItem, { kind: "gap" }>): Part {
+  const frames = encodeServerFrame({
+    kind: "gap",
+    sequence: item.lastSequence,
+    count: item.entryCount,
+    reason: gapReasons[item.reason],
+  });
+  return { frames, entries: 1, last: item.lastSequence };
+}
+
+/** The first `entriesMax` entries of an item; sequences inside a chunk may jump, so the last one is read from its frame. */
+function cut(item: Extract<QueueItem, { kind: "entries" }>, entriesMax: number): Part {
+  if (item.entryCount <= entriesMax) {
+    return { frames: item.frames, entries: item.entryCount, last: item.lastSequence };
+  }
+  const view = new DataView(item.frames.buffer, item.frames.byteOffset, item.frames.byteLength);
+  let at = 0;
+  let frame = 0;
+  for (let i = 0; i < entriesMax; i++) {
+    frame = at;
+    at += HEADER_BYTES + view.getUint32(at + LENGTH_AT);
+  }
+  const last = view.getUint32(frame + 3) * 2 ** 32 + view.getUint32(frame + 7);
+  return { frames: item.frames.subarray(0, at), entries: entriesMax, last };
+}
+
+function sendTail(state: PathState, attachment: Attachment, entries: number, bytes: number): boolean {
+  const spans = state.kernel.tailSpans(attachment.slot, bytes, entries);
+  for (const span of spans) {
+    if (attachment.isBlocked) break;
+    if (!hand(state, attachment, span.frames, span.entries, span.last)) break;
+  }
+  return spans.length > 0;
+}
+
+/** Gives frames to the connection and notes them as out; false when it can take no more. */
+function hand(
+  state: PathState,
+  attachment: Attachment,
+  frames: Uint8Array,
+  entries: number,
+  last: number,
+): boolean {
+  const result = attachment.connection.send(frames);
+  if (result === 2) {
+    closeAttachment(state, attachment, "tooSlow");
+    return false;
+  }
+  state.kernel.setCursor(attachment.slot, last);
+  attachment.batches.push({ last, entries, bytes: frames.length });
+  attachment.entriesOut += entries;
+  attachment.bytesOut += frames.length;
+  attachment.isBlocked = result === 0;
+  return result === 1;
+}
+
+function announce(state: PathState, attachment: Attachment): void {
+  if (attachment.isAnnounced) return;
+  attachment.isAnnounced = true;
+  const sequence = state.kernel.cursor(attachment.slot);
+  attachment.connection.send(encodeServerFrame({ kind: "live", sequence }));
+}

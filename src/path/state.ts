@@ -1,0 +1,85 @@
+/** What the stages of the path share. Fields are changed only by the stage that is named beside them. */
+import type { AccountAddress } from "../base/address.js";
+import type { Kernel } from "../kernel/kernel.js";
+import type { AccountRecord, Store } from "../store/store.js";
+import type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./path.js";
+
+/** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
+export interface Attachment {
+  readonly slot: number;
+  /** Names this connection to the kernel; never reused. */
+  readonly number: number;
+  readonly connection: Connection;
+  readonly windowEntries: number;
+  readonly windowBytes: number;
+  /** The socket holds bytes back: nothing more is sent until it is writable. */
+  isBlocked: boolean;
+  /** The live marker has gone out. */
+  isAnnounced: boolean;
+  /** Sent by catch-up and not yet acked, oldest first, with their sums. */
+  readonly batches: { readonly last: number; readonly entries: number; readonly bytes: number }[];
+  entriesOut: number;
+  bytesOut: number;
+}
+
+export class PathState {
+  readonly kernel: Kernel;
+  readonly store: Store;
+  readonly limits: PathLimits;
+  readonly events: PathEvents;
+  readonly wake: () => void;
+  readonly turnNow: () => void;
+  /** By slot. Changed in connections.ts only. */
+  readonly connections: (Attachment | undefined)[] = [];
+  connectionCount = 0;
+  lastConnectionNumber = 0;
+  /** Closed since the last turn: detached from the kernel after it has read what they sent. */
+  readonly closed: Attachment[] = [];
+  /** Slots to catch up in the next turn, besides those the kernel names. */
+  readonly lagging = new Set<number>();
+  moment: Moment = { wallMs: 0, monotonicMs: 0, busy: false };
+  /** commit.ts */
+  isCommitting = false;
+  lastCommitMs = 0;
+  /** spill.ts */
+  isSpilling = false;
+  /** A write failed: the node is on its way out and nothing is committed, receipted or spilled any more. */
+  hasFailed = false;
+  private readonly settling: (() => void)[] = [];
+
+  constructor(options: PathOptions) {
+    this.kernel = options.kernel;
+    this.store = options.store;
+    this.limits = options.limits;
+    this.events = options.events ?? {};
+    this.wake = options.wake;
+    this.turnNow = options.turnNow;
+  }
+
+  /** The account's roster as stored; one that nobody signed into has version 0 and no devices. */
+  account(address: AccountAddress): AccountRecord {
+    return this.store.readAccount(address) ?? { address, version: 0, devices: [] };
+  }
+
+  get hasUncommitted(): boolean {
+    return this.kernel.uncommittedBytes > 0 || this.kernel.dirtyAcks > 0;
+  }
+
+  get isWaiting(): boolean {
+    if (this.hasFailed) return false;
+    return this.hasUncommitted || this.kernel.dueReceipts > 0 || this.kernel.tailUsed > 0;
+  }
+
+  whenSettled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.settling.push(resolve);
+      this.wake();
+    });
+  }
+
+  /** Called at a turn's end: releases those who wait for everything to be committed. */
+  settle(): void {
+    if (this.settling.length === 0 || this.isCommitting || this.hasUncommitted) return;
+    for (const resolve of this.settling.splice(0)) resolve();
+  }
+}

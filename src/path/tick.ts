@@ -1,0 +1,89 @@
+/**
+ * One turn of the path over all that has arrived: the order of work, top to bottom.
+ *
+ *   inbox ▸ parse ▸ admit ▸ dedup ▸ route ▸ sequence ▸ gather     in the kernel, one call for the whole batch
+ *         ▸ send      one native send per recipient device, straight from the tail of the journal
+ *         ▸ answer    refusals and control frames, which are few
+ *         ▸ catch up  devices that have entries waiting and room for them
+ *         ▸ receipts  what earlier commits made durable and found no ride
+ *         ▸ commit    what was accepted goes to disk; its receipts come in a later turn, after the flush
+ *         ▸ spill     what stayed unacked for long moves from the tail to the queues
+ *
+ * Delivery does not wait for the commit; receipts do.
+ */
+import { assert } from "../base/assert.js";
+import { statuses } from "../kernel/kernel.js";
+import type { CodeName } from "../wire/codes.js";
+import { answer } from "./answers.js";
+import { catchUp } from "./catch-up.js";
+import { commit } from "./commit.js";
+import { closeAttachment, dropClosed } from "./connections.js";
+import type { Moment } from "./path.js";
+import { spill } from "./spill.js";
+import type { PathState } from "./state.js";
+
+export function turn(state: PathState, moment: Moment): void {
+  state.moment = moment;
+  route(state);
+  dropClosed(state);
+  catchUp(state);
+  if (!state.hasFailed) {
+    receipts(state);
+    commit(state);
+    spill(state);
+  }
+  state.settle();
+}
+
+/** Runs the kernel until the inbox is empty, sending and answering what each batch gives. */
+function route(state: PathState): void {
+  const { kernel } = state;
+  if (kernel.inboxUsed === 0) return;
+  for (;;) {
+    const status = kernel.tick(state.moment.wallMs);
+    if (status === statuses.account) {
+      const loaded = kernel.loadAccount(state.account(kernel.neededAccount()));
+      assert(
+        loaded,
+        "residentAccountsMax and residentDevicesMax are too low for what is connected and in the tail",
+      );
+      continue;
+    }
+    send(state);
+    answer(state);
+    if (status === statuses.done) break;
+  }
+  kernel.clearInbox();
+}
+
+function send(state: PathState): void {
+  const { kernel } = state;
+  const count = kernel.sendCount;
+  for (let i = 0; i < count; i++) {
+    const attachment = state.connections[kernel.sendSlot(i)];
+    if (attachment === undefined) continue;
+    const result = attachment.connection.send(kernel.sendBytes(i));
+    if (result === 1) continue;
+    if (result === 2) closeAttachment(state, attachment, "tooSlow");
+    else {
+      attachment.isBlocked = true;
+      kernel.goLagging(attachment.slot);
+    }
+  }
+  kernel.clearSends();
+}
+
+const RECEIPTS_AT_ONCE = 256;
+
+function receipts(state: PathState): void {
+  const holdMs = state.moment.busy ? state.limits.receiptHoldMs : 0;
+  while (state.kernel.collectReceipts(state.moment.monotonicMs, holdMs, RECEIPTS_AT_ONCE) > 0) send(state);
+}
+
+/** Ends every connection, each with its own advice when to come back. */
+export function endAll(state: PathState, code: CodeName, retryAfterMs: (i: number) => number): void {
+  let i = 0;
+  for (const attachment of [...state.connections]) {
+    if (attachment !== undefined) closeAttachment(state, attachment, code, retryAfterMs(i++));
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * Frames from client to server (drawn in protocol.ts): written by the client,
+ * read by the edge (`decodeHello`) and by the node's cold path
+ * (`decodeClientFrame`: requests, and sends the kernel refused). The kernel
+ * parses hot frames itself and never comes here.
+ *
+ * Invariants. Bad bytes make a decoder throw CodedError and nothing else: the
+ * code is `badFrame`, or for a well-formed send over a bound `payloadTooLarge`,
+ * `tooManyRecipients` or `repeatedRecipient`. Addresses, ids and payloads come
+ * as views of the input.
+ */
+import {
+  ACCOUNT_ADDRESS_BYTES,
+  type AccountAddress,
+  ENVELOPE_ID_BYTES,
+  type EnvelopeId,
+} from "../base/address.js";
+import { toHex } from "../base/bytes.js";
+import { CodedError } from "./coded-error.js";
+import { badFrame, MsgpackReader } from "./msgpack.js";
+import { MsgpackWriter } from "./msgpack-writer.js";
+import { kinds } from "./protocol.js";
+
+const DEVICE_NUMBER_MAX = 0xffff;
+const UINT32_MAX = 0xffff_ffff;
+
+export interface HelloFrame {
+  readonly kind: "hello";
+  readonly token: string;
+  /** The last sequence the device has taken; 0 leaves it to the server's record. */
+  readonly resume: number;
+  /** Wanted bounds on what is sent and not yet acked; 0 asks for the server's default. */
+  readonly windowEntries: number;
+  readonly windowBytes: number;
+}
+
+/** One ciphertext for one device of the account it is listed under. */
+export interface DevicePayload {
+  readonly device: number;
+  readonly payload: Uint8Array;
+}
+
+export interface SendAccount {
+  readonly account: AccountAddress;
+  /** The version of the account's roster that the list was made for. */
+  readonly version: number;
+  readonly devices: readonly DevicePayload[];
+}
+
+export interface SendFrame {
+  readonly kind: "send";
+  readonly id: EnvelopeId;
+  readonly accounts: readonly SendAccount[];
+}
+
+export interface AckFrame {
+  readonly kind: "ack";
+  readonly sequence: number;
+}
+
+export interface EphemeralAccount {
+  readonly account: AccountAddress;
+  readonly devices: readonly DevicePayload[];
+}
+
+export interface EphemeralFrame {
+  readonly kind: "ephemeral";
+  readonly accounts: readonly EphemeralAccount[];
+}
+
+export interface PingFrame {
+  readonly kind: "ping";
+  readonly nonce: number;
+}
+
+export interface RosterQueryFrame {
+  readonly kind: "rosterQuery";
+  readonly request: number;
+  readonly account: AccountAddress;
+}
+
+export type ClientFrame = HelloFrame | SendFrame | AckFrame | EphemeralFrame | PingFrame | RosterQueryFrame;
+
+/** The bounds a send is held against; `limits` of rules/limits.ts is one of these. */
+export interface SendBounds {
+  readonly payloadBytesMax: number;
+  readonly accountsPerSendMax: number;
+  readonly devicesPerAccountMax: number;
+}
+
+/**
+ * Reads the first message of a connection: exactly one hello and nothing after
+ * it. For bytes of somebody nobody knows yet: only the token is copied, and it
+ * is measured first. Throws CodedError `helloExpected` when the bytes begin
+ * with a well-formed header of another frame, `badFrame` otherwise.
+ */
+export function decodeHello(bytes: Uint8Array, tokenBytesMax: number): HelloFrame {
+  const reader = new MsgpackReader(bytes);
+  const count = reader.array();
+  const kind = reader.uint();
+  if (kind !== kinds.hello) throw new CodedError("helloExpected");
+  if (count !== 5) throw badFrame("hello has five elements");
+  const frame = readHello(reader, tokenBytesMax);
+  if (!reader.atEnd) throw new CodedError("helloExpected", { detail: "hello is alone in its message" });
+  return frame;
+}
+
+/** Reads the frame that begins at `offset`; `next` is where the one after it would begin. */
+export function decodeClientFrame(
+  bytes: Uint8Array,
+  offset: number,
+  bounds: SendBounds,
+): { readonly frame: ClientFrame; readonly next: number } {
+  const reader = new MsgpackReader(bytes, offset);
+  const frame = readClientFrame(reader, bounds);
+  return { frame, next: reader.offset };
+}
+
+/** All frames of one message, one at a time; throws at the first bad one. */
+export function* decodeClientMessage(bytes: Uint8Array, bounds: SendBounds): Generator<ClientFrame, void> {
+  const reader = new MsgpackReader(bytes);
+  do yield readClientFrame(reader, bounds);
+  while (!reader.atEnd);
+}
+
+function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame {
+  const count = reader.array();
+  if (count === 0) throw badFrame("a frame begins with its kind");
+  const kind = reader.uint();
+  const fields = count - 1;
+  if (kind === kinds.send && fields === 2) return readSend(reader, bounds);
+  if (kind === kinds.ack && fields === 1) return { kind: "ack", sequence: reader.uint() };
+  if (kind === kinds.ephemeral && fields === 1) return readEphemeral(reader, bounds);
+  if (kind === kinds.ping && fields === 1) return { kind: "ping", nonce: reader.uint() };
+  if (kind === kinds.rosterQuery && fields === 2) {
+    return {
+      kind: "rosterQuery",
+      request: reader.uint(),
+      account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
+    };
+  }
+  if (kind === kinds.hello && fields === 4) return readHello(reader);
+  throw badFrame("no frame of this kind and length is known");
+}
+
+function readHello(reader: MsgpackReader, tokenBytesMax?: number): HelloFrame {
+  return {
+    kind: "hello",
+    token: reader.str(tokenBytesMax),
+    resume: reader.uint(),
+    windowEntries: reader.uint(),
+    windowBytes: reader.uint(),
+  };
+}
+
+function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
+  const id = reader.binOf(ENVELOPE_ID_BYTES);
+  const accounts = readAccounts(reader, bounds, () => {
+    reader.arrayOf(3);
+    return {
+      account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
+      version: reader.uint(UINT32_MAX),
+      devices: readDevices(reader, bounds),
+    };
+  });
+  return { kind: "send", id, accounts };
+}
+
+function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFrame {
+  const accounts = readAccounts(reader, bounds, () => {
+    reader.arrayOf(2);
+    return { account: reader.binOf(ACCOUNT_ADDRESS_BYTES), devices: readDevices(reader, bounds) };
+  });
+  return { kind: "ephemeral", accounts };
+}
+
+/** Counts are held against the bounds before anything is read: that keeps the objects made few. */
+function readAccounts<T extends EphemeralAccount>(
+  reader: MsgpackReader,
+  bounds: SendBounds,
+  readAccount: () => T,
+): T[] {
+  const count = reader.array();
+  if (count > bounds.accountsPerSendMax) throw new CodedError("tooManyRecipients");
+  const accounts: T[] = [];
+  const seen = new Set<string>();
+  for (let i = 0; i < count; i++) {
+    const entry = readAccount();
+    seen.add(toHex(entry.account));
+    accounts.push(entry);
+  }
+  if (seen.size !== count) throw new CodedError("repeatedRecipient");
+  return accounts;
+}
+
+function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[] {
+  const count = reader.array();
+  if (count > bounds.devicesPerAccountMax) throw new CodedError("tooManyRecipients");
+  const devices: DevicePayload[] = [];
+  const seen = new Set<number>();
+  for (let i = 0; i < count; i++) {
+    reader.arrayOf(2);
+    const device = reader.uint(DEVICE_NUMBER_MAX);
+    const payload = reader.bin();
+    if (payload.length > bounds.payloadBytesMax) throw new CodedError("payloadTooLarge");
+    seen.add(device);
+    devices.push({ device, payload });
+  }
+  if (seen.size !== count) throw new CodedError("repeatedRecipient");
+  return devices;
+}
+
+/** Appends one frame; several frames may share a message, except that hello is alone. */
+export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): void {
+  switch (frame.kind) {
+    case "hello":
+      writeHead(writer, 5, kinds.hello);
+      writer.str(frame.token);
+      writer.uint(frame.resume);
+      writer.uint(frame.windowEntries);
+      writer.uint(frame.windowBytes);
+      return;
+    case "send":
+      writeHead(writer, 3, kinds.send);
+      writer.bin(frame.id);
+      writer.array(frame.accounts.length);
+      for (const { account, version, devices } of frame.accounts) {
+        writer.array(3);
+        writer.bin(account);
+        writer.uint(version);
+        writeDevices(writer, devices);
+      }
+      return;
+    case "ack":
+      writeHead(writer, 2, kinds.ack);
+      writer.uint(frame.sequence);
+      return;
+    case "ephemeral":
+      writeHead(writer, 2, kinds.ephemeral);
+      writer.array(frame.accounts.length);
+      for (const { account, devices } of frame.accounts) {
+        writer.array(2);
+        writer.bin(account);
+        writeDevices(writer, devices);
+      }
+      return;
+    case "ping":
+      writeHead(writer, 2, kinds.ping);
+      writer.uint(frame.nonce);
+      return;
+    case "rosterQuery":
+      writeHead(writer, 3, kinds.rosterQuery);
+      writer.uint(frame.request);
+      writer.bin(frame.account);
+      return;
+  }
+}
+
+function writeHead(writer: MsgpackWriter, count: number, kind: number): void {
+  writer.array(count);
+  writer.uint(kind);
+}
+
+function writeDevices(writer: MsgpackWriter, devices: readonly DevicePayload[]): void {
+  writer.array(devices.length);
+  for (const { device, payload } of devices) {
+    writer.array(2);
+    writer.uint(device);
+    writer.bin(payload);
+  }
+}
+
+/** One frame as bytes of its own. */
+export function encodeClientFrame(frame: ClientFrame): Uint8Array {
+  const writer = new MsgpackWriter();
+  writeClientFrame(writer, frame);
+  return writer.take();
+}

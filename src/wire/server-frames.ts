@@ -1,0 +1,300 @@
+/**
+ * Frames from server to client (drawn in protocol.ts): read by the client,
+ * written by the node's cold path. `deliver` and `receipt` on the hot path are
+ * laid out by the kernel; what is written here has the same shape. `welcome`
+ * and a refusal with a detail are written by control.ts.
+ *
+ * Invariants. Bad bytes make a decoder throw CodedError `badFrame` and nothing
+ * else. A frame of an unknown kind comes as `unknown` and is stepped over, so
+ * that a later server may add kinds. Addresses, ids and payloads are views of
+ * the input: they stay good as long as nobody writes to the input, and keeping
+ * one keeps the whole message in memory.
+ */
+import {
+  ACCOUNT_ADDRESS_BYTES,
+  type AccountAddress,
+  DEVICE_ADDRESS_BYTES,
+  type DeviceAddress,
+  ENVELOPE_ID_BYTES,
+  type EnvelopeId,
+} from "../base/address.js";
+import { type RefusalDetail, readDetail, readWelcome } from "./bodies.js";
+import { badFrame, MsgpackReader } from "./msgpack.js";
+import { MsgpackWriter } from "./msgpack-writer.js";
+import { durabilities, gapReasons, kinds, type WelcomeBody } from "./protocol.js";
+
+const DEVICE_NUMBER_MAX = 0xffff;
+const UINT32_MAX = 0xffff_ffff;
+const MESSAGE_BYTES_MAX = 1024;
+
+export interface WelcomeFrame {
+  readonly kind: "welcome";
+  readonly body: WelcomeBody;
+}
+
+export interface DeliverFrame {
+  readonly kind: "deliver";
+  readonly sequence: number;
+  readonly sender: DeviceAddress;
+  readonly id: EnvelopeId;
+  /** When the node accepted the envelope. */
+  readonly timeMs: number;
+  readonly payload: Uint8Array;
+}
+
+export interface ReceiptFrame {
+  readonly kind: "receipt";
+  readonly position: number;
+  /** A number of `durabilities`, or a newer one. */
+  readonly durability: number;
+}
+
+export interface RefusalFrame {
+  readonly kind: "refusal";
+  readonly position: number;
+  /** A number of the code registry, or a newer one. */
+  readonly code: number;
+  readonly retryAfterMs: number;
+  readonly detail: RefusalDetail;
+}
+
+export interface GapFrame {
+  readonly kind: "gap";
+  /** The last of the removed entries. */
+  readonly sequence: number;
+  readonly count: number;
+  /** A number of `gapReasons`, or a newer one. */
+  readonly reason: number;
+}
+
+export interface LiveFrame {
+  readonly kind: "live";
+  readonly sequence: number;
+}
+
+export interface SignalFrame {
+  readonly kind: "signal";
+  readonly sender: DeviceAddress;
+  readonly payload: Uint8Array;
+}
+
+export interface PongFrame {
+  readonly kind: "pong";
+  readonly nonce: number;
+  readonly timeMs: number;
+}
+
+export interface RosterFrame {
+  readonly kind: "roster";
+  readonly request: number;
+  readonly account: AccountAddress;
+  readonly version: number;
+  readonly devices: readonly number[];
+}
+
+export interface ErrorFrame {
+  readonly kind: "error";
+  readonly code: number;
+  readonly retryAfterMs: number;
+  readonly message: string;
+}
+
+/** A frame of a later protocol: stepped over. */
+export interface UnknownFrame {
+  readonly kind: "unknown";
+  readonly number: number;
+}
+
+/** What is written here; `welcome` and refusals with a detail need control.ts. */
+export type PlainServerFrame =
+  | DeliverFrame
+  | ReceiptFrame
+  | GapFrame
+  | LiveFrame
+  | SignalFrame
+  | PongFrame
+  | RosterFrame
+  | ErrorFrame;
+
+export type ServerFrame = PlainServerFrame | WelcomeFrame | RefusalFrame | UnknownFrame;
+
+/** Reads the frame at the reader's offset. */
+export function readServerFrame(reader: MsgpackReader): ServerFrame {
+  const count = reader.array();
+  if (count === 0) throw badFrame("a frame begins with its kind");
+  const kind = reader.uint();
+  const read = readers[kind];
+  if (read === undefined) {
+    for (let i = 1; i < count; i++) reader.skip();
+    return { kind: "unknown", number: kind };
+  }
+  if (count !== read.count) throw badFrame("a frame has the wrong number of elements");
+  return read.fields(reader);
+}
+
+/** All frames of one message, one at a time; throws at the first bad one. */
+export function* decodeServerMessage(bytes: Uint8Array): Generator<ServerFrame, void> {
+  const reader = new MsgpackReader(bytes);
+  do yield readServerFrame(reader);
+  while (!reader.atEnd);
+}
+
+/** Per kind: how many elements the array has, and what follows the kind. */
+const readers: Readonly<
+  Record<number, { readonly count: number; readonly fields: (reader: MsgpackReader) => ServerFrame }>
+> = {
+  [kinds.welcome]: { count: 2, fields: (reader) => ({ kind: "welcome", body: readWelcome(reader.body()) }) },
+  [kinds.deliver]: { count: 6, fields: readDeliver },
+  [kinds.receipt]: {
+    count: 3,
+    fields: (reader) => ({ kind: "receipt", position: reader.uint(), durability: reader.uint() }),
+  },
+  [kinds.refusal]: { count: 5, fields: readRefusal },
+  [kinds.gap]: {
+    count: 4,
+    fields: (reader) => ({
+      kind: "gap",
+      sequence: reader.uint(),
+      count: reader.uint(),
+      reason: reader.uint(),
+    }),
+  },
+  [kinds.live]: { count: 2, fields: (reader) => ({ kind: "live", sequence: reader.uint() }) },
+  [kinds.signal]: {
+    count: 3,
+    fields: (reader) => ({
+      kind: "signal",
+      sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+      payload: reader.bin(),
+    }),
+  },
+  [kinds.pong]: {
+    count: 3,
+    fields: (reader) => ({ kind: "pong", nonce: reader.uint(), timeMs: reader.uint() }),
+  },
+  [kinds.roster]: { count: 5, fields: readRoster },
+  [kinds.error]: {
+    count: 4,
+    fields: (reader) => ({
+      kind: "error",
+      code: reader.uint(),
+      retryAfterMs: reader.uint(),
+      message: reader.str(MESSAGE_BYTES_MAX),
+    }),
+  },
+};
+
+function readDeliver(reader: MsgpackReader): DeliverFrame {
+  return {
+    kind: "deliver",
+    sequence: reader.uint(),
+    sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+    id: reader.binOf(ENVELOPE_ID_BYTES),
+    timeMs: reader.uint(),
+    payload: reader.bin(),
+  };
+}
+
+function readRefusal(reader: MsgpackReader): RefusalFrame {
+  return {
+    kind: "refusal",
+    position: reader.uint(),
+    code: reader.uint(),
+    retryAfterMs: reader.uint(),
+    detail: readDetail(reader.body()),
+  };
+}
+
+function readRoster(reader: MsgpackReader): RosterFrame {
+  const request = reader.uint();
+  const account = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+  const version = reader.uint(UINT32_MAX);
+  const count = reader.array();
+  const devices: number[] = [];
+  for (let i = 0; i < count; i++) devices.push(reader.uint(DEVICE_NUMBER_MAX));
+  return { kind: "roster", request, account, version, devices };
+}
+
+/** Appends one frame; a message may hold many. */
+export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame): void {
+  switch (frame.kind) {
+    case "deliver":
+      writeDeliver(writer, frame);
+      return;
+    case "receipt":
+      writeUints(writer, kinds.receipt, [frame.position, frame.durability]);
+      return;
+    case "gap":
+      writeUints(writer, kinds.gap, [frame.sequence, frame.count, frame.reason]);
+      return;
+    case "live":
+      writeUints(writer, kinds.live, [frame.sequence]);
+      return;
+    case "pong":
+      writeUints(writer, kinds.pong, [frame.nonce, frame.timeMs]);
+      return;
+    case "signal":
+      writer.array(3);
+      writer.uint(kinds.signal);
+      writer.bin(frame.sender);
+      writer.bin(frame.payload);
+      return;
+    case "roster":
+      writer.array(5);
+      writer.uint(kinds.roster);
+      writer.uint(frame.request);
+      writer.bin(frame.account);
+      writer.uint(frame.version);
+      writer.array(frame.devices.length);
+      for (const device of frame.devices) writer.uint(device);
+      return;
+    case "error":
+      writer.array(4);
+      writer.uint(kinds.error);
+      writer.uint(frame.code);
+      writer.uint(frame.retryAfterMs);
+      writer.str(frame.message);
+      return;
+  }
+}
+
+/** Always 65 bytes and the payload: the kernel finds its way in it by offsets. */
+function writeDeliver(writer: MsgpackWriter, frame: DeliverFrame): void {
+  writer.array(6);
+  writer.uint(kinds.deliver);
+  writer.uint64(frame.sequence);
+  writer.bin(frame.sender);
+  writer.bin(frame.id);
+  writer.uint64(frame.timeMs);
+  writer.bin32(frame.payload);
+}
+
+function writeUints(writer: MsgpackWriter, kind: number, values: readonly number[]): void {
+  writer.array(values.length + 1);
+  writer.uint(kind);
+  for (const value of values) writer.uint(value);
+}
+
+/** One frame as bytes of its own. */
+export function encodeServerFrame(frame: PlainServerFrame): Uint8Array {
+  const writer = new MsgpackWriter();
+  writeServerFrame(writer, frame);
+  return writer.take();
+}
+
+/** The registry's name of a durability's number; undefined for a newer one. */
+export function durabilityName(number: number): keyof typeof durabilities | undefined {
+  return nameIn(durabilities, number);
+}
+
+/** The registry's name of a gap reason's number; undefined for a newer one. */
+export function gapReasonName(number: number): keyof typeof gapReasons | undefined {
+  return nameIn(gapReasons, number);
+}
+
+function nameIn<T extends Readonly<Record<string, number>>>(
+  registry: T,
+  number: number,
+): keyof T | undefined {
+  return Object.keys(registry).find((name) => registry[name] === number);
+}
