@@ -167,7 +167,7 @@ function makeSlot(account: u32, position: u32, address: usize, number: u32, ordi
 
 /**
  * Makes the account in the scratch area resident, or brings the resident one up to its version: devices
- * are only added here, in roster order. Returns the account's index, or NONE when the tables are full of busy ones.
+ * are only added here, in roster order, and a record that is older than the resident one changes nothing. Returns the account's index, or NONE when the tables are full of busy ones.
  */
 export function loadAccount(): u32 {
   const given = control + L.CONTROL_SCRATCH;
@@ -175,6 +175,7 @@ export function loadAccount(): u32 {
   const deviceCount = load<u32>(given, L.LOAD_DEVICE_COUNT);
   let index = findAccount(given);
   const known: u32 = index == NONE ? 0 : load<u32>(accountAt(index), L.ACCOUNT_DEVICE_COUNT);
+  if (index != NONE && version < load<u32>(accountAt(index), L.ACCOUNT_VERSION)) return index;
   pinned = index;
   const missing = deviceCount > known ? deviceCount - known : 0;
   if ((index == NONE && freeAccountCount == 0) || freeSlotCount < missing) makeRoom(missing);

@@ -52,7 +52,7 @@ export function addItem(sender: usize, idAt: u32): void {
 
 export function gather(timeMs: f64): void {
   if (touchedCount == 0) return;
-  openRecord(gatherBytes);
+  openRecord(gatherBytes, timeMs);
   const time = bswap<u64>(<u64>timeMs);
   for (let i: u32 = 0; i < touchedCount; i++) layRun(load<u32>(touched + <usize>i * 4), time);
   count(L.CONTROL_COUNT_ENTRIES, itemCount);
@@ -79,6 +79,8 @@ function layRun(index: u32, time: u64): void {
   memory.copy(run + 32, slot + L.SLOT_ADDRESS, 20);
   store<u32>(run, 0, 52);
   store<u64>(run, 0, L.JOURNAL_RUN_RIDE);
+  // The padding: nothing of an older entry goes to disk with this run.
+  store<u64>(run + runBytes - 8, 0);
   layFrames(load<u32>(slot, L.SLOT_ITEM_HEAD), frames, first, time);
   store<u32>(slot, 0, L.SLOT_ITEM_COUNT);
   store<u32>(slot, 0, L.SLOT_ITEM_HEAD);

@@ -39,6 +39,7 @@ export {
   tailSpans,
   tailUse,
   uncommittedBytes,
+  unsealedReceipts,
 } from "./journal";
 export { collectReceipts, dueCount, settleReceipts } from "./receipts";
 

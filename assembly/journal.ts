@@ -51,6 +51,8 @@ let timeMs: f64 = 0;
 let sealedAtMs: u32 = 0;
 let dirtyAckCount: u32 = 0;
 let uncommitted: u32 = 0;
+/** End of the receipt log at the last seal. */
+let receiptsSealed: u32 = 0;
 let uncommittedMax: u32 = 0;
 
 export function initJournal(firstNumber: u64, uncommittedBytesMax: u32): void {
@@ -91,7 +93,8 @@ export function hasTailRoom(bytes: u32): bool {
 }
 
 /** Makes sure that a record is open and takes `bytes` more in one piece; hasTailRoom has said yes. */
-export function openRecord(bytes: u32): void {
+export function openRecord(bytes: u32, nowMs: f64): void {
+  timeMs = nowMs;
   if (isTailEmpty()) writeAt = tail;
   const need: usize = bytes + L.JOURNAL_HEADER_BYTES + 64;
   if ((isTailEmpty() || writeAt >= readAt()) && need >= tail + tailBytes - writeAt) {
@@ -173,23 +176,34 @@ export function uncommittedBytes(): u32 {
   return uncommitted;
 }
 
-/** What one more seal would put into the journal: 0 when there is nothing. */
+/** Connections whose sends wait for the next seal, counted once for each batch they sent in. */
+export function unsealedReceipts(): u32 {
+  return receiptLogEnd - receiptsSealed;
+}
+
+/** Acks that wait for the next seal. */
 export function dirtyAckTotal(): u32 {
   return dirtyAckCount;
 }
 
 /**
- * Closes the open record (opening one first if only acks wait). The records not yet committed are then
- * sealedCount() ones from sealedRecord(0) on; the keys of the dedup log go with them.
+ * Closes the open record. Acks alone, and receipts of sends that put nothing into the tail (duplicates, accounts
+ * without devices), get a record without runs. Returns how many records are not yet committed; they are those from
+ * sealedRecord(0) on, and the keys of the dedup log go with them.
  */
 export function seal(nowMs: f64, monotonicMs: u32): u32 {
   timeMs = nowMs;
   sealedAtMs = monotonicMs;
-  if (openAt == 0 && dirtyAckCount > 0 && hasTailRoom(L.JOURNAL_ACK_BYTES)) openRecord(L.JOURNAL_ACK_BYTES);
-  if (openAt != 0) closeRecord();
-  store<u32>(control, receiptLogEnd, L.CONTROL_RECEIPT_LOG_END);
-  store<u32>(control, logCount, L.CONTROL_DEDUP_LOG_KEYS);
-  clearLog();
+  const isNeeded = dirtyAckCount > 0 || receiptLogEnd != receiptsSealed;
+  if (openAt == 0 && isNeeded && hasTailRoom(L.JOURNAL_ACK_BYTES)) openRecord(L.JOURNAL_ACK_BYTES, nowMs);
+  store<u32>(control, 0, L.CONTROL_DEDUP_LOG_KEYS);
+  if (openAt != 0) {
+    closeRecord();
+    receiptsSealed = receiptLogEnd;
+    store<u32>(control, logCount, L.CONTROL_DEDUP_LOG_KEYS);
+    clearLog();
+  }
+  store<u32>(control, receiptsSealed, L.CONTROL_RECEIPT_LOG_END);
   return recordEnd - recordCommitted;
 }
 

@@ -8,6 +8,8 @@ import * as L from "./layout";
 const CANARY_BYTES: u32 = 64;
 const CANARY: u64 = 0x5afe_c0de_5afe_c0de;
 const REGIONS_MAX = 32;
+/** What a memory of 4 GiB takes, but for its last page. */
+const REGIONS_END: u64 = 0xffff0000;
 
 export let control: usize = 0;
 export let inbox: usize = 0;
@@ -49,6 +51,7 @@ export let tail: usize = 0;
 export let tailBytes: u32 = 0;
 
 let top: usize = 0;
+let fits: bool = true;
 /** Addresses of the canaries, u32 each, in static memory. */
 const canaries: usize = memory.data(REGIONS_MAX * 4, 4);
 let canaryCount: i32 = 0;
@@ -56,7 +59,10 @@ let canaryCount: i32 = 0;
 function region(bytes: u64): usize {
   const base = (top + 63) & ~63;
   const end = (<u64>base + bytes + 63) & ~63;
-  assert(end + CANARY_BYTES < 0xffff0000, "the regions exceed 4 GiB");
+  if (end + CANARY_BYTES > REGIONS_END) {
+    fits = false;
+    return 0;
+  }
   assert(canaryCount < REGIONS_MAX, "more regions than canaries");
   store<u32>(canaries + <usize>(canaryCount++) * 4, <u32>end);
   top = <usize>end + CANARY_BYTES;
@@ -122,6 +128,7 @@ export function reserve(inboxSize: u32, tailSize: u32, accountCount: u32, slotCo
   tailBytes = tailSize;
   tail = region(tailSize);
 
+  if (!fits) return 0;
   const pages = <i32>((<u64>top + 65535) >> 16);
   const missing = pages - memory.size();
   if (missing > 0 && memory.grow(missing) < 0) return 0;

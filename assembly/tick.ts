@@ -17,6 +17,8 @@ import { at, begin, binAt, end, failed, readArray, readBin, readUint, skip } fro
 /** Results of a send besides the codes of the registry. */
 const ACCEPTED: u32 = 0;
 const NEEDS_ACCOUNT: u32 = 0xffffffff;
+/** Marks an item whose device is in no roster, where the slot would stand. */
+const UNKNOWN_DEVICE: u32 = 0x80000000;
 
 // Kinds of frames (src/wire/protocol.ts).
 const KIND_SEND: u32 = 2;
@@ -31,6 +33,8 @@ let frameAt: usize = 0;
 let timeMs: f64 = 0;
 let senderCount: u32 = 0;
 let fresh: bool = true;
+/** Accounts that were asked for so that the frame at frameAt could be judged. */
+let accountsAsked: u32 = 0;
 
 // The accounts of the send being read: static rows of { address, version, first item, end item, resident account }.
 const PARTY_BYTES = 20;
@@ -80,6 +84,7 @@ function readMessage(): u32 {
   while (at < end) {
     // What a connection sent before it was replaced or closed is as if it had been lost on the way.
     if (load<u32>(slot, L.SLOT_CONNECTION) != load<u32>(messageAt, L.MESSAGE_CONNECTION)) return L.STATUS_DONE;
+    if (at != frameAt) accountsAsked = 0;
     frameAt = at;
     if (isBatchFull()) return L.STATUS_AGAIN;
     if (!readFrame(slot, index)) return L.STATUS_ACCOUNT;
@@ -98,7 +103,7 @@ function isBatchFull(): bool {
 /** Reads one frame and does what it says; false when an account must be loaded first. */
 function readFrame(slot: usize, index: u32): bool {
   const fields = readArray();
-  const kind = <u32>readUint();
+  const kind = readUint();
   if (!failed && kind == KIND_SEND && fields == 3) return readSend(slot, index);
   if (!failed && kind == KIND_ACK && fields == 2) readAck(slot, index);
   else if (!failed && kind >= KIND_EPHEMERAL && kind <= KIND_ROSTER_QUERY) readControl(index);
@@ -117,11 +122,15 @@ function outcome(index: u32, code: u32): void {
   store<u32>(control, n + 1, L.CONTROL_OUTCOMES);
 }
 
-/** What cannot be read ends its connection; nothing after it is looked at. */
+/**
+ * What cannot be read ends its connection; nothing after it is looked at. The slot stays the device's until the
+ * host has taken the attention, so that the outcome names the right one.
+ */
 function endConnection(slot: usize, index: u32, code: u32): void {
   at = end;
   outcome(index, code);
   disconnect(slot);
+  callAttention(index);
 }
 
 export function disconnect(slot: usize): void {
@@ -173,8 +182,10 @@ function readSend(slot: usize, index: u32): bool {
     endConnection(slot, index, L.CODE_BAD_FRAME);
     return true;
   }
-  noteSender(slot, index);
-  if (code != ACCEPTED) {
+  store<u32>(slot, load<u32>(slot, L.SLOT_POSITION) + 1, L.SLOT_POSITION);
+  if (code == ACCEPTED) {
+    noteSender(slot, index);
+  } else {
     begin(frameAt, end);
     skip();
     if (failed) {
@@ -187,8 +198,8 @@ function readSend(slot: usize, index: u32): bool {
   return true;
 }
 
+/** The connection has a receipt to come from this batch; a refusal needs none, it is answered by itself. */
 function noteSender(slot: usize, index: u32): void {
-  store<u32>(slot, load<u32>(slot, L.SLOT_POSITION) + 1, L.SLOT_POSITION);
   if (flag(slot, L.FLAG_SENT_NOW)) return;
   setFlag(slot, L.FLAG_SENT_NOW);
   store<u32>(senders + <usize>(senderCount++) * 4, index);
@@ -200,13 +211,14 @@ let idAt: usize = 0;
 function judgeSend(slot: usize): u32 {
   const shape = readParties();
   if (shape != ACCEPTED) return shape;
+  if (isReceiptLogFull() && !flag(slot, L.FLAG_SENT_NOW)) return L.CODE_OVERLOADED;
   const ordinal = load<u32>(slot, L.SLOT_ORDINAL);
   if (isDuplicate(ordinal, idAt)) {
     count(L.CONTROL_COUNT_DUPLICATES, 1);
     return ACCEPTED;
   }
   if (load<u32>(control, L.CONTROL_DISK_LOW) != 0) return L.CODE_DISK_LOW;
-  if (!hasRoom(sendBytes()) || isLogFull() || isReceiptLogFull()) return L.CODE_OVERLOADED;
+  if (!hasRoom(sendBytes()) || isLogFull()) return L.CODE_OVERLOADED;
   const brands = judgeBrands(slot);
   if (brands != ACCEPTED) return brands;
   const rosters = judgeRosters(slot);
@@ -302,6 +314,9 @@ function judgeRosters(slot: usize): u32 {
     const party = partyAt(i);
     const account = findAccount(load<u32>(party));
     if (account == NONE) {
+      // The tables are so full that what is loaded drives out what the same send needs: it cannot be routed now.
+      if (accountsAsked == L.ACCOUNTS_PER_SEND_MAX) return L.CODE_OVERLOADED;
+      accountsAsked++;
       store<u32>(control, load<u32>(party), L.CONTROL_NEEDED_ACCOUNT);
       return NEEDS_ACCOUNT;
     }
@@ -321,8 +336,11 @@ function judgeCoverage(party: usize, account: usize, sender: usize): u32 {
   let code = load<u32>(party, 4) == load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED : L.CODE_ROSTER_STALE;
   for (let i = load<u32>(party, 8); i < load<u32>(party, 12); i++) {
     const item = items + <usize>i * L.ITEM_BYTES;
-    const position = devicePosition(account, load<u32>(item, L.ITEM_SLOT));
+    const number = load<u32>(item, L.ITEM_SLOT);
+    const position = devicePosition(account, number);
     if (position < 0) {
+      if (isUnknownListed(party, i, number)) return L.CODE_REPEATED_RECIPIENT;
+      store<u32>(item, number | UNKNOWN_DEVICE, L.ITEM_SLOT);
       code = L.CODE_ROSTER_STALE;
       continue;
     }
@@ -336,6 +354,14 @@ function judgeCoverage(party: usize, account: usize, sender: usize): u32 {
   let due = load<u32>(account, L.ACCOUNT_DEVICE_COUNT);
   if (account == accountAt(load<u32>(sender, L.SLOT_ACCOUNT))) due--;
   return <u32>popcnt(seen) == due ? code : L.CODE_ROSTER_STALE;
+}
+
+/** Whether the party's items before `before` name this number, which its roster has not. */
+function isUnknownListed(party: usize, before: u32, number: u32): bool {
+  for (let i = load<u32>(party, 8); i < before; i++) {
+    if (load<u32>(items + <usize>i * L.ITEM_BYTES, L.ITEM_SLOT) == (number | UNKNOWN_DEVICE)) return true;
+  }
+  return false;
 }
 
 function accept(slot: usize, ordinal: u32): void {
@@ -353,7 +379,7 @@ export function takeReceiptLog(upTo: u32): void {
   receiptLogStart = upTo;
 }
 
-/** One row for each connection that sent in this batch: its receipts wait for the commit that covers it. */
+/** One row for each connection that has receipts to come from this batch: they wait for the commit that covers it. */
 function logSenders(): void {
   for (let i: u32 = 0; i < senderCount; i++) {
     const index = load<u32>(senders + <usize>i * 4);

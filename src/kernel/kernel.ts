@@ -70,7 +70,8 @@ export class Kernel {
   private readonly brandCount: number;
   private inboxWrite: number;
 
-  constructor(sizes: KernelSizes, epoch: number, build: "release" | "debug" = "release") {
+  /** `build`: one of the two that belong to the engine, or a file with another. */
+  constructor(sizes: KernelSizes, epoch: number, build: "release" | "debug" | URL = "release") {
     const instance = new WebAssembly.Instance(compiled(build), { env: {} });
     const exports = instance.exports as Record<string, unknown>;
     this.calls = exports as Record<string, Call>;
@@ -82,19 +83,13 @@ export class Kernel {
       sizes.dedupKeys,
     );
     assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
-    const seeds = randomFillSync(new Float64Array(2)) as Float64Array<ArrayBuffer>;
-    this.call("start")(
-      seeds[0] as number,
-      seeds[1] as number,
-      epoch,
-      sizes.dedupMs,
-      sizes.uncommittedBytes,
-    );
+    const seeds = randomSeeds();
+    this.call("start")(seeds[0] as number, seeds[1] as number, epoch, sizes.dedupMs, sizes.uncommittedBytes);
     const memory = exports["memory"] as WebAssembly.Memory;
     this.bytes = new Uint8Array(memory.buffer);
     this.words = new Uint32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
-    const region = (name: string): number => (exports[name] as WebAssembly.Global).value as number;
+    const region = (name: string): number => ((exports[name] as WebAssembly.Global).value as number) >>> 0;
     this.at = {
       control: region("control"),
       sends: region("sends"),
@@ -394,9 +389,11 @@ export class Kernel {
     this.call("settleReceipts")(batch.receiptLogEnd, monotonicMs);
   }
 
-  /** Fills the sends with receipts that waited at least `holdMs`, at most `max`; `scratchAt` takes 8 bytes for each. */
+  /** Fills the sends with receipts that waited at least `holdMs`, at most `max`, which the control block has room for. */
   collectReceipts(monotonicMs: number, holdMs: number, max: number): number {
-    return this.call("collectReceipts")(monotonicMs, holdMs, this.at.control + L.CONTROL_BYTES / 2, max);
+    const room = L.CONTROL_BYTES / 2;
+    assert(max * L.RECEIPT_BYTES <= room, "more receipts than the control block takes");
+    return this.call("collectReceipts")(monotonicMs, holdMs, this.at.control + room, max);
   }
 
   get dueReceipts(): number {
@@ -405,6 +402,11 @@ export class Kernel {
 
   get uncommittedBytes(): number {
     return this.call("uncommittedBytes")();
+  }
+
+  /** Whether receipts wait for a seal: of what lies in the open record, or of sends that left nothing in it. */
+  get hasUnsealedReceipts(): boolean {
+    return this.call("unsealedReceipts")() !== 0;
   }
 
   get dirtyAcks(): number {
@@ -498,13 +500,20 @@ const counterFields = {
 
 const modules = new Map<string, WebAssembly.Module>();
 
-function compiled(build: "release" | "debug"): WebAssembly.Module {
-  let module = modules.get(build);
+function compiled(build: "release" | "debug" | URL): WebAssembly.Module {
+  let module = modules.get(`${build}`);
   if (module === undefined) {
-    module = new WebAssembly.Module(readFileSync(wasmFile(build)));
-    modules.set(build, module);
+    module = new WebAssembly.Module(readFileSync(build instanceof URL ? build : wasmFile(build)));
+    modules.set(`${build}`, module);
   }
   return module;
+}
+
+/** Two numbers of random bits, all of which reach the kernel: a NaN would arrive as one and the same pattern. */
+function randomSeeds(): Float64Array {
+  const bytes = randomFillSync(new Uint8Array(16));
+  for (const exponentAt of [7, 15]) bytes[exponentAt] = (bytes[exponentAt] as number) & 0xbf;
+  return new Float64Array(bytes.buffer);
 }
 
 /** The built kernel: beside the compiled sources (dist/kernel), whether this file runs compiled or as source. */

@@ -45,11 +45,7 @@ function refuse(
   }
   const retryAfterMs = codes[name].retry === "later" ? RETRY_LATER_MS : 0;
   const detail = name === "rosterStale" ? { rosters: staleRosters(state, attachment, outcome.frame) } : {};
-  give(
-    state,
-    attachment,
-    encodeRefusal({ position: outcome.position, code: name, retryAfterMs, detail }),
-  );
+  give(state, attachment, encodeRefusal({ position: outcome.position, code: name, retryAfterMs, detail }));
 }
 
 /** Every listed account whose devices differ, and the sender's own when it was left out. */

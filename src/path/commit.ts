@@ -14,7 +14,8 @@ export function commit(state: PathState): void {
   if (state.isCommitting || !state.hasUncommitted) return;
   const sinceMs = moment.monotonicMs - state.lastCommitMs;
   if (moment.busy && sinceMs < state.limits.commitSpacingMs) return;
-  if (kernel.uncommittedBytes === 0 && sinceMs < ACKS_ALONE_MS) return;
+  const isAcksAlone = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
+  if (isAcksAlone && sinceMs < ACKS_ALONE_MS) return;
   const batch = kernel.seal(moment.wallMs, moment.monotonicMs);
   if (batch === undefined) return;
   state.isCommitting = true;

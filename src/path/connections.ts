@@ -15,6 +15,8 @@ export interface Wanted {
   readonly resume: number;
   readonly windowEntries: number;
   readonly windowBytes: number;
+  /** The wall clock, for welcome. */
+  readonly nowMs: number;
 }
 
 export type Attached = { readonly slot: number } | { readonly refused: CodeName };
@@ -65,7 +67,7 @@ export function attach(
   state.connections[slot] = attachment;
   state.connectionCount++;
   state.lagging.add(slot);
-  connection.send(welcome(state, device, attachment));
+  connection.send(welcome(state, device, attachment, wanted.nowMs));
   state.events.connected?.(device);
   state.wake();
   return { slot };
@@ -75,11 +77,11 @@ function clamp(value: number, min: number, max: number): number {
   return Math.min(max, Math.max(min, Math.floor(value)));
 }
 
-function welcome(state: PathState, device: DeviceAddress, attachment: Attachment): Uint8Array {
+function welcome(state: PathState, device: DeviceAddress, attachment: Attachment, nowMs: number): Uint8Array {
   const { limits, kernel } = state;
   return encodeWelcome({
     device,
-    serverTimeMs: state.moment.wallMs,
+    serverTimeMs: nowMs,
     durability: "disk",
     position: kernel.floor(attachment.slot),
     dedupWindowMs: limits.dedupWindowMs,

@@ -117,6 +117,11 @@ export class Path {
     return this.state.isWaiting;
   }
 
+  /** Storage has failed: from here on nothing is receipted, committed or spilled. */
+  fail(): void {
+    this.state.hasFailed = true;
+  }
+
   /** Ends every connection with this code. */
   endAll(code: CodeName, retryAfterMs: (i: number) => number): void {
     endAll(this.state, code, retryAfterMs);

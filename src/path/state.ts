@@ -62,7 +62,8 @@ export class PathState {
   }
 
   get hasUncommitted(): boolean {
-    return this.kernel.uncommittedBytes > 0 || this.kernel.dirtyAcks > 0;
+    const { kernel } = this;
+    return kernel.uncommittedBytes > 0 || kernel.hasUnsealedReceipts || kernel.dirtyAcks > 0;
   }
 
   get isWaiting(): boolean {
@@ -79,7 +80,10 @@ export class PathState {
 
   /** Called at a turn's end: releases those who wait for everything to be committed. */
   settle(): void {
-    if (this.settling.length === 0 || this.isCommitting || this.hasUncommitted) return;
+    if (this.settling.length === 0) return;
+    const isSettled =
+      !this.isCommitting && this.kernel.uncommittedBytes === 0 && this.kernel.dueReceipts === 0;
+    if (!isSettled && !this.hasFailed) return;
     for (const resolve of this.settling.splice(0)) resolve();
   }
 }

@@ -11,7 +11,6 @@
  *
  * Delivery does not wait for the commit; receipts do.
  */
-import { assert } from "../base/assert.js";
 import { statuses } from "../kernel/kernel.js";
 import type { CodeName } from "../wire/codes.js";
 import { answer } from "./answers.js";
@@ -42,11 +41,8 @@ function route(state: PathState): void {
   for (;;) {
     const status = kernel.tick(state.moment.wallMs);
     if (status === statuses.account) {
-      const loaded = kernel.loadAccount(state.account(kernel.neededAccount()));
-      assert(
-        loaded,
-        "residentAccountsMax and residentDevicesMax are too low for what is connected and in the tail",
-      );
+      // When the tables are full of what is connected or in the tail, the kernel refuses the send as overloaded.
+      kernel.loadAccount(state.account(kernel.neededAccount()));
       continue;
     }
     send(state);

@@ -19,6 +19,19 @@ export const limits = {
   brandsMax: 64,
   tokenBytesMax: 4 * KiB,
 
+  /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */
+  clockToleranceMs: 5_000,
+  keyIdCharsMax: 256,
+  keysPerBrandMax: 64,
+  keySetBytesMax: 256 * KiB,
+  keyFetchTimeoutMs: 5_000,
+  /** A brand's key file or URL is read at most this often, whatever happens. */
+  keyRefetchMs: 30_000,
+  /** Keys older than this are read again before they are used … */
+  keysFreshMs: 5 * 60_000,
+  /** … and, while that fails, used on for no longer than this. */
+  keysStaleMs: 60 * 60_000,
+
   /** Unacked entries and bytes on the way to one device: what welcome grants by default, and at most. */
   windowEntriesDefault: 256,
   windowEntriesMax: 4096,
@@ -50,7 +63,7 @@ export const limits = {
   /** On a stop, connections have this long to take what waits for them. */
   drainMs: 5_000,
 
-  /** Dedup: two generations, each bounded by half of both. */
+  /** Dedup: what each of two generations holds, so that a key is remembered for at least this. */
   dedupWindowMs: 10 * 60_000,
   dedupWindowCount: 1 << 20,
 
@@ -81,6 +94,8 @@ export const limits = {
   brandQueueBytesMax: 64 * 1024 * MiB,
   /** Undelivered entries are replaced by a gap after this long. */
   retentionMs: 30 * 24 * 3600_000,
+  /** Rows that one sweep of the store looks at. */
+  sweepRows: 5_000,
   /** Below this much free space sends are refused. */
   diskFreeBytesMin: 256 * MiB,
   /** One chunk of a device's queue, as stored: frames of one device, in order. */
@@ -107,6 +122,11 @@ assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at leas
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
 assert(limits.helloTimeoutMs < limits.welcomeTimeoutMs, "hello comes before welcome");
+assert(limits.keyFetchTimeoutMs < limits.welcomeTimeoutMs, "a sign-in may wait for keys");
+assert(
+  limits.keyRefetchMs < limits.keysFreshMs && limits.keysFreshMs < limits.keysStaleMs,
+  "keys age in order",
+);
 assert(limits.stallBytesMin < limits.windowBytesDefault, "one window taken in time is progress");
 assert(limits.edgeSweepMs * 4 <= limits.endingMs, "deadlines are long against their resolution");
 assert(limits.inboxBytes * 2 < limits.uncommittedBytesMax, "a tick's worth of work is no overload");

@@ -163,6 +163,7 @@ function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
       devices: readDevices(reader, bounds),
     };
   });
+  if (accounts.length === 0) throw badFrame("a send names at least one account");
   return { kind: "send", id, accounts };
 }
 
@@ -201,6 +202,7 @@ function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[]
   for (let i = 0; i < count; i++) {
     reader.arrayOf(2);
     const device = reader.uint(DEVICE_NUMBER_MAX);
+    if (device === 0) throw badFrame("a device number is 1 to 65535");
     const payload = reader.bin();
     if (payload.length > bounds.payloadBytesMax) throw new CodedError("payloadTooLarge");
     seen.add(device);

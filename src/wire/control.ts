@@ -20,7 +20,8 @@ import { kinds, type WelcomeBody } from "./protocol.js";
 /** One control body, as received. */
 export const CONTROL_BYTES_MAX = 16 * 1024;
 
-const packr = new Packr({ useRecords: false });
+/** 64-bit integers are read as numbers: the walk before has refused those that are not safe. */
+const packr = new Packr({ useRecords: false, int64AsType: "number" });
 
 export function encodeWelcome(body: WelcomeBody): Uint8Array {
   const writer = new MsgpackWriter();

@@ -1,0 +1,247 @@
+/**
+ * What comes in, on its way to the application: in order, without repeats, and
+ * acked only when it was taken.
+ *
+ *   accept ─▶ queued ─▶ handed over ─▶ taken ─▶ position (what an ack names)
+ *
+ * A repeat is recognised twice. By sequence: after a reconnect the server sends
+ * again what we have but did not ack. By sending device and envelope id: an
+ * envelope that we saw just before the node crashed may come again, sent again
+ * by its sender, under a new sequence; it counts as taken when its first
+ * appearance is.
+ *
+ * Invariants. `position` never passes an entry that was not taken. What is held
+ * is bounded by the window that the server granted, the ids by `recentIdsMax`.
+ */
+import {
+  DEVICE_ADDRESS_BYTES,
+  type DeviceAddress,
+  ENVELOPE_ID_BYTES,
+  type EnvelopeId,
+} from "../base/address.js";
+import { fromHex, toHex } from "../base/bytes.js";
+import type { DeliverFrame, GapFrame, LiveFrame } from "../wire/server-frames.js";
+import { gapReasonName } from "../wire/server-frames.js";
+import { type Emitter, throwOutside } from "./emitter.js";
+import type { ClientEvents, Envelope } from "./types.js";
+
+const KEY_BYTES = DEVICE_ADDRESS_BYTES + ENVELOPE_ID_BYTES;
+
+/** Whether an entry is taken; a repeat asks its first appearance. */
+class Taking {
+  readonly sequence: number;
+  readonly bytes: number;
+  taken = false;
+  first: Taking | undefined;
+
+  constructor(sequence: number, bytes: number) {
+    this.sequence = sequence;
+    this.bytes = bytes;
+  }
+
+  get done(): boolean {
+    return this.taken || this.first?.done === true;
+  }
+}
+
+class ArrivedEnvelope implements Envelope {
+  readonly sequence: number;
+  readonly sender: DeviceAddress;
+  readonly id: EnvelopeId;
+  readonly timeMs: number;
+  readonly payload: Uint8Array;
+  readonly ack: () => void;
+
+  constructor(frame: DeliverFrame, ack: () => void) {
+    this.sequence = frame.sequence;
+    this.sender = frame.sender;
+    this.id = frame.id;
+    this.timeMs = frame.timeMs;
+    this.payload = frame.payload;
+    this.ack = ack;
+  }
+}
+
+interface Arrival {
+  readonly frame: DeliverFrame | GapFrame | LiveFrame;
+  readonly taking: Taking;
+}
+
+export interface ArrivalsOptions {
+  readonly emitter: Emitter<ClientEvents>;
+  readonly manualAcks: boolean;
+  readonly recentIdsMax: number;
+  readonly position: number;
+  readonly recentIds: readonly string[];
+  /** `sequence` may be acked now: `entries` entries more than before, of together `bytes` payload bytes. */
+  readonly onAckable: (sequence: number, entries: number, bytes: number) => void;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  #position: number;
+  /** The highest sequence seen. */
+  #received: number;
+  /**
+   * The highest sequence that the connection that is up has brought. Nothing
+   * above it may be acked: right after a reconnect the position can be ahead of
+   * what the server has sent again.
+   */
+  #offered = 0;
+  /** What onAckable was told last. */
+  #ackable = 0;
+  #queued: Arrival[] = [];
+  /** Entries above the position, in order of sequence. */
+  #open: Taking[] = [];
+  /** (sending device, envelope id) → its first appearance; oldest first. */
+  readonly #recent = new Map<string, Taking>();
+  /** A listener's promise is not settled yet. */
+  #awaiting = false;
+  /** handOver is running: a listener may call what calls it. */
+  #handing = false;
+  #stopped = false;
+
+  constructor(options: ArrivalsOptions) {
+    this.#options = options;
+    this.#position = options.position;
+    this.#received = options.position;
+    for (const hex of options.recentIds) {
+      const bytes = fromHex(hex);
+      if (bytes?.length !== KEY_BYTES) continue;
+      const taking = new Taking(0, 0);
+      taking.taken = true;
+      this.#remember(String.fromCharCode(...bytes), taking);
+    }
+  }
+
+  /** Everything up to this sequence is taken. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get recentIds(): string[] {
+    const taken = [...this.#recent].filter(([, taking]) => taking.done);
+    return taken.map(([key]) => toHex(Uint8Array.from(key, (char) => char.charCodeAt(0))));
+  }
+
+  /** A new connection. The server counts everything up to `sequence` as acked, by us or by an earlier run. */
+  connected(sequence: number): void {
+    this.#offered = sequence;
+    this.#ackable = sequence;
+    if (sequence > this.#received) this.#received = sequence;
+    if (this.#open.length === 0 && sequence > this.#position) this.#position = sequence;
+  }
+
+  /** Takes in one frame; call handOver() after the last of a message. */
+  accept(frame: DeliverFrame | GapFrame | LiveFrame): void {
+    const taking = new Taking(frame.sequence, frame.kind === "deliver" ? frame.payload.length : 0);
+    if (frame.kind !== "live") {
+      this.#offered = Math.max(this.#offered, frame.sequence);
+      if (frame.sequence <= this.#received) return;
+      this.#received = frame.sequence;
+      this.#open.push(taking);
+    }
+    this.#queued.push({ frame, taking });
+  }
+
+  /** Hands over what is queued, as far as the application takes it now. */
+  handOver(): void {
+    if (this.#handing) return;
+    this.#handing = true;
+    let count = 0;
+    while (!this.#awaiting && !this.#stopped && count < this.#queued.length) {
+      const { frame, taking } = this.#queued[count] as Arrival;
+      if (frame.kind === "deliver" && !this.#options.emitter.has("envelope")) break;
+      count += 1;
+      if (frame.kind === "deliver") this.#deliver(frame, taking);
+      else if (frame.kind === "live") this.#options.emitter.emit("live", { sequence: frame.sequence });
+      else this.#tellGap(frame, taking);
+    }
+    this.#queued.splice(0, count);
+    this.#handing = false;
+    this.#advance();
+  }
+
+  /** Nothing is handed over any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#queued = [];
+  }
+
+  #deliver(frame: DeliverFrame, taking: Taking): void {
+    const key = String.fromCharCode(...frame.sender, ...frame.id);
+    taking.first = this.#recent.get(key);
+    if (taking.first !== undefined) return;
+    this.#remember(key, taking);
+    const take = (): void => {
+      if (taking.taken) return;
+      taking.taken = true;
+      this.#advance();
+    };
+    const envelope = new ArrivedEnvelope(frame, take);
+    let promises: unknown[];
+    try {
+      promises = this.#options.emitter.call("envelope", envelope).filter(isPromise);
+    } catch (error) {
+      this.#failed(envelope, error);
+      return;
+    }
+    if (promises.length === 0) {
+      if (!this.#options.manualAcks) taking.taken = true;
+      return;
+    }
+    const settled = Promise.all(promises).then(
+      () => {
+        if (!this.#options.manualAcks) taking.taken = true;
+      },
+      (error: unknown) => this.#failed(envelope, error),
+    );
+    if (this.#options.manualAcks) return;
+    this.#awaiting = true;
+    void settled.then(() => {
+      this.#awaiting = false;
+      this.handOver();
+    });
+  }
+
+  #tellGap(frame: GapFrame, taking: Taking): void {
+    const { sequence, count } = frame;
+    this.#options.emitter.emit("gap", { sequence, count, reason: gapReasonName(frame.reason) ?? "unknown" });
+    taking.taken = true;
+  }
+
+  #failed(envelope: Envelope, error: unknown): void {
+    if (this.#options.emitter.has("handlerFailed")) {
+      this.#options.emitter.emit("handlerFailed", { envelope, error });
+    } else throwOutside(error);
+  }
+
+  #remember(key: string, taking: Taking): void {
+    this.#recent.set(key, taking);
+    if (this.#recent.size <= this.#options.recentIdsMax) return;
+    for (const oldest of this.#recent.keys()) {
+      this.#recent.delete(oldest);
+      return;
+    }
+  }
+
+  #advance(): void {
+    let count = 0;
+    let bytes = 0;
+    for (const taking of this.#open) {
+      if (!taking.done) break;
+      this.#position = taking.sequence;
+      count += 1;
+      bytes += taking.bytes;
+    }
+    this.#open.splice(0, count);
+    const ackable = Math.min(this.#position, this.#offered);
+    if (ackable <= this.#ackable) return;
+    this.#ackable = ackable;
+    this.#options.onAckable(ackable, count, bytes);
+  }
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}

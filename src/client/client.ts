@@ -1,0 +1,377 @@
+/**
+ * The client: one device's connection to a node, kept up.
+ *
+ *   import { createClient } from "interline/client";
+ *   const client = createClient({ url, token: () => fetchToken() });
+ *   client.on("envelope", async ({ sender, payload }) => { … });
+ *   await client.connect();
+ *   const receipt = await client.send({ to: [{ account, version, devices }] });
+ *
+ * What it promises. `send` resolves when the node has accepted the envelope,
+ * with the durability it reached; until then the client repeats it, under the
+ * same id and in order, over as many connections as it takes. Envelopes are
+ * handed over in order and once per run; they are acked when the application's
+ * listener is done with them, so that a crash in between brings them again.
+ *
+ * What it does not do. It neither encrypts nor decrypts, and writes nothing to
+ * disk: keep `position` and `recentIds` beside what your listener stores, and
+ * give them as `resume` to the next run.
+ *
+ * Close codes. The server ends a connection with 4000 + a code of the registry
+ * (wire/codes.ts), the client with 1000, or with 4101 when it cannot read what
+ * came. Codes with the advice `never` end the client (`closed` carries the
+ * error); `tokenInvalid` and `tokenExpired` make it fetch a fresh token at
+ * once, one time in a row; every other end leads to a new attempt after a
+ * random pause that doubles its bound, and not before the server's own delay.
+ *
+ * Runs in browsers and in Node, imports nothing but src/base and src/wire.
+ */
+import { encodeClientFrame } from "../wire/client-frames.js";
+import type { WelcomeBody } from "../wire/protocol.js";
+import type { ServerFrame } from "../wire/server-frames.js";
+import { AckHold } from "./ack-hold.js";
+import { Arrivals } from "./arrivals.js";
+import { Connection } from "./connection.js";
+import { Emitter, type Listener } from "./emitter.js";
+import { InterlineError } from "./errors.js";
+import { PendingSends } from "./pending-sends.js";
+import { accountOfLike, badArgument, ephemeralFrameOf, sendFrameOf } from "./requests.js";
+import { RosterQueries } from "./roster-queries.js";
+import { defaultTransport, type Transport } from "./transport.js";
+import type {
+  AccountLike,
+  ClientEvents,
+  ClientOptions,
+  ClientState,
+  EphemeralRequest,
+  Receipt,
+  Roster,
+  SendRequest,
+} from "./types.js";
+
+export { InterlineError, type LocalCode } from "./errors.js";
+export { type Transport, type TransportSocket, webSocketTransport } from "./transport.js";
+export type * from "./types.js";
+
+const QUEUE_COUNT_MAX = 10_000;
+const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+const ATTEMPTS_MAX = 5;
+const RECENT_IDS_MAX = 4096;
+const ACK_HOLD_MS = 10;
+const CONNECT_TIMEOUT_MS = 10_000;
+const BACK_OFF_BASE_MS = 500;
+const BACK_OFF_CAP_MS = 30_000;
+/** An ack frame: three heads and a sequence at its widest. */
+const ACK_BYTES_MAX = 11;
+
+interface Waiter {
+  readonly resolve: (welcome: WelcomeBody) => void;
+  readonly reject: (error: InterlineError) => void;
+}
+
+export function createClient(options: ClientOptions): Client {
+  return new Client(options);
+}
+
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #emitter = new Emitter<ClientEvents>();
+  readonly #sends: PendingSends;
+  readonly #arrivals: Arrivals;
+  readonly #rosters = new RosterQueries();
+  readonly #acks: AckHold;
+  #transport: Transport | undefined;
+  #connection: Connection | undefined;
+  #state: ClientState = "idle";
+  /** close() was called; the connection may still be ending. */
+  #closing = false;
+  /** Calls of connect() that wait for a welcome. */
+  #waiters: Waiter[] = [];
+  /** Calls of close() that wait for the end. */
+  #enders: (() => void)[] = [];
+  /** Frames that need no receipt: ephemerals and queries. */
+  #looseFrames: Uint8Array[] = [];
+  /** Attempts since the last connection that became live. */
+  #failures = 0;
+  #tokenRefreshed = false;
+  #attemptTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#sends = new PendingSends({
+      countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
+      bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
+      onReady: () => this.#connection?.requestFlush(),
+      onRefused: (id, error, willRetry) => this.#emitter.emit("refused", { id, error, willRetry }),
+    });
+    this.#arrivals = new Arrivals({
+      emitter: this.#emitter,
+      manualAcks: options.acks === "manual",
+      recentIdsMax: options.recentIdsMax ?? RECENT_IDS_MAX,
+      position: options.resume?.position ?? 0,
+      recentIds: options.resume?.recentIds ?? [],
+      onAckable: (sequence, entries, bytes) => this.#acks.rose(sequence, entries, bytes),
+    });
+    this.#acks = new AckHold(options.ackHoldMs ?? ACK_HOLD_MS, () => this.#connection?.requestFlush());
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** What the server said at sign-in; undefined while there is no connection. */
+  get welcome(): WelcomeBody | undefined {
+    return this.#connection?.welcome;
+  }
+
+  /** Every entry up to this sequence is taken. Persist it, and give it as `resume.position`. */
+  get position(): number {
+    return this.#arrivals.position;
+  }
+
+  /** Taken envelopes by sending device and id (36 bytes in hex), oldest first, for `resume.recentIds`. */
+  get recentIds(): readonly string[] {
+    return this.#arrivals.recentIds;
+  }
+
+  /** Sends that have no receipt yet. */
+  get unreceiptedCount(): number {
+    return this.#sends.count;
+  }
+
+  /** Adds a listener and returns the function that removes it. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): () => void {
+    const remove = this.#emitter.on(name, listener);
+    if (name === "envelope") queueMicrotask(() => this.#arrivals.handOver());
+    return remove;
+  }
+
+  /** The next event of this name. */
+  once<Name extends keyof ClientEvents>(name: Name): Promise<ClientEvents[Name]> {
+    return new Promise((resolve) => {
+      const remove = this.on(name, (event) => {
+        remove();
+        resolve(event);
+      });
+    });
+  }
+
+  /**
+   * Connects, and from then on stays connected. Resolves with the (next)
+   * welcome; rejects with InterlineError when the client ends before.
+   */
+  connect(): Promise<WelcomeBody> {
+    const welcome = this.#connection?.welcome;
+    if (welcome !== undefined) return Promise.resolve(welcome);
+    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    if (this.#state === "idle") void this.#attempt();
+    const welcomed = new Promise<WelcomeBody>((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    // Nobody has to wait for it: the end is also told by `closed`.
+    welcomed.catch(() => undefined);
+    return welcomed;
+  }
+
+  /**
+   * Sends an envelope. Resolves when the node has accepted it; rejects with
+   * InterlineError: `rosterStale` (its `detail.rosters` lists what was missing
+   * and surplus), another refusal, `queueFull`, `badArgument` or `clientClosed`.
+   * May be called in any state but closed. Payloads are copied.
+   */
+  send(request: SendRequest): Promise<Receipt> {
+    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    try {
+      const { id, frame } = sendFrameOf(request);
+      return this.#sends.add(id, frame, request.attemptsMax ?? this.#options.attemptsMax ?? ATTEMPTS_MAX);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Sends to devices that are connected now: never stored, never receipted.
+   * False when it was dropped here, because there is no connection or it is congested.
+   */
+  sendEphemeral(request: EphemeralRequest): boolean {
+    const frame = ephemeralFrameOf(request);
+    const welcome = this.#connection?.welcome;
+    if (this.#closing || welcome === undefined || !this.#connection?.hasRoom) return false;
+    if (frame.length > welcome.messageBytesMax) throw badArgument("the ephemeral is larger than a message");
+    this.#write(frame);
+    return true;
+  }
+
+  /** The devices of an account. Waits for a connection; rejects when the client ends before the answer. */
+  roster(account: AccountLike): Promise<Roster> {
+    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    try {
+      return this.#rosters.add(accountOfLike(account), (frame) => {
+        if (this.#connection?.welcome !== undefined) this.#write(frame);
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Ends the client: acks what was taken, closes the socket, rejects with
+   * `clientClosed` every send that has no receipt. Resolves when all is done.
+   */
+  close(): Promise<void> {
+    if (this.#state === "closed") return Promise.resolve();
+    const ended = new Promise<void>((resolve) => this.#enders.push(resolve));
+    if (this.#closing) return ended;
+    this.#closing = true;
+    this.#acks.hurry();
+    this.#arrivals.stop();
+    if (this.#connection === undefined) this.#finish(undefined);
+    else this.#connection.close(new InterlineError("clientClosed"));
+    return ended;
+  }
+
+  async #attempt(): Promise<void> {
+    this.#setState("connecting");
+    let token: string;
+    try {
+      this.#transport ??= this.#options.transport ?? (await defaultTransport());
+      token = await this.#options.token();
+    } catch (cause) {
+      this.#attemptEnded(new InterlineError("tokenUnavailable", { cause }));
+      return;
+    }
+    if (this.#closing) return;
+    try {
+      this.#connection = new Connection({
+        transport: this.#transport,
+        url: this.#options.url,
+        hello: this.#hello(token),
+        connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+        onWelcome: (welcome) => this.#welcomed(welcome),
+        onFrame: (frame) => this.#frame(frame),
+        onMessageEnd: () => this.#arrivals.handOver(),
+        collect: (bytesMax) => this.#collect(bytesMax),
+        onEnd: (error) => this.#attemptEnded(error),
+      });
+    } catch (cause) {
+      this.#finish(new InterlineError("badArgument", { text: "the url", cause }));
+    }
+  }
+
+  #hello(token: string): Uint8Array {
+    return encodeClientFrame({
+      kind: "hello",
+      token,
+      resume: this.#arrivals.position,
+      windowEntries: this.#options.windowEntries ?? 0,
+      windowBytes: this.#options.windowBytes ?? 0,
+    });
+  }
+
+  #welcomed(welcome: WelcomeBody): void {
+    this.#tokenRefreshed = false;
+    this.#arrivals.connected(welcome.position);
+    this.#acks.start(welcome);
+    this.#looseFrames = this.#rosters.frames();
+    this.#setState("catchingUp");
+    this.#emitter.emit("welcome", welcome);
+    for (const { resolve } of this.#waiters.splice(0)) resolve(welcome);
+  }
+
+  #frame(frame: ServerFrame): void {
+    switch (frame.kind) {
+      case "live":
+        this.#failures = 0;
+        this.#setState("live");
+        this.#arrivals.accept(frame);
+        return;
+      case "deliver":
+      case "gap":
+        this.#arrivals.accept(frame);
+        return;
+      case "receipt":
+        this.#sends.receipt(frame.position, frame.durability);
+        return;
+      case "refusal":
+        this.#sends.refusal(frame);
+        return;
+      case "signal":
+        this.#emitter.emit("signal", { sender: frame.sender, payload: frame.payload });
+        return;
+      case "roster":
+        this.#rosters.answer(frame);
+        return;
+    }
+  }
+
+  #write(frame: Uint8Array): void {
+    this.#looseFrames.push(frame);
+    this.#connection?.requestFlush();
+  }
+
+  /** The next message: the ack first, if it is due or has company. */
+  #collect(bytesMax: number): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    let room = bytesMax - (this.#acks.waiting ? ACK_BYTES_MAX : 0);
+    let looseCount = 0;
+    for (const frame of this.#looseFrames) {
+      if (frame.length > room) break;
+      room -= frame.length;
+      looseCount += 1;
+    }
+    frames.push(...this.#looseFrames.splice(0, looseCount), ...this.#sends.take(room, bytesMax));
+    const company = frames.length > 0 || this.#looseFrames.length > 0 || this.#sends.waiting;
+    if (this.#acks.due || (this.#acks.waiting && company)) {
+      frames.unshift(encodeClientFrame({ kind: "ack", sequence: this.#acks.take() }));
+    }
+    return frames;
+  }
+
+  #attemptEnded(error: InterlineError): void {
+    this.#connection = undefined;
+    this.#looseFrames = [];
+    this.#acks.stop();
+    this.#sends.disconnected();
+    const tokenRefused = error.code === "tokenInvalid" || error.code === "tokenExpired";
+    if (this.#closing) this.#finish(undefined);
+    else if (error.retry === "never" || (error.retry === "repair" && !tokenRefused)) this.#finish(error);
+    else if (tokenRefused && !this.#tokenRefreshed) {
+      this.#tokenRefreshed = true;
+      this.#attemptIn(0, error);
+    } else this.#attemptIn(error.retryAfterMs + this.#backOffMs(), error);
+  }
+
+  /** Full jitter: clients that lost one node together do not come back together. */
+  #backOffMs(): number {
+    const { baseMs = BACK_OFF_BASE_MS, capMs = BACK_OFF_CAP_MS } = this.#options.backOff ?? {};
+    const boundMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 30));
+    this.#failures += 1;
+    return Math.random() * boundMs;
+  }
+
+  #attemptIn(retryInMs: number, error: InterlineError): void {
+    this.#setState("waiting");
+    this.#emitter.emit("disconnected", { error, retryInMs });
+    // A listener may have closed the client.
+    if (this.#closing) return;
+    this.#attemptTimer = setTimeout(() => void this.#attempt(), retryInMs);
+  }
+
+  #finish(error: InterlineError | undefined): void {
+    clearTimeout(this.#attemptTimer);
+    this.#acks.stop();
+    this.#connection = undefined;
+    this.#arrivals.stop();
+    const reason = error ?? new InterlineError("clientClosed");
+    this.#setState("closed");
+    this.#sends.rejectAll(reason);
+    this.#rosters.rejectAll(reason);
+    for (const { reject } of this.#waiters.splice(0)) reject(reason);
+    this.#emitter.emit("closed", error === undefined ? {} : { error });
+    for (const resolve of this.#enders.splice(0)) resolve();
+  }
+
+  #setState(state: ClientState): void {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    this.#emitter.emit("state", state);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What carries messages between the client and a node: a WebSocket by default,
+ * anything with this shape if the application brings its own (a device attached
+ * inside the node's process, a proxy, a test's script).
+ */
+
+/** One connection. The client sets the three handlers before it returns to the event loop. */
+export interface TransportSocket {
+  onopen: (() => void) | undefined;
+  /** One whole message. Nobody may write to these bytes afterwards: payloads are views of them. */
+  onmessage: ((bytes: Uint8Array) => void) | undefined;
+  /** Exactly once per socket, also when it never opened; nothing is called after it. */
+  onclose: ((code: number, reason: string) => void) | undefined;
+  /** One whole message. The transport must not change the bytes, and may keep them until they are written. */
+  send(bytes: Uint8Array): void;
+  close(code: number, reason: string): void;
+  /** Bytes given to `send` that have not left yet. */
+  readonly bufferedAmount: number;
+}
+
+export interface Transport {
+  /** Begins to connect. Throws only for a URL that can never work. */
+  connect(url: string, subprotocol: string): TransportSocket;
+}
+
+/** The platform's own WebSocket: browsers, Node 22 and later. */
+export const webSocketTransport: Transport = {
+  connect(url, subprotocol) {
+    const webSocket = new WebSocket(url, subprotocol);
+    webSocket.binaryType = "arraybuffer";
+    const socket: TransportSocket = {
+      onopen: undefined,
+      onmessage: undefined,
+      onclose: undefined,
+      send: (bytes) => webSocket.send(bytes as Uint8Array<ArrayBuffer>),
+      close: (code, reason) => webSocket.close(code, reason),
+      get bufferedAmount() {
+        return webSocket.bufferedAmount;
+      },
+    };
+    webSocket.onopen = () => socket.onopen?.();
+    // A text message is no frame of ours: as no bytes it fails the decoder like any other bad message.
+    webSocket.onmessage = ({ data }) =>
+      socket.onmessage?.(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(0));
+    webSocket.onclose = ({ code, reason }) => socket.onclose?.(code, reason);
+    return socket;
+  },
+};
+
+/** The module that Node 20 needs; a variable, so that bundlers for browsers neither follow nor include it. */
+const nodeTransportModule = "./node-transport.js";
+
+/** The platform's WebSocket, or where there is none (Node 20) our own over node:net. */
+export async function defaultTransport(): Promise<Transport> {
+  if (typeof globalThis.WebSocket === "function") return webSocketTransport;
+  const module: typeof import("./node-transport.js") = await import(
+    /* webpackIgnore: true */ /* @vite-ignore */ nodeTransportModule
+  );
+  return module.nodeTransport();
+}

@@ -1,0 +1,143 @@
+/** What an application gives to and gets from the client. */
+import type { DeviceAddress, EnvelopeId } from "../base/address.js";
+import type { Durability, GapReason, WelcomeBody } from "../wire/protocol.js";
+import type { InterlineError } from "./errors.js";
+import type { Transport } from "./transport.js";
+
+/**
+ * Where a client stands:
+ *
+ *   idle        connect() has not been called
+ *   connecting  fetching a token, opening the socket, or waiting for the server's welcome
+ *   catchingUp  signed in; what was queued is coming in
+ *   live        signed in; everything that was queued has come
+ *   waiting     the connection was lost or refused; the next attempt comes after a back-off
+ *   closed      for good: close() was called, or the server gave a code with which
+ *               trying again cannot help (`never`, among them `replaced`; see `closed`)
+ */
+export type ClientState = "idle" | "connecting" | "catchingUp" | "live" | "waiting" | "closed";
+
+export interface ClientOptions {
+  /** `ws://…` or `wss://…`. */
+  readonly url: string;
+  /**
+   * Called before every connection attempt; give a token that is valid now.
+   * After `tokenInvalid` or `tokenExpired` it is called once more at once, then
+   * with growing pauses.
+   */
+  readonly token: () => string | Promise<string>;
+  /** What an earlier client of this device had taken: see Client.position and Client.recentIds. */
+  readonly resume?: { readonly position: number; readonly recentIds?: readonly string[] };
+  /** `auto` acks an envelope when every listener's promise has resolved; `manual` leaves it to envelope.ack(). */
+  readonly acks?: "auto" | "manual";
+  /** An ack waits this long for a send to ride with (10 ms); it leaves at once when a quarter of the window waits. */
+  readonly ackHoldMs?: number;
+  /** Wanted bounds on what is sent to us and not yet acked; the server's defaults without. */
+  readonly windowEntries?: number;
+  readonly windowBytes?: number;
+  /** Sends without a receipt, sent or not: beyond either bound send() rejects with `queueFull` (10,000 and 16 MiB). */
+  readonly queueCountMax?: number;
+  readonly queueBytesMax?: number;
+  /** How often a send is tried that is refused with the advice `now` or `later` (5). Reconnects do not count. */
+  readonly attemptsMax?: number;
+  /** Ids of taken envelopes remembered to recognise a repeat under a new sequence (4,096). */
+  readonly recentIdsMax?: number;
+  /** Back-off between attempts: a random time up to min(capMs, baseMs × 2^n), after the server's delay if it gave one. */
+  readonly backOff?: { readonly baseMs?: number; readonly capMs?: number };
+  /** An attempt that is not welcomed within this time is given up (10 s). */
+  readonly connectTimeoutMs?: number;
+  /** The platform's WebSocket without. */
+  readonly transport?: Transport;
+}
+
+/** The ciphertext for one device. */
+export interface Payload {
+  readonly device: number;
+  readonly payload: Uint8Array;
+}
+
+/** An account as 18 bytes, or as text: `brand/account-id-in-hex`. */
+export type AccountLike = Uint8Array | string;
+
+export interface SendRequest {
+  /**
+   * Every account the envelope is for, with one payload for each device that the
+   * named version of its roster lists. The sender's own account belongs to it
+   * when it has other devices: all but the sending one.
+   */
+  readonly to: readonly {
+    readonly account: AccountLike;
+    readonly version: number;
+    readonly devices: readonly Payload[];
+  }[];
+  /** 16 bytes; random without. The same id again within the server's dedup window is not delivered twice. */
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+}
+
+export interface EphemeralRequest {
+  readonly to: readonly { readonly account: AccountLike; readonly devices: readonly Payload[] }[];
+}
+
+export interface Receipt {
+  readonly id: EnvelopeId;
+  /** How safe the envelope is now; `unknown` is a degree this client has no name for. */
+  readonly durability: Durability | "unknown";
+}
+
+export interface Roster {
+  /** 18 bytes. */
+  readonly account: Uint8Array;
+  /** 0 when nobody has ever signed in. */
+  readonly version: number;
+  readonly devices: readonly number[];
+}
+
+export interface Envelope {
+  readonly sequence: number;
+  /** The sending device, 20 bytes. */
+  readonly sender: DeviceAddress;
+  readonly id: EnvelopeId;
+  /** When the node accepted it. */
+  readonly timeMs: number;
+  /** A view of the message it came in: copy it (`slice`) to keep it for long. */
+  readonly payload: Uint8Array;
+  /** Says that the envelope is taken. In `auto` mode needed only after a listener failed. */
+  ack(): void;
+}
+
+export interface Gap {
+  /** The last of the removed entries. */
+  readonly sequence: number;
+  readonly count: number;
+  readonly reason: GapReason | "unknown";
+}
+
+/** What on() listens to. */
+export interface ClientEvents {
+  state: ClientState;
+  welcome: WelcomeBody;
+  /**
+   * An envelope, in order. The next one is handed over when the promises that
+   * listeners returned have resolved (in `manual` mode at once). Until there is
+   * a listener envelopes wait.
+   */
+  envelope: Envelope;
+  /** Entries were removed before we could take them. In order with envelopes. */
+  gap: Gap;
+  /** Everything that was queued has been handed over. In order with envelopes. */
+  live: { readonly sequence: number };
+  signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };
+  /** A send was refused; with `willRetry` the client repeats it, else send() rejects with the same error. */
+  refused: { readonly id: EnvelopeId; readonly error: InterlineError; readonly willRetry: boolean };
+  /**
+   * A listener for `envelope` threw or rejected. The envelope is not acked, and
+   * the position does not pass it until envelope.ack() is called; it comes
+   * again in the next run. Without a listener for this the error is thrown.
+   */
+  handlerFailed: { readonly envelope: Envelope; readonly error: unknown };
+  /** A connection ended or an attempt failed; the next attempt comes after `retryInMs`. */
+  disconnected: { readonly error: InterlineError; readonly retryInMs: number };
+  /** The end. `error` is absent when close() was called. */
+  closed: { readonly error?: InterlineError };
+}

@@ -1,0 +1,370 @@
+/**
+ * The edge: sockets in front of the path. It upgrades, has the first message
+ * checked as a hello, signs in, hands every later message to the path as it
+ * came, and ends connections that are silent, stalled, or no longer wanted.
+ *
+ *   socket ─▶ upgrade ─▶ hello ─▶ signIn ─▶ enter ─▶ receive, receive, …
+ *
+ * Invariants. It knows no frame but hello and error. Once a connection is
+ * attached, a message costs one field write and one call. Every table has a
+ * bound: connections, connections that have not signed in, and sockets that
+ * have not even sent a whole HTTP head.
+ *
+ * It does not read what a device sends, keep anything of it, or decide who may
+ * sign in: `EdgeHandlers` does, and node.ts connects it.
+ *
+ * Deviations that come with the addon: a message above messageBytesMax and a
+ * violation of RFC 6455 close without a close frame.
+ */
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import type { DeviceAddress } from "../base/address.js";
+import { limits as defaultLimits } from "../rules/limits.js";
+import type { HelloFrame } from "../wire/client-frames.js";
+import { decodeHello } from "../wire/client-frames.js";
+import { CodedError } from "../wire/coded-error.js";
+import type { CodeName } from "../wire/codes.js";
+import { SUBPROTOCOL } from "../wire/protocol.js";
+import { Deadlines } from "./deadlines.js";
+import { refuseWith, routeHttp } from "./http.js";
+import { type Attached, type Connection, Link, type Socket, stages } from "./link.js";
+import {
+  type HttpResponse,
+  type ListenSocket,
+  loadNative,
+  type Native,
+  type TemplatedApp,
+} from "./native.js";
+import { LinkTable } from "./table.js";
+import { refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
+
+export type { Connection } from "./link.js";
+export { platformAdvice } from "./native.js";
+
+/** What the edge asks of the rest of the node. */
+export interface EdgeHandlers {
+  /** Who the token speaks for; throws CodedError for a token that is not accepted. */
+  signIn(token: string): Promise<{ readonly device: DeviceAddress }>;
+  /** Attaches the device to the path; welcome has been sent when it resolves, within the turn of the attach. */
+  enter(device: DeviceAddress, connection: Connection, hello: HelloFrame): Promise<Entered>;
+  /** One message, valid until this returns; false when it could not be taken. */
+  receive(slot: number, message: ArrayBuffer): boolean;
+  /** A connection whose `send` answered 0 has room again. */
+  writable(slot: number): void;
+  /** The connection is gone. Idempotent; ignored if it is no longer the slot's. */
+  detach(slot: number, connection: Connection): void;
+  ready(): boolean | { readonly ready: boolean };
+  /** Text for `GET /metrics`; without it there is no such path. */
+  metrics?: () => Promise<string>;
+}
+
+export type Entered =
+  | { readonly slot: number }
+  | { readonly refused: CodeName; readonly retryAfterMs: number };
+
+export type EdgeLimits = { readonly [Name in (typeof limitNames)[number]]: number };
+const limitNames = [
+  "messageBytesMax",
+  "tokenBytesMax",
+  "backpressureBytesMax",
+  "helloTimeoutMs",
+  "welcomeTimeoutMs",
+  "silenceMs",
+  "stallMs",
+  "stallBytesMin",
+  "endingMs",
+  "edgeSweepMs",
+  "connectionsMax",
+  "headConnectionsMax",
+  "unauthenticatedConnectionsMax",
+  "drainRetryMinMs",
+  "drainRetryMaxMs",
+  "drainMs",
+] as const;
+
+export interface EdgeOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly limits?: Partial<EdgeLimits>;
+}
+
+export interface EdgeStats {
+  readonly connections: number;
+  readonly attached: number;
+  readonly unauthenticated: number;
+  readonly backlogged: number;
+  /** Told to go, with bytes before the farewell still to be taken. */
+  readonly ending: number;
+  /** Sockets still in HTTP. */
+  readonly heads: number;
+  readonly opened: number;
+  readonly headsRefused: number;
+  readonly upgradesRefused: ReadonlyMap<UpgradeRefusal["reason"], number>;
+  readonly ended: ReadonlyMap<CodeName, number>;
+}
+
+export interface Edge {
+  /** `ws://host:port` as a client would dial it. */
+  readonly url: string;
+  readonly port: number;
+  stats(): EdgeStats;
+  /** Takes no new connection from now on; those there are live on. Idempotent. */
+  refuseNew(): void;
+  /** Tells every device to come back later, waits a bounded time for it to take what waits, and closes. */
+  stop(): Promise<void>;
+}
+
+const WEB_SOCKET_PATH = "/";
+
+/** Throws CodedError `unsupportedPlatform`, `badConfiguration` (TLS files) or `cannotListen`. */
+export async function startEdge(options: EdgeOptions, handlers: EdgeHandlers): Promise<Edge> {
+  const native = await loadNative();
+  const edge = new SocketEdge(native, options, handlers);
+  await edge.listen();
+  return edge;
+}
+
+class SocketEdge implements Edge {
+  port = 0;
+  readonly #native: Native;
+  readonly #options: EdgeOptions;
+  readonly #handlers: EdgeHandlers;
+  readonly #limits: EdgeLimits;
+  readonly #table: LinkTable;
+  readonly #app: TemplatedApp;
+  readonly #sweep: NodeJS.Timeout;
+  readonly #upgradesRefused = new Map<UpgradeRefusal["reason"], number>();
+  #listenSocket: ListenSocket | undefined;
+  #draining = false;
+  #stopped: Promise<void> | undefined;
+  #heads = 0;
+  #headsRefused = 0;
+  #opened = 0;
+
+  constructor(native: Native, options: EdgeOptions, handlers: EdgeHandlers) {
+    this.#native = native;
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#table = new LinkTable({
+      sweepMs: this.#limits.edgeSweepMs,
+      endingMs: this.#limits.endingMs,
+      detach: (link) => handlers.detach(link.slot, link),
+    });
+    this.#app = createApp(native, options.tls);
+    this.#boundHeads();
+    this.#routeWebSocket();
+    routeHttp(this.#app, WEB_SOCKET_PATH, handlers);
+    const deadlines = new Deadlines(this.#table, this.#limits);
+    this.#sweep = setInterval(() => deadlines.sweep(), this.#limits.edgeSweepMs);
+    this.#sweep.unref();
+  }
+
+  get url(): string {
+    const { host, tls } = this.#options;
+    const name = host.includes(":") ? `[${host}]` : host;
+    return `${tls === undefined ? "ws" : "wss"}://${name}:${this.port}`;
+  }
+
+  listen(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      // Exclusive: the addon's default lets a second node share the port, and the kernel would spread devices over both.
+      const exclusive = this.#native.LIBUS_LISTEN_EXCLUSIVE_PORT;
+      const listened = (socket: ListenSocket | false) => {
+        if (socket === false) {
+          clearInterval(this.#sweep);
+          reject(
+            new CodedError("cannotListen", { detail: `${host} port ${port}: in use, or not ours to use` }),
+          );
+          return;
+        }
+        this.#listenSocket = socket;
+        this.port = this.#native.us_socket_local_port(socket as never);
+        resolve();
+      };
+      (this.#app.listen as ListenExclusively)(host, port, exclusive, listened);
+    });
+  }
+
+  stats(): EdgeStats {
+    const { links, waiting, backlogs, ending, ended } = this.#table;
+    return {
+      connections: links.length,
+      attached: links.length - waiting.size,
+      unauthenticated: waiting.size,
+      backlogged: backlogs.size,
+      ending: ending.size,
+      heads: this.#heads,
+      opened: this.#opened,
+      headsRefused: this.#headsRefused,
+      upgradesRefused: this.#upgradesRefused,
+      ended,
+    };
+  }
+
+  refuseNew(): void {
+    this.#draining = true;
+    if (this.#listenSocket === undefined) return;
+    this.#native.us_listen_socket_close(this.#listenSocket);
+    this.#listenSocket = undefined;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    this.refuseNew();
+    const { drainRetryMinMs, drainRetryMaxMs, drainMs, edgeSweepMs } = this.#limits;
+    for (const link of [...this.#table.links]) {
+      link.end("draining", randomInt(drainRetryMinMs, drainRetryMaxMs + 1));
+    }
+    const turns = Math.ceil(drainMs / edgeSweepMs);
+    for (let turn = 0; turn < turns && this.#table.ending.size > 0; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, edgeSweepMs));
+    }
+    for (const link of [...this.#table.ending]) link.cut();
+    clearInterval(this.#sweep);
+    // A turn for the kernel to take the farewells: closing the app drops what the native side still holds.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    this.#app.close();
+  }
+
+  /** A socket counts as a head from accept until it is upgraded or closed; above the bound it is closed at once. */
+  #boundHeads(): void {
+    const bound = (response: HttpResponse, change: number) => {
+      this.#heads += change;
+      if (change < 0 || this.#heads <= this.#limits.headConnectionsMax) return;
+      this.#headsRefused++;
+      response.close();
+    };
+    this.#app.filter(bound);
+  }
+
+  #routeWebSocket(): void {
+    this.#app.ws<Attached>(WEB_SOCKET_PATH, {
+      compression: this.#native.DISABLED,
+      maxPayloadLength: this.#limits.messageBytesMax,
+      maxBackpressure: this.#limits.backpressureBytesMax,
+      closeOnBackpressureLimit: true,
+      // Deadlines of our own (deadlines.ts); 0 also gives an ended socket the addon's shortest margin.
+      idleTimeout: 0,
+      sendPingsAutomatically: false,
+      upgrade: (response, request, context) => {
+        const refusal = refuseUpgrade(
+          {
+            upgrade: request.getHeader("upgrade"),
+            connection: request.getHeader("connection"),
+            version: request.getHeader("sec-websocket-version"),
+            protocols: request.getHeader("sec-websocket-protocol"),
+          },
+          {
+            draining: this.#draining,
+            connections: this.#table.heldCount,
+            connectionsMax: this.#limits.connectionsMax,
+            unauthenticated: this.#table.waiting.size,
+            unauthenticatedMax: this.#limits.unauthenticatedConnectionsMax,
+          },
+        );
+        if (refusal !== undefined) {
+          this.#upgradesRefused.set(refusal.reason, (this.#upgradesRefused.get(refusal.reason) ?? 0) + 1);
+          refuseWith(response, refusal);
+          return;
+        }
+        const attached: Attached = { link: new Link(this.#table) };
+        response.upgrade(attached, request.getHeader("sec-websocket-key"), SUBPROTOCOL, "", context);
+      },
+      open: (socket) => {
+        this.#heads--;
+        this.#opened++;
+        const { link } = socket as Socket;
+        link.socket = socket as Socket;
+        this.#table.opened(link);
+      },
+      message: (socket, message, isBinary) => {
+        const { link } = socket as Socket;
+        if (link.stage === stages.attached && isBinary) {
+          link.lastSeenTick = this.#table.tick;
+          if (!this.#handlers.receive(link.slot, message)) link.end("overloaded", 1_000);
+        } else {
+          this.#unusual(link, message, isBinary);
+        }
+      },
+      drain: (socket) => {
+        const { link } = socket as Socket;
+        if (link.stage === stages.attached) this.#handlers.writable(link.slot);
+        else if (link.stage === stages.ending && link.waitingBytes() === 0) link.sayFarewell();
+      },
+      // The addon has answered with a pong, which waits like everything else if the peer does not read.
+      ping: (socket) => {
+        const { link } = socket as Socket;
+        if (link.waitingBytes() > 0) link.noteBacklog();
+      },
+      close: (socket) => {
+        this.#table.closed((socket as Socket).link);
+      },
+    });
+  }
+
+  /** Any message but a binary one of an attached connection. */
+  #unusual(link: Link, message: ArrayBuffer, isBinary: boolean): void {
+    if (link.stage > stages.attached) return;
+    if (!isBinary) link.end("badFrame", 0);
+    else if (link.stage === stages.signingIn) link.end("helloExpected", 0);
+    else this.#hello(link, message);
+  }
+
+  #hello(link: Link, message: ArrayBuffer): void {
+    try {
+      const hello = decodeHello(new Uint8Array(message), this.#limits.tokenBytesMax);
+      link.stage = stages.signingIn;
+      void this.#signIn(link, hello);
+    } catch (error) {
+      endWith(link, error);
+    }
+  }
+
+  /** A failure without a code becomes an unhandled rejection, which ends the process. */
+  async #signIn(link: Link, hello: HelloFrame): Promise<void> {
+    try {
+      const { device } = await this.#handlers.signIn(hello.token);
+      if (link.stage !== stages.signingIn) return;
+      const entered = await this.#handlers.enter(device, link, hello);
+      if ("refused" in entered) link.end(entered.refused, entered.retryAfterMs);
+      else if (link.stage === stages.signingIn) this.#table.attached(link, entered.slot);
+      else this.#handlers.detach(entered.slot, link);
+    } catch (error) {
+      endWith(link, error);
+    }
+  }
+}
+
+/** Ends the connection with the failure's code; one without a code is our own bug and goes on up. */
+function endWith(link: Link, error: unknown): void {
+  if (!(error instanceof CodedError)) throw error;
+  link.end(error.code, error.retryAfterMs);
+}
+
+type ListenExclusively = (
+  host: string,
+  port: number,
+  options: unknown,
+  listened: (socket: ListenSocket | false) => void,
+) => void;
+
+/** The addon says nothing about what is wrong with a key or a certificate, so Node.js reads them first. */
+function createApp(native: Native, tls: EdgeOptions["tls"]): TemplatedApp {
+  if (tls === undefined) return native.App();
+  try {
+    createSecureContext({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) });
+    return native.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
+  } catch (cause) {
+    const detail = `tls: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new CodedError("badConfiguration", { detail, cause, fatal: true });
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Which tokens sign a device in. Pure: the whole order of the rules is on this
+ * page, and `tokenFaults` is every way in which a token can fail.
+ *
+ * A token is a JWT in JWS compact form. Nothing in it is believed before its
+ * signature has been checked with a key of the brand it claims, with two
+ * exceptions that can only choose what to check it with: `iss` selects the
+ * brand's settings, and `kid` with `alg` selects one of that brand's keys.
+ *
+ *   header  alg   one of the brand's algorithms        claims  iss     the brand's issuer
+ *           typ   the brand's token type                       aud     the brand's audience, or a list with it
+ *           kid   one of the brand's keys                      exp     required; in the future
+ *           crit, b64  must be absent                          nbf     if present, in the past
+ *           jwk, jku, x5u, x5c, …  never looked at             iat     if present, a number
+ *                                                              sub     account id: 32 hex digits, or a UUID
+ *                                                              device  1 to 65535
+ *
+ * Every part must be canonical base64url, so that no two texts are one token.
+ * (ECDSA itself lets anyone turn one valid signature into a second; nothing
+ * here tells tokens apart by their bytes, so that gains nothing.)
+ */
+import { fromHex } from "../base/bytes.js";
+import type { CodeName } from "../wire/codes.js";
+import { limits } from "./limits.js";
+
+/** What a brand's configuration says about its tokens. */
+export interface BrandRules {
+  /** 1 to 65535: the brand in every address. */
+  readonly number: number;
+  readonly name: string;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly tokenType: string;
+  readonly algorithms: readonly SignatureAlgorithm[];
+}
+
+export const signatureAlgorithms = ["EdDSA", "ES256"] as const;
+export type SignatureAlgorithm = (typeof signatureAlgorithms)[number];
+
+/** Every fault of a token, with what the device is told. Only a token with a good signature is told that it has expired. */
+export const tokenFaults = {
+  tooLong: "tokenInvalid",
+  malformed: "tokenInvalid",
+  issuerUnknown: "tokenInvalid",
+  critical: "tokenInvalid",
+  algorithm: "tokenInvalid",
+  type: "tokenInvalid",
+  keyId: "tokenInvalid",
+  keyUnknown: "tokenInvalid",
+  signature: "tokenInvalid",
+  issuer: "tokenInvalid",
+  audience: "tokenInvalid",
+  expiry: "tokenInvalid",
+  expired: "tokenExpired",
+  notBefore: "tokenInvalid",
+  issuedAt: "tokenInvalid",
+  subject: "tokenInvalid",
+  device: "tokenInvalid",
+} as const satisfies Record<string, CodeName>;
+export type TokenFault = keyof typeof tokenFaults;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The protected header, before any key is looked up. One line per rule, in order of precedence. */
+export function headerFault(header: Fields, rules: BrandRules): TokenFault | undefined {
+  if (header.crit !== undefined || header.b64 !== undefined) return "critical";
+  if (!rules.algorithms.some((algorithm) => algorithm === header.alg)) return "algorithm";
+  if (header.typ !== rules.tokenType) return "type";
+  if (!isText(header.kid) || header.kid.length > limits.keyIdCharsMax) return "keyId";
+  return undefined;
+}
+
+/** The claims, after the signature was found good. One line per rule, in order of precedence. */
+export function claimFault(claims: Fields, rules: BrandRules, nowMs: number): TokenFault | undefined {
+  const { exp, nbf, iat } = claims;
+  if (claims.iss !== rules.issuer) return "issuer";
+  if (!namesAudience(claims.aud, rules.audience)) return "audience";
+  if (!isTime(exp)) return "expiry";
+  if (exp * 1000 <= nowMs - limits.clockToleranceMs) return "expired";
+  if (nbf !== undefined && (!isTime(nbf) || nbf * 1000 > nowMs + limits.clockToleranceMs)) return "notBefore";
+  if (iat !== undefined && !isTime(iat)) return "issuedAt";
+  if (!isText(claims.sub) || accountIdOf(claims.sub) === undefined) return "subject";
+  if (!isDeviceNumber(claims.device)) return "device";
+  return undefined;
+}
+
+/** The 16 bytes of a `sub` claim; undefined when it is neither 32 hex digits nor a UUID. */
+export function accountIdOf(subject: string): Uint8Array | undefined {
+  const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+  const digits = uuid.test(subject) ? subject.replaceAll("-", "") : subject;
+  return digits.length === 32 ? fromHex(digits) : undefined;
+}
+
+/** Why keys may not be fetched from there; undefined when they may. */
+export function keyUrlFault(text: string): string | undefined {
+  if (!URL.canParse(text)) return "is no URL";
+  const url = new URL(text);
+  if (url.username !== "" || url.password !== "") return "may not hold a user name or password";
+  if (url.protocol === "https:") return undefined;
+  const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url.protocol === "http:" && loopback) return undefined;
+  return "must be https (http only to this machine itself)";
+}
+
+function namesAudience(claim: unknown, audience: string): boolean {
+  return claim === audience || (Array.isArray(claim) && claim.includes(audience));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0;
+}
+
+/** Seconds since 1970, as JWT has it: any finite number. */
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isDeviceNumber(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= limits.deviceNumberMax;
+}

@@ -1,0 +1,3 @@
+export type CheckFinding = {};
+export type CheckReport = {};
+export function checkDirectory(): void {}

@@ -1,0 +1,107 @@
+/**
+ * The dedup keys of the window, one row per commit, so that a repeated send is
+ * still recognised after a restart. Exact comparison is the kernel's; the store
+ * only keeps the keys as long as the window says: a row goes when it is older
+ * than dedupWindowMs, or when dedupWindowCount newer keys exist.
+ *
+ * Which rows exist is kept in memory (number, time, count), oldest first.
+ */
+import type { Batch, Database } from "./database.js";
+import { DEDUP_KEY_BYTES, decodeDedup, encodeDedup, numberKey, readU64BE } from "./schema.js";
+
+interface WindowRow {
+  readonly number: number;
+  readonly timeMs: number;
+  readonly count: number;
+}
+
+export interface DedupBounds {
+  readonly dedupWindowMs: number;
+  readonly dedupWindowCount: number;
+}
+
+export class DedupWindow {
+  readonly #bounds: DedupBounds;
+  #rows: WindowRow[] = [];
+  #head = 0;
+  #keyCount = 0;
+  #nextNumber = 1;
+
+  constructor(bounds: DedupBounds) {
+    this.#bounds = bounds;
+  }
+
+  get rowCount(): number {
+    return this.#rows.length - this.#head;
+  }
+
+  get keyCount(): number {
+    return this.#keyCount;
+  }
+
+  /** Reads which rows there are. A damaged one is told to `onDamage` and counts as empty. */
+  load(database: Database, onDamage: (number: number) => void): void {
+    for (const { key, value } of database.rows("dedup")) {
+      const number = readU64BE(key, 0);
+      const row = decodeDedup(key, value);
+      if (row === undefined) onDamage(number);
+      this.#push({
+        number,
+        timeMs: row?.timeMs ?? 0,
+        count: row === undefined ? 0 : row.keys.length / DEDUP_KEY_BYTES,
+      });
+      this.#nextNumber = number + 1;
+    }
+  }
+
+  #push(row: WindowRow): void {
+    this.#rows.push(row);
+    this.#keyCount += row.count;
+  }
+
+  add(batch: Batch, keys: Uint8Array, timeMs: number): void {
+    if (keys.length === 0) return;
+    const number = this.#nextNumber++;
+    const key = numberKey(number);
+    batch.put("dedup", key, encodeDedup(key, { timeMs, keys }));
+    this.#push({ number, timeMs, count: keys.length / DEDUP_KEY_BYTES });
+  }
+
+  #isOutside(row: WindowRow, nowMs: number): boolean {
+    const newerCount = this.#keyCount - row.count;
+    return nowMs - row.timeMs > this.#bounds.dedupWindowMs || newerCount >= this.#bounds.dedupWindowCount;
+  }
+
+  /** Removes up to `rowsMax` rows that are outside the window; tells how many. */
+  drop(batch: Batch, nowMs: number, rowsMax: number): number {
+    let dropped = 0;
+    while (dropped < rowsMax && this.#head < this.#rows.length) {
+      const row = this.#rows[this.#head] as WindowRow;
+      if (!this.#isOutside(row, nowMs)) break;
+      batch.remove("dedup", numberKey(row.number));
+      this.#keyCount -= row.count;
+      this.#head++;
+      dropped++;
+    }
+    if (this.#head > 4096) {
+      this.#rows = this.#rows.slice(this.#head);
+      this.#head = 0;
+    }
+    return dropped;
+  }
+
+  /** The keys inside the window, oldest first. */
+  *keys(database: Database, nowMs: number): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }> {
+    let newerCount = this.#keyCount;
+    const rows = this.#rows.slice(this.#head);
+    for (const { number, timeMs, count } of rows) {
+      newerCount -= count;
+      if (count === 0 || nowMs - timeMs > this.#bounds.dedupWindowMs) continue;
+      if (newerCount >= this.#bounds.dedupWindowCount) continue;
+      const key = numberKey(number);
+      const value = database.get("dedup", key);
+      const row = value && decodeDedup(key, value);
+      if (row) yield row;
+    }
+  }
+}

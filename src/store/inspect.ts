@@ -1,0 +1,3 @@
+export type InspectedDevice = {};
+export class Inspector {}
+export function inspectDirectory(): void {}

@@ -1,0 +1,208 @@
+/**
+ * What removes rows from device queues: trims (acked) and collapses (quota,
+ * expiry), which leave a gap in place. What adds rows is spill.ts.
+ *
+ * Each function changes one device's queue by adding rows to a batch, from the
+ * state as committed. A batch may therefore touch a device only once; the
+ * writer's slices keep to that. Each leaves a queue that is whole, wherever it
+ * is cut by `rowsMax`, so that a crash between two slices is harmless.
+ *
+ * Quotas remove whole chunks from the front, so that a queue at its bound is
+ * not rewritten with every entry; only the last chunk is ever split.
+ */
+import { deviceParts } from "../base/address.js";
+import type { GapReason } from "../wire/protocol.js";
+import type { BrandBytes } from "./brand-bytes.js";
+import type { Batch, Database } from "./database.js";
+import type { Floors } from "./floors.js";
+import { frameBytesAt, frameSequenceAt } from "./frames.js";
+import {
+  bytesBefore,
+  entriesAbove,
+  entriesBefore,
+  isIntact,
+  type QueueReader,
+  type QueueRow,
+} from "./queue-reader.js";
+import { addressInKey, encodeChunk, encodeNumber, queueKey } from "./schema.js";
+
+export interface QueueBounds {
+  readonly queueEntriesMax: number;
+  readonly queueBytesMax: number;
+  readonly retentionMs: number;
+  readonly chunkBytesMax: number;
+  readonly chunkMergeBytesMax: number;
+}
+
+export interface QueueStats {
+  spilledEntries: number;
+  chunksWritten: number;
+  trimmedRows: number;
+  quotaEntries: number;
+  expiredEntries: number;
+}
+
+/** Everything that work on queues shares. */
+export interface QueueContext {
+  readonly database: Database;
+  readonly reader: QueueReader;
+  readonly floors: Floors;
+  readonly brands: BrandBytes;
+  readonly bounds: QueueBounds;
+  readonly stats: QueueStats;
+  readonly nowMs: () => number;
+}
+
+export function brandOf(device: Uint8Array): number {
+  return deviceParts(addressInKey(device)).brand;
+}
+
+/** Removes rows that end at or before `floor`. True when no more than `rowsMax` were in the way. */
+export function trimQueue(
+  context: QueueContext,
+  batch: Batch,
+  { device, floor, rowsMax }: { device: Uint8Array; floor: number; rowsMax: number },
+): boolean {
+  const { reader, database } = context;
+  const boundaryKey = reader.keyAtOrBefore(device, floor);
+  if (boundaryKey === undefined) return true;
+  let end = reader.rowAt(device, boundaryKey);
+  let isEndRemoved = end.lastSequence <= floor;
+  const keys = [...database.keys("queues", { start: device, end: boundaryKey, limit: rowsMax + 1 })];
+  const isDone = keys.length <= rowsMax;
+  if (!isDone) {
+    end = reader.rowAt(device, keys.pop() as Uint8Array);
+    isEndRemoved = false;
+  }
+  if (isEndRemoved) keys.push(end.key);
+  const first = reader.firstEntries(device);
+  if (first !== undefined && first.firstSequence <= end.firstSequence) {
+    const releasedBytes = (isEndRemoved ? end.bytesAfter : bytesBefore(end)) - bytesBefore(first);
+    context.brands.add(brandOf(device), -releasedBytes);
+  }
+  for (const key of keys) batch.remove("queues", key);
+  context.stats.trimmedRows += keys.length;
+  if (!isDone) return false;
+  if (!isEndRemoved) batch.put("floors", device, encodeNumber(device, floor));
+  else if (database.get("floors", device) !== undefined) batch.remove("floors", device);
+  return true;
+}
+
+/** The rows to remove from a queue's front, and the gap that stands before them. */
+interface Removal {
+  readonly device: Uint8Array;
+  readonly rows: readonly QueueRow[];
+  readonly gapBefore: QueueRow | undefined;
+  readonly reason: GapReason;
+}
+
+/** Replaces rows by a gap that counts what of them was not acked; merges it with a like gap before. Tells the count. */
+function collapse(context: QueueContext, batch: Batch, { device, rows, gapBefore, reason }: Removal): number {
+  const first = rows[0] as QueueRow;
+  const last = rows.at(-1) as QueueRow;
+  const floor = context.floors.known(device);
+  let entryCount = 0;
+  for (const row of rows) {
+    entryCount += entriesAbove(row, floor);
+    batch.remove("queues", row.key);
+  }
+  context.brands.add(brandOf(device), bytesBefore(first) - last.bytesAfter);
+  if (entryCount === 0) return 0;
+  const isMerged = gapBefore?.gap === reason && gapBefore.lastSequence > floor;
+  const key = isMerged ? gapBefore.key : first.key;
+  const header = {
+    gap: reason,
+    lastSequence: last.lastSequence,
+    entryCount: entryCount + (isMerged ? gapBefore.entryCount : 0),
+    storedAtMs: context.nowMs(),
+    entriesAfter: last.entriesAfter,
+    bytesAfter: last.bytesAfter,
+  };
+  batch.put("queues", key, encodeChunk(key, header, []));
+  return entryCount;
+}
+
+/** Replaces rows stored before the retention's begin. Tells whether more of them may be left. */
+export function expireQueue(
+  context: QueueContext,
+  batch: Batch,
+  { device, nowMs, rowsMax }: { device: Uint8Array; nowMs: number; rowsMax: number },
+): boolean {
+  const expiredMs = nowMs - context.bounds.retentionMs;
+  const rows: QueueRow[] = [];
+  let gapBefore: QueueRow | undefined;
+  for (const row of context.reader.walk(device)) {
+    if (row.gap !== undefined) {
+      gapBefore = row;
+      continue;
+    }
+    if (row.storedAtMs > expiredMs || rows.length === rowsMax) break;
+    rows.push(row);
+  }
+  if (rows.length === 0) return false;
+  context.stats.expiredEntries += collapse(context, batch, { device, rows, gapBefore, reason: "expired" });
+  return rows.length === rowsMax;
+}
+
+/** Replaces the oldest entries beyond the quota. Tells whether more of them may be left. */
+export function enforceQuota(
+  context: QueueContext,
+  batch: Batch,
+  device: Uint8Array,
+  rowsMax: number,
+): boolean {
+  const { queueEntriesMax, queueBytesMax } = context.bounds;
+  const tail = context.reader.tail(device);
+  if (tail === undefined || tail.gap !== undefined) return false;
+  const rows: QueueRow[] = [];
+  let gapBefore: QueueRow | undefined;
+  for (const row of context.reader.walk(device)) {
+    if (row.gap !== undefined) {
+      gapBefore = row;
+      continue;
+    }
+    const excess = {
+      entries: tail.entriesAfter - entriesBefore(row) - queueEntriesMax,
+      bytes: tail.bytesAfter - bytesBefore(row) - queueBytesMax,
+    };
+    if ((excess.entries <= 0 && excess.bytes <= 0) || rows.length === rowsMax) break;
+    const isLast = row.firstSequence === tail.firstSequence;
+    rows.push(isLast && isIntact(row) ? splitRow(context, batch, device, row, excess) : row);
+  }
+  if (rows.length === 0) return false;
+  context.stats.quotaEntries += collapse(context, batch, { device, rows, gapBefore, reason: "quota" });
+  return rows.length === rowsMax;
+}
+
+/** Stores again what of a row stays, and returns the part that goes as a row of its own. */
+function splitRow(
+  context: QueueContext,
+  batch: Batch,
+  device: Uint8Array,
+  row: QueueRow,
+  excess: { entries: number; bytes: number },
+): QueueRow {
+  let at = 0;
+  let entryCount = 0;
+  let lastSequence = row.firstSequence;
+  while (entryCount < excess.entries || at < excess.bytes) {
+    const bytes = frameBytesAt(row.frames, at);
+    if (bytes === 0) return row;
+    lastSequence = frameSequenceAt(row.frames, at);
+    at += bytes;
+    entryCount++;
+  }
+  if (at === row.frames.length) return row;
+  const key = queueKey(device, frameSequenceAt(row.frames, at));
+  const kept = { ...row, entryCount: row.entryCount - entryCount };
+  batch.put("queues", key, encodeChunk(key, kept, [row.frames.subarray(at)]));
+  context.stats.chunksWritten++;
+  return {
+    ...row,
+    lastSequence,
+    entryCount,
+    frames: row.frames.subarray(0, at),
+    entriesAfter: entriesBefore(row) + entryCount,
+    bytesAfter: bytesBefore(row) + at,
+  };
+}

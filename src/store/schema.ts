@@ -1,0 +1,339 @@
+/**
+ * The bytes on disk, format version 1: every table, key and row of a data
+ * directory. Nothing else in the engine knows them.
+ *
+ * A data directory holds `store.mdb` (one LMDB environment, drawn here),
+ * `store.mdb-lock` (LMDB's own table of readers) and the owner's lock file
+ * (lock.ts). Keys are big-endian, so that their order is the order of numbers;
+ * values are little-endian.
+ *
+ *   table     key                                          value
+ *   meta      "format" | "epoch" | "ordinal"               number row
+ *             "brand" ++ brand u16                         number row: bytes queued for the brand
+ *   journal   record number u64                            the kernel's record (journal.ts)
+ *   dedup     commit number u64                            dedup row
+ *   accounts  partition u16 | brand u16 | account 16       account row
+ *   queues    partition u16 | brand u16 | account 16 |     chunk row
+ *             device u16 | first sequence u64
+ *   floors    partition u16 | brand u16 | account 16 |     number row: acked up to this sequence
+ *             device u16
+ *
+ *   number row, 16 bytes    0 u32 crc   4 u32 "ILD1"        8 u64 number
+ *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
+ *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 0
+ *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
+ *   chunk row               0 u32 crc   4 u8 kind (1 entries, 2 gap)  5 u8 version = 1
+ *                           6 u8 gap reason (protocol.ts; 0 in entries)  7 u8 0
+ *                           8 u64 lastSequence
+ *                          16 u32 entryCount (in a gap: entries removed)
+ *                          20 u32 crc of the frames (0 in a gap)
+ *                          24 u64 storedAtMs
+ *                          32 u64 entriesAfter    40 u64 bytesAfter
+ *                          48 deliver frames (none in a gap)
+ *
+ * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of
+ * the row — in a chunk by the rest of its 48-byte header — so that a row found
+ * under a wrong key is as bad as one with a flipped bit. A chunk's header is
+ * sealed apart from its frames: what was lost with bad frames stays countable.
+ *
+ * `entriesAfter` and `bytesAfter` run along a queue: how many entries, and
+ * bytes of frames, it has ever held up to and with this row, since it was last
+ * empty. The size of a queue is thus a difference of two rows, and a row that
+ * is missing in between shows. Gaps stand before all entries of their queue.
+ *
+ * Not sealed here: the journal's records, which carry their own CRC.
+ */
+import { crc32 } from "node:zlib";
+import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import { assert } from "../base/assert.js";
+import { type GapReason, gapReasons } from "../wire/protocol.js";
+
+export const FORMAT_VERSION = 1;
+export const DATA_FILE = "store.mdb";
+export const tableNames = ["meta", "journal", "dedup", "accounts", "queues", "floors"] as const;
+export type TableName = (typeof tableNames)[number];
+
+export const metaKeys = {
+  format: Buffer.from("format"),
+  epoch: Buffer.from("epoch"),
+  ordinal: Buffer.from("ordinal"),
+} as const;
+const BRAND_PREFIX = Buffer.from("brand");
+const NUMBER_MAGIC = 0x31444c49;
+const NUMBER_ROW_BYTES = 16;
+
+export const PARTITIONS = 4096;
+export const ACCOUNT_KEY_BYTES = 20;
+export const DEVICE_KEY_BYTES = 22;
+export const QUEUE_KEY_BYTES = 30;
+export const DEDUP_KEY_BYTES = 20;
+export const DEDUP_HEADER_BYTES = 16;
+export const CHUNK_HEADER_BYTES = 48;
+const CHUNK_VERSION = 1;
+const KIND_ENTRIES = 1;
+const KIND_GAP = 2;
+const ACCOUNT_HEADER_BYTES = 16;
+const ACCOUNT_DEVICE_BYTES = 8;
+const TWO_32 = 0x1_0000_0000;
+
+// --- numbers in bytes ---
+
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24)) >>>
+    0
+  );
+}
+
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+export function readU64(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + 4) * TWO_32 + readU32(bytes, at);
+}
+
+export function writeU64(bytes: Uint8Array, at: number, value: number): void {
+  writeU32(bytes, at, value % TWO_32);
+  writeU32(bytes, at + 4, Math.floor(value / TWO_32));
+}
+
+function readU32BE(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  );
+}
+
+export function readU64BE(bytes: Uint8Array, at: number): number {
+  return readU32BE(bytes, at) * TWO_32 + readU32BE(bytes, at + 4);
+}
+
+function writeU64BE(bytes: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32);
+  for (let i = 0; i < 4; i++) {
+    bytes[at + i] = high >>> (24 - 8 * i);
+    bytes[at + 4 + i] = (value % TWO_32) >>> (24 - 8 * i);
+  }
+}
+
+// --- keys ---
+
+/**
+ * The partition of an account: FNV-1a over the 18 bytes of its address, folded
+ * to 12 bits. Part of the format: a test holds it to literal values.
+ */
+export function partitionOf(address: AccountAddress | DeviceAddress): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < 18; i++) hash = Math.imul(hash ^ (address[i] as number), 0x01000193);
+  return ((hash >>> 20) ^ (hash >>> 10) ^ hash) & (PARTITIONS - 1);
+}
+
+function partitioned(address: Uint8Array, keyBytes: number): Uint8Array {
+  const key = new Uint8Array(keyBytes);
+  const partition = partitionOf(address);
+  key[0] = partition >> 8;
+  key[1] = partition;
+  key.set(address, 2);
+  return key;
+}
+
+export function accountKey(address: AccountAddress): Uint8Array {
+  assert(address.length === ACCOUNT_KEY_BYTES - 2, "an account address has 18 bytes");
+  return partitioned(address, ACCOUNT_KEY_BYTES);
+}
+
+/** The key of a device's floor, and the prefix of all keys of its queue. */
+export function deviceKey(device: DeviceAddress): Uint8Array {
+  assert(device.length === DEVICE_KEY_BYTES - 2, "a device address has 20 bytes");
+  return partitioned(device, DEVICE_KEY_BYTES);
+}
+
+export function queueKey(deviceKeyBytes: Uint8Array, firstSequence: number): Uint8Array {
+  const key = new Uint8Array(QUEUE_KEY_BYTES);
+  key.set(deviceKeyBytes.length === DEVICE_KEY_BYTES ? deviceKeyBytes : deviceKeyBytes.subarray(0, 22));
+  writeU64BE(key, DEVICE_KEY_BYTES, firstSequence);
+  return key;
+}
+
+/** A key above every key of the device's queue and below those of the next device. */
+export function queueEnd(deviceKeyBytes: Uint8Array): Uint8Array {
+  const key = new Uint8Array(QUEUE_KEY_BYTES + 1).fill(0xff);
+  key.set(deviceKeyBytes.subarray(0, DEVICE_KEY_BYTES));
+  return key;
+}
+
+/** The device address in a key of `queues` or `floors`, or the account address in one of `accounts`; a copy. */
+export function addressInKey(key: Uint8Array): Uint8Array {
+  return key.slice(2, Math.min(key.length, DEVICE_KEY_BYTES));
+}
+
+export function firstSequenceInKey(key: Uint8Array): number {
+  return readU64BE(key, DEVICE_KEY_BYTES);
+}
+
+/** The key of a journal record or a dedup row. */
+export function numberKey(number: number): Uint8Array {
+  const key = new Uint8Array(8);
+  writeU64BE(key, 0, number);
+  return key;
+}
+
+export function brandKey(brand: number): Uint8Array {
+  return Uint8Array.of(...BRAND_PREFIX, brand >> 8, brand & 0xff);
+}
+
+/** The brand of a counter's key in `meta`; undefined for its other keys. */
+export function brandInKey(key: Uint8Array): number | undefined {
+  if (key.length !== BRAND_PREFIX.length + 2) return undefined;
+  if (BRAND_PREFIX.some((byte, i) => byte !== key[i])) return undefined;
+  return ((key[5] as number) << 8) | (key[6] as number);
+}
+
+// --- sealed rows ---
+
+function crcOf(key: Uint8Array, row: Uint8Array, end: number): number {
+  return crc32(row.subarray(4, end), crc32(key));
+}
+
+function seal(key: Uint8Array, row: Uint8Array, end = row.length): Uint8Array {
+  writeU32(row, 0, crcOf(key, row, end));
+  return row;
+}
+
+function isSealed(key: Uint8Array, row: Uint8Array, end = row.length): boolean {
+  return readU32(row, 0) === crcOf(key, row, end);
+}
+
+export function encodeNumber(key: Uint8Array, number: number): Uint8Array {
+  const row = new Uint8Array(NUMBER_ROW_BYTES);
+  writeU32(row, 4, NUMBER_MAGIC);
+  writeU64(row, 8, number);
+  return seal(key, row);
+}
+
+/** undefined when the row is damaged. */
+export function decodeNumber(key: Uint8Array, row: Uint8Array): number | undefined {
+  if (row.length !== NUMBER_ROW_BYTES || readU32(row, 4) !== NUMBER_MAGIC) return undefined;
+  return isSealed(key, row) ? readU64(row, 8) : undefined;
+}
+
+export interface DedupRow {
+  readonly timeMs: number;
+  /** Concatenated 20-byte keys. */
+  readonly keys: Uint8Array;
+}
+
+export function encodeDedup(key: Uint8Array, { timeMs, keys }: DedupRow): Uint8Array {
+  const row = Buffer.allocUnsafe(DEDUP_HEADER_BYTES + keys.length);
+  writeU32(row, 4, keys.length / DEDUP_KEY_BYTES);
+  writeU64(row, 8, timeMs);
+  row.set(keys, DEDUP_HEADER_BYTES);
+  return seal(key, row);
+}
+
+export function decodeDedup(key: Uint8Array, row: Uint8Array): DedupRow | undefined {
+  if (row.length < DEDUP_HEADER_BYTES || !isSealed(key, row)) return undefined;
+  const keys = row.subarray(DEDUP_HEADER_BYTES);
+  return keys.length === readU32(row, 4) * DEDUP_KEY_BYTES ? { timeMs: readU64(row, 8), keys } : undefined;
+}
+
+export interface AccountRow {
+  readonly version: number;
+  readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
+}
+
+export function encodeAccount(key: Uint8Array, account: AccountRow): Uint8Array {
+  const row = new Uint8Array(ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * account.devices.length);
+  writeU32(row, 4, account.version);
+  writeU32(row, 8, account.devices.length);
+  account.devices.forEach((device, i) => {
+    const at = ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * i;
+    writeU32(row, at, device.number);
+    writeU32(row, at + 4, device.ordinal);
+  });
+  return seal(key, row);
+}
+
+export function decodeAccount(key: Uint8Array, row: Uint8Array): AccountRow | undefined {
+  if (row.length < ACCOUNT_HEADER_BYTES || !isSealed(key, row)) return undefined;
+  const count = readU32(row, 8);
+  if (row.length !== ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * count) return undefined;
+  const devices = Array.from({ length: count }, (_, i) => {
+    const at = ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * i;
+    return { number: readU32(row, at), ordinal: readU32(row, at + 4) };
+  });
+  return { version: readU32(row, 4), devices };
+}
+
+// --- chunks ---
+
+export interface ChunkHeader {
+  /** undefined in a row of entries. */
+  readonly gap: GapReason | undefined;
+  readonly lastSequence: number;
+  readonly entryCount: number;
+  readonly storedAtMs: number;
+  readonly entriesAfter: number;
+  readonly bytesAfter: number;
+}
+
+/** A row for `frames`, which are copied from their parts; a gap has none. */
+export function encodeChunk(key: Uint8Array, header: ChunkHeader, parts: readonly Uint8Array[]): Uint8Array {
+  let framesBytes = 0;
+  for (const part of parts) framesBytes += part.length;
+  const row = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + framesBytes);
+  let at = CHUNK_HEADER_BYTES;
+  for (const part of parts) {
+    row.set(part, at);
+    at += part.length;
+  }
+  const isGap = header.gap !== undefined;
+  assert(!isGap || framesBytes === 0, "a gap holds no frames");
+  row[4] = isGap ? KIND_GAP : KIND_ENTRIES;
+  row[5] = CHUNK_VERSION;
+  row[6] = header.gap === undefined ? 0 : gapReasons[header.gap];
+  row[7] = 0;
+  writeU64(row, 8, header.lastSequence);
+  writeU32(row, 16, header.entryCount);
+  writeU32(row, 20, isGap ? 0 : crc32(row.subarray(CHUNK_HEADER_BYTES)));
+  writeU64(row, 24, header.storedAtMs);
+  writeU64(row, 32, header.entriesAfter);
+  writeU64(row, 40, header.bytesAfter);
+  return seal(key, row, CHUNK_HEADER_BYTES);
+}
+
+const reasonNames = new Map<number, GapReason>(
+  Object.entries(gapReasons).map(([name, code]) => [code, name as GapReason]),
+);
+
+/** The header, or undefined when it is damaged. Says nothing about the frames. */
+export function decodeChunkHeader(key: Uint8Array, row: Uint8Array): ChunkHeader | undefined {
+  if (row.length < CHUNK_HEADER_BYTES || !isSealed(key, row, CHUNK_HEADER_BYTES)) return undefined;
+  const kind = row[4];
+  const gap = reasonNames.get(row[6] as number);
+  if (row[5] !== CHUNK_VERSION || (kind !== KIND_ENTRIES && kind !== KIND_GAP)) return undefined;
+  if ((kind === KIND_GAP) !== (gap !== undefined)) return undefined;
+  return {
+    gap,
+    lastSequence: readU64(row, 8),
+    entryCount: readU32(row, 16),
+    storedAtMs: readU64(row, 24),
+    entriesAfter: readU64(row, 32),
+    bytesAfter: readU64(row, 40),
+  };
+}
+
+/** Whether the frames are those that were stored. The header must have been found good. */
+export function areFramesIntact(row: Uint8Array): boolean {
+  return readU32(row, 20) === crc32(row.subarray(CHUNK_HEADER_BYTES));
+}

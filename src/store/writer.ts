@@ -1,0 +1,170 @@
+/**
+ * One transaction after the other: whatever has gathered while one is flushed
+ * goes into the next. Nothing else writes to the database, and a transaction
+ * is put together only when none is under way; what is read meanwhile is thus
+ * the state that the transaction will find.
+ *
+ * Two kinds of work. *Prompt* work (commits, registrations) goes whole into
+ * the next transaction. *Slow* work (spills, trims, sweeps) is taken in order,
+ * one slice per transaction, so that a commit waits for one slice at most and
+ * the event loop is held for limits.storeSliceMs at most.
+ *
+ * Fail-stop: the first write that fails, throws or does not come back in time
+ * ends it. `failed` resolves, everything pending and everything after rejects,
+ * and no promise resolves any more, whatever LMDB still reports. Nothing is
+ * retried: after a failed flush the page cache may say that pages are written
+ * which are not.
+ */
+import { CodedError } from "../wire/coded-error.js";
+import { Batch, type Database } from "./database.js";
+
+export interface Work {
+  /** Adds rows for one transaction. True when all of this work is in; false asks for another slice. */
+  stage(batch: Batch): boolean;
+}
+
+interface Pending {
+  readonly work: Work;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface WriterStats {
+  flushes: number;
+  bytesWritten: number;
+  rowsWritten: number;
+}
+
+export class Writer {
+  readonly failed: Promise<Error>;
+  readonly stats: WriterStats = { flushes: 0, bytesWritten: 0, rowsWritten: 0 };
+  readonly #database: Database;
+  readonly #timeoutMs: number;
+  #prompt: Pending[] = [];
+  #slow: Pending[] = [];
+  #staged: Pending[] = [];
+  #running: Promise<void> | undefined;
+  #error: Error | undefined;
+  #settleFailed: (error: Error) => void = () => {};
+  #watchdog: NodeJS.Timeout;
+  /** How long the transaction under way has been watched; undefined when there is none. */
+  #underWayMs: number | undefined;
+  #isStuck = false;
+
+  constructor(database: Database, options: { timeoutMs: number }) {
+    this.#database = database;
+    this.#timeoutMs = options.timeoutMs;
+    this.failed = new Promise((resolve) => {
+      this.#settleFailed = resolve;
+    });
+    this.#watchdog = this.#watch();
+  }
+
+  /** The failure that stopped the writer. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** True when a write never came back: LMDB may hold its locks for ever. */
+  get isStuck(): boolean {
+    return this.#isStuck;
+  }
+
+  submitPrompt(work: Work): Promise<void> {
+    return this.#submit(this.#prompt, work);
+  }
+
+  submitSlow(work: Work): Promise<void> {
+    return this.#submit(this.#slow, work);
+  }
+
+  #submit(queue: Pending[], work: Work): Promise<void> {
+    const settled = new Promise<void>((resolve, reject) => {
+      if (this.#error) reject(this.#error);
+      else queue.push({ work, resolve, reject });
+    });
+    settled.catch(() => {});
+    if (!this.#error) this.#running ??= this.#run();
+    return settled;
+  }
+
+  /** Resolves when nothing is pending, whether it was written or rejected. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  stop(): void {
+    clearInterval(this.#watchdog);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#error && this.#prompt.length + this.#slow.length > 0) {
+      try {
+        await this.#transaction();
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #transaction(): Promise<void> {
+    const batch = new Batch();
+    this.#database.refresh();
+    const staged = this.#prompt.splice(0);
+    this.#staged = staged;
+    for (const { work } of staged) work.stage(batch);
+    const slow = this.#slow[0];
+    if (slow?.work.stage(batch)) staged.push(this.#slow.shift() as Pending);
+    if (batch.changes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    else await this.#write(batch);
+    if (this.#error) return;
+    this.#staged = [];
+    for (const { resolve } of staged) resolve();
+  }
+
+  async #write(batch: Batch): Promise<void> {
+    this.#underWayMs = 0;
+    await this.#database.write(batch);
+    this.#underWayMs = undefined;
+    this.#isStuck = false;
+    this.stats.flushes++;
+    this.stats.bytesWritten += batch.bytes;
+    this.stats.rowsWritten += batch.changes.length;
+  }
+
+  /** Ends all writing. Only the first call counts. */
+  fail(cause: unknown): void {
+    if (this.#error) return;
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    const error = new CodedError("storageFailed", { cause, fatal: true, detail });
+    this.#error = error;
+    this.stop();
+    for (const { reject } of [...this.#staged, ...this.#prompt, ...this.#slow]) reject(error);
+    this.#staged = [];
+    this.#prompt = [];
+    this.#slow = [];
+    this.#settleFailed(error);
+  }
+
+  /**
+   * Counts the time that a write takes in steps it has seen itself, each worth
+   * at most two: a process that was stopped for a minute finds its write done,
+   * not failed.
+   */
+  #watch(): NodeJS.Timeout {
+    const stepMs = Math.max(5, Math.min(1_000, this.#timeoutMs / 8));
+    let seenMs = performance.now();
+    const timer = setInterval(() => {
+      const nowMs = performance.now();
+      const elapsedMs = Math.min(nowMs - seenMs, 2 * stepMs);
+      seenMs = nowMs;
+      if (this.#underWayMs === undefined) return;
+      this.#underWayMs += elapsedMs;
+      if (this.#underWayMs < this.#timeoutMs) return;
+      this.#isStuck = true;
+      this.fail(new Error(`a write was not finished after ${this.#timeoutMs} ms`));
+    }, stepMs);
+    return timer.unref();
+  }
+}
