@@ -157,6 +157,17 @@ export class RunningNode {
     });
   }
 
+  stats() {
+    return {
+      connections: this.path.connectionCount,
+      counters: this.kernel.counters(),
+      tailBytes: this.kernel.tailUsed,
+      uncommittedBytes: this.kernel.uncommittedBytes,
+      store: this.store.stats(),
+      edge: this.edge?.stats(),
+    };
+  }
+
   /** Takes no new connection, commits and receipts what was accepted, tells every device to come back later, and closes. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;

@@ -1,0 +1,200 @@
+/**
+ * What an embedder imports: `createNode` starts a node inside this process.
+ *
+ *   const node = await createNode({ dataDirectory: "./data", listen: false });
+ *   const alice = node.attach({ brand: "whatsapp", account: "alice", device: 1 });
+ *   await alice.connect();
+ *
+ * Without `brands` a development set with keys of its own is made in the data directory, and `mintToken` signs for it.
+ */
+import { type DeviceAddress, deviceAddress } from "./base/address.js";
+import { type Client, type ClientOptions, createClient } from "./client/client.js";
+import { accountIdFor, DevelopmentBrands } from "./directory/development-brands.js";
+import { type BrandSettings, SignIn } from "./directory/sign-in.js";
+import { type Limits, RunningNode } from "./node.js";
+import type { Crossing } from "./rules/brands.js";
+import { limits } from "./rules/limits.js";
+import { CodedError } from "./wire/coded-error.js";
+import type { CodeName } from "./wire/codes.js";
+
+export {
+  type AccountAddress,
+  accountAddress,
+  accountOf,
+  type DeviceAddress,
+  deviceAddress,
+  formatAddress,
+  parseAddress,
+} from "./base/address.js";
+export type { BrandSettings } from "./directory/sign-in.js";
+export type { Limits } from "./node.js";
+export type { Crossing } from "./rules/brands.js";
+export { CodedError } from "./wire/coded-error.js";
+export { type CodeName, codes } from "./wire/codes.js";
+
+/** Where the embedding application has its say. None of them is called per envelope. */
+export interface NodeHooks {
+  /** Brings your own sign-in: who does this token speak for? Throw CodedError `tokenInvalid` or `tokenExpired`. */
+  readonly signIn?: (token: string) => Promise<{ readonly device: DeviceAddress }>;
+  /** Asked for every ordered pair of brands at start, instead of `crossing`. */
+  readonly mayCross?: (from: string, to: string) => boolean;
+  readonly connected?: (device: DeviceAddress) => void;
+  readonly disconnected?: (device: DeviceAddress) => void;
+  /** Entries went to the queue on disk of a device that has not acked them. */
+  readonly queued?: (device: DeviceAddress, entries: number) => void;
+  readonly refused?: (code: CodeName) => void;
+  /** Something on disk is damaged; it is left out and the rest goes on. */
+  readonly corrupted?: (table: string, detail: string) => void;
+  readonly warned?: (message: string) => void;
+}
+
+export interface NodeOptions {
+  readonly dataDirectory: string;
+  /** False for no port of its own: only devices of this process. */
+  readonly listen?: boolean;
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port?: number;
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly brands?: readonly BrandSettings[];
+  readonly crossing?: Crossing;
+  /** Overrides of rules/limits.ts. */
+  readonly limits?: Partial<Limits>;
+  readonly hooks?: NodeHooks;
+}
+
+/** A device by names: the account as 32 hex digits, a UUID, or (development) any name. */
+export interface DeviceName {
+  readonly brand: string;
+  readonly account: string;
+  readonly device: number;
+}
+
+export interface InterlineNode {
+  /** `ws://host:port`; undefined without a port. */
+  readonly url: string | undefined;
+  readonly port: number | undefined;
+  /** Resolves with the reason when the node cannot go on (its storage failed); never otherwise. */
+  readonly failed: Promise<Error>;
+  readonly brands: readonly { readonly number: number; readonly name: string }[];
+  /** The address of a device; throws CodedError `badConfiguration` for an unknown brand. */
+  address(name: DeviceName): DeviceAddress;
+  /** A client for a device of this process: the SDK without a socket and without a token. Call connect() on it. */
+  attach(name: DeviceName, options?: Partial<Omit<ClientOptions, "url" | "token" | "transport">>): Client;
+  /** A token of the development brands, valid for `ttlMs` (an hour). */
+  mintToken(name: DeviceName & { readonly ttlMs?: number }): Promise<string>;
+  /** Counters since start, and what the store says of itself. */
+  stats(): NodeStats;
+  /** Takes no new connection, finishes what was accepted, tells every device to come back later, and closes. */
+  stop(): Promise<void>;
+}
+
+export type NodeStats = ReturnType<RunningNode["stats"]>;
+
+const TOKEN_TTL_MS = 3_600_000;
+
+export async function createNode(options: NodeOptions): Promise<InterlineNode> {
+  const development =
+    options.brands === undefined ? DevelopmentBrands.open(options.dataDirectory) : undefined;
+  const brands = options.brands ?? development?.settings() ?? [];
+  const { hooks = {} } = options;
+  const signIn = hooks.signIn ?? (await tokenSignIn(brands));
+  const running = await RunningNode.start({
+    dataDirectory: options.dataDirectory,
+    brands,
+    crossing: hooks.mayCross === undefined ? (options.crossing ?? "open") : pairs(brands, hooks.mayCross),
+    limits: { ...limits, ...options.limits },
+    signIn,
+    listen: listenOf(options),
+    events: eventsOf(hooks),
+    onCorruption: hooks.corrupted ?? (() => {}),
+    onWarning: hooks.warned ?? (() => {}),
+  });
+  return new EmbeddedNode(running, brands, development);
+}
+
+async function tokenSignIn(brands: readonly BrandSettings[]): Promise<NonNullable<NodeHooks["signIn"]>> {
+  const issuers = await SignIn.open(brands);
+  return (token) => issuers.signIn(token);
+}
+
+function listenOf({ listen = true, host = "127.0.0.1", port = 7400, tls }: NodeOptions) {
+  if (!listen) return undefined;
+  return tls === undefined ? { host, port } : { host, port, tls };
+}
+
+function pairs(brands: readonly BrandSettings[], mayCross: (from: string, to: string) => boolean): Crossing {
+  const all = brands.flatMap((from) => brands.map((to) => ({ from: from.name, to: to.name })));
+  return all.filter(({ from, to }) => mayCross(from, to));
+}
+
+function eventsOf({ connected, disconnected, queued, refused }: NodeHooks) {
+  return {
+    ...(connected && { connected }),
+    ...(disconnected && { disconnected }),
+    ...(queued && { queued }),
+    ...(refused && { refused }),
+  };
+}
+
+class EmbeddedNode implements InterlineNode {
+  readonly failed: Promise<Error>;
+  readonly #running: RunningNode;
+  readonly #development: DevelopmentBrands | undefined;
+  readonly brands: readonly BrandSettings[];
+
+  constructor(
+    running: RunningNode,
+    brands: readonly BrandSettings[],
+    development: DevelopmentBrands | undefined,
+  ) {
+    this.#running = running;
+    this.#development = development;
+    this.brands = brands;
+    this.failed = running.failed;
+  }
+
+  get url(): string | undefined {
+    return this.#running.edge?.url;
+  }
+
+  get port(): number | undefined {
+    return this.#running.edge?.port;
+  }
+
+  address({ brand, account, device }: DeviceName): DeviceAddress {
+    const found = this.brands.find(({ name }) => name === brand);
+    if (found === undefined) {
+      throw new CodedError("badConfiguration", { detail: `no brand is named "${brand}"` });
+    }
+    return deviceAddress({ brand: found.number, account: accountIdFor(account), device });
+  }
+
+  attach(
+    name: DeviceName,
+    options: Partial<Omit<ClientOptions, "url" | "token" | "transport">> = {},
+  ): Client {
+    const transport = this.#running.transport(this.address(name));
+    return createClient({ ...options, url: "interline:local", token: () => "", transport });
+  }
+
+  async mintToken({
+    ttlMs = TOKEN_TTL_MS,
+    ...name
+  }: DeviceName & { readonly ttlMs?: number }): Promise<string> {
+    if (this.#development === undefined) {
+      throw new CodedError("badConfiguration", {
+        detail: "tokens of configured brands come from their issuers",
+      });
+    }
+    return this.#development.mint({ ...name, ttlMs });
+  }
+
+  stats(): NodeStats {
+    return this.#running.stats();
+  }
+
+  stop(): Promise<void> {
+    return this.#running.stop();
+  }
+}
