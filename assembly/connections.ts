@@ -18,6 +18,7 @@ export function attach(index: u32, connection: u32, floor: f64, windowEntries: u
   store<u32>(slot, 0, L.SLOT_POSITION_DURABLE);
   store<u32>(slot, 0, L.SLOT_POSITION_TOLD);
   store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);
+  store<u64>(slot, 0, L.SLOT_LIVE_BASE);
   store<u32>(slot, windowEntries, L.SLOT_WINDOW_ENTRIES);
   store<u32>(slot, windowBytes, L.SLOT_WINDOW_BYTES);
   clearFlag(slot, L.FLAG_LIVE);
@@ -35,7 +36,10 @@ export function setCursor(index: u32, sequence: f64): void {
   store<u64>(slotAt(index), <u64>sequence, L.SLOT_CURSOR);
 }
 
-/** From now on the tick sends to the device itself; 0 when entries above its cursor still wait. */
+/**
+ * From now on the tick sends to the device itself; 0 when entries above its cursor still wait. What is in flight
+ * since the connection went live first stays counted, or a device that never acks would get a window each time.
+ */
 export function goLive(index: u32): i32 {
   const slot = slotAt(index);
   const cursor = load<u64>(slot, L.SLOT_CURSOR);
@@ -44,9 +48,12 @@ export function goLive(index: u32): i32 {
   if (!flag(slot, L.FLAG_CONNECTED)) return 0;
   // Sequences between the queue's end and the first of this process do not exist.
   const last = load<u64>(slot, L.SLOT_LAST);
-  if (last > cursor) store<u64>(slot, last, L.SLOT_CURSOR);
-  store<u64>(slot, load<u64>(slot, L.SLOT_CURSOR), L.SLOT_LIVE_BASE);
-  store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);
+  const from = last > cursor ? last : cursor;
+  const base = load<u64>(slot, L.SLOT_LIVE_BASE);
+  const floor = load<u64>(slot, L.SLOT_FLOOR);
+  const counted = base == 0 ? cursor : floor > base ? floor : base;
+  store<u64>(slot, from, L.SLOT_CURSOR);
+  store<u64>(slot, counted + (from - cursor), L.SLOT_LIVE_BASE);
   setFlag(slot, L.FLAG_LIVE);
   return 1;
 }

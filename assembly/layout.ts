@@ -107,7 +107,7 @@ export const SLOT_WINDOW_ENTRIES: u32 = 80;
 export const SLOT_WINDOW_BYTES: u32 = 84;
 /** Bytes in flight; an estimate once acks come in parts. */
 export const SLOT_IN_FLIGHT_BYTES: u32 = 88;
-/** The cursor when the device went live: entries up to it are counted by the host. */
+/** In flight is what lies between this (or the floor, when higher) and the cursor; 0 until the connection goes live. */
 export const SLOT_LIVE_BASE: u32 = 96;
 export const SLOT_ADDRESS: u32 = 104;
 

@@ -385,9 +385,12 @@ function logSenders(): void {
     const index = load<u32>(senders + <usize>i * 4);
     const slot = slotAt(index);
     clearFlag(slot, L.FLAG_SENT_NOW);
+    const connection = load<u32>(slot, L.SLOT_CONNECTION);
+    // Ended later in the batch: nobody is left to be told.
+    if (connection == 0) continue;
     const row = receiptLog + <usize>(receiptLogEnd & receiptLogMask) * L.LOG_BYTES;
     store<u32>(row, index, L.LOG_SLOT);
-    store<u32>(row, load<u32>(slot, L.SLOT_CONNECTION), L.LOG_CONNECTION);
+    store<u32>(row, connection, L.LOG_CONNECTION);
     store<u32>(row, load<u32>(slot, L.SLOT_POSITION), L.LOG_POSITION);
     receiptLogEnd++;
   }

@@ -82,7 +82,10 @@ export class PathState {
   settle(): void {
     if (this.settling.length === 0) return;
     const isSettled =
-      !this.isCommitting && this.kernel.uncommittedBytes === 0 && this.kernel.dueReceipts === 0;
+      !this.isCommitting &&
+      this.kernel.uncommittedBytes === 0 &&
+      this.kernel.dueReceipts === 0 &&
+      !this.kernel.hasUnsealedReceipts;
     if (!isSettled && !this.hasFailed) return;
     for (const resolve of this.settling.splice(0)) resolve();
   }

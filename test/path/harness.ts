@@ -1,0 +1,251 @@
+/**
+ * A real kernel and a real store with the path between them, driven turn by turn: time moves only when a test says so,
+ * and devices are connections that keep what they were sent.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { accountOf, type DeviceAddress, deviceAddress } from "../../src/base/address.js";
+import { Kernel } from "../../src/kernel/kernel.js";
+import { type Connection, Path, type PathEvents } from "../../src/path/path.js";
+import { limits } from "../../src/rules/limits.js";
+import { openStore, type Store } from "../../src/store/store.js";
+import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
+import type { CodeName } from "../../src/wire/codes.js";
+import { decodeServerMessage, type ServerFrame } from "../../src/wire/server-frames.js";
+
+type FrameOf<K extends ServerFrame["kind"]> = Extract<ServerFrame, { kind: K }>;
+
+export class FakeConnection implements Connection {
+  readonly frames: ServerFrame[] = [];
+  /** Messages as they left: each is one native send. */
+  sends = 0;
+  ended: CodeName | undefined;
+  /** What the next sends answer; 1 when used up. */
+  readonly results: (0 | 1 | 2)[] = [];
+
+  send(bytes: Uint8Array): 0 | 1 | 2 {
+    const result = this.results.shift() ?? 1;
+    if (result === 2) return 2;
+    this.sends++;
+    this.frames.push(...decodeServerMessage(bytes.slice()));
+    return result;
+  }
+
+  end(code: CodeName): void {
+    this.ended = code;
+  }
+
+  of<K extends ServerFrame["kind"]>(kind: K): FrameOf<K>[] {
+    return this.frames.filter((frame): frame is FrameOf<K> => frame.kind === kind);
+  }
+
+  get texts(): string[] {
+    return this.of("deliver").map((frame) => Buffer.from(frame.payload).toString());
+  }
+}
+
+export class Device {
+  connection = new FakeConnection();
+  slot = -1;
+
+  constructor(
+    readonly world: World,
+    readonly address: DeviceAddress,
+  ) {}
+
+  async connect(
+    wanted: { resume?: number; windowEntries?: number; windowBytes?: number } = {},
+  ): Promise<this> {
+    const account = accountOf(this.address);
+    const number = ((this.address[18] as number) << 8) | (this.address[19] as number);
+    const record = await this.world.store.registerDevice(account, number);
+    this.world.path.rosterChanged(record);
+    this.connection = new FakeConnection();
+    const attached = this.world.path.attach(this.address, record, this.connection, {
+      resume: wanted.resume ?? 0,
+      windowEntries: wanted.windowEntries ?? 0,
+      windowBytes: wanted.windowBytes ?? 0,
+      nowMs: this.world.wallMs,
+    });
+    if ("refused" in attached) throw new Error(attached.refused);
+    this.slot = attached.slot;
+    this.world.turn();
+    return this;
+  }
+
+  say(...frames: ClientFrame[]): this {
+    this.world.path.receive(this.slot, Buffer.concat(frames.map(encodeClientFrame)));
+    return this;
+  }
+
+  /** A send to all devices named, one account each. */
+  send(id: number | Uint8Array, text: string, ...to: Device[]): this {
+    return this.say(this.world.sendFrame(id, text, to));
+  }
+
+  ack(sequence: number): this {
+    return this.say({ kind: "ack", sequence });
+  }
+
+  leave(): this {
+    this.world.path.detach(this.slot, this.connection);
+    this.world.turn();
+    return this;
+  }
+}
+
+export function envelopeId(n: number | Uint8Array): Uint8Array {
+  if (typeof n !== "number") return n;
+  const id = new Uint8Array(16);
+  new DataView(id.buffer).setUint32(12, n);
+  return id;
+}
+
+export class World {
+  wallMs = 1_800_000_000_000;
+  monotonicMs = 1_000;
+  busy = false;
+  /** Commits that were handed to the store and are held back until the test lets them go. */
+  readonly heldCommits: (() => void)[] = [];
+  holdCommits = false;
+
+  private constructor(
+    readonly directory: string,
+    readonly store: Store,
+    readonly kernel: Kernel,
+    readonly path: Path,
+  ) {}
+
+  static async open(
+    options: {
+      directory?: string;
+      limits?: Partial<typeof limits>;
+      events?: PathEvents;
+      tailBytes?: number;
+    } = {},
+  ): Promise<World> {
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), "interline-path-"));
+    const bounds = { ...limits, journalTailBytes: options.tailBytes ?? 4 << 20, ...options.limits };
+    let world: World | undefined;
+    const store = await openStore({
+      directory,
+      nowMs: () => world?.wallMs ?? 1_800_000_000_000,
+      quotas: bounds,
+    });
+    const kernel = new Kernel(
+      {
+        inboxBytes: 2 << 20,
+        tailBytes: bounds.journalTailBytes,
+        accounts: 256,
+        devices: 256,
+        dedupKeys: 4096,
+        dedupMs: bounds.dedupWindowMs,
+        uncommittedBytes: bounds.journalTailBytes / 2,
+        brands: [1, 2, 3],
+      },
+      store.epoch,
+      "debug",
+    );
+    for (const from of [0, 1, 2]) for (const to of [0, 1, 2]) kernel.setCrossing(from, to, "open");
+    for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
+    const commit = store.commit.bind(store);
+    const gated: Store = Object.assign(Object.create(store), {
+      commit: async (batch: Parameters<Store["commit"]>[0]) => {
+        if (world?.holdCommits) await new Promise<void>((resolve) => world?.heldCommits.push(resolve));
+        await commit(batch);
+      },
+    });
+    const path = new Path({
+      kernel,
+      store: bindAll(gated, store),
+      wake: () => {},
+      turnNow: () => world?.turn(),
+      limits: bounds,
+      ...(options.events && { events: options.events }),
+    });
+    world = new World(directory, store, kernel, path);
+    return world;
+  }
+
+  device(brand: number, account: number, device = 1): Device {
+    return new Device(this, deviceAddress({ brand, account: new Uint8Array(16).fill(account), device }));
+  }
+
+  sendFrame(id: number | Uint8Array, text: string, to: Device[]): ClientFrame {
+    const accounts = new Map<string, Device[]>();
+    for (const device of to) {
+      const key = Buffer.from(accountOf(device.address)).toString("hex");
+      accounts.set(key, [...(accounts.get(key) ?? []), device]);
+    }
+    return {
+      kind: "send",
+      id: envelopeId(id),
+      accounts: [...accounts.values()].map((devices) => {
+        const account = accountOf((devices[0] as Device).address);
+        return {
+          account,
+          version: this.store.readAccount(account)?.version ?? 0,
+          devices: devices.map((device) => ({
+            device: ((device.address[18] as number) << 8) | (device.address[19] as number),
+            payload: Buffer.from(text),
+          })),
+        };
+      }),
+    };
+  }
+
+  turn(): void {
+    this.path.turn({ wallMs: this.wallMs, monotonicMs: this.monotonicMs, busy: this.busy });
+  }
+
+  later(ms: number): this {
+    this.wallMs += ms;
+    this.monotonicMs += ms;
+    return this;
+  }
+
+  /** Turns until everything accepted is committed and receipted. */
+  async settle(): Promise<void> {
+    let isSettled = false;
+    const settled = this.path.settled().then(() => {
+      isSettled = true;
+    });
+    while (!isSettled) {
+      this.turn();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await settled;
+  }
+
+  /** Lets the tail grow old and moves all of it to the queues. */
+  async spillAll(): Promise<void> {
+    await this.settle();
+    while (this.kernel.tailUsed > 0) {
+      this.later(3_000);
+      this.turn();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.kernel.brokenRegion() !== 0) throw new Error(`region ${this.kernel.brokenRegion()} was overrun`);
+    await this.store.close();
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** The store keeps private state: every method but the replaced one is called on the real object. */
+function bindAll(gated: Store, store: Store): Store {
+  return new Proxy(gated, {
+    get(_target, name) {
+      if (name === "commit") return gated.commit;
+      const value = Reflect.get(store, name, store);
+      return typeof value === "function" ? value.bind(store) : value;
+    },
+  });
+}

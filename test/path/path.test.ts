@@ -1,0 +1,421 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { World } from "./harness.js";
+
+let world: World;
+beforeEach(async () => {
+  world = await World.open();
+});
+afterEach(() => world.remove());
+
+describe("an accepted envelope", () => {
+  it("is delivered in the same turn, before its commit, and receipted only after the flush", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.holdCommits = true;
+    alice.send(1, "hello", bob);
+    world.turn();
+    expect(bob.connection.texts).toEqual(["hello"]);
+    for (let i = 0; i < 5; i++) world.later(100).turn();
+    expect(alice.connection.of("receipt")).toEqual([]);
+    world.holdCommits = false;
+    for (const release of world.heldCommits.splice(0)) release();
+    await world.settle();
+    expect(alice.connection.of("receipt")).toEqual([{ kind: "receipt", position: 1, durability: 2 }]);
+  });
+
+  it("carries sender, id, time and payload as they were", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2, 7).connect();
+    alice.send(9, "x", bob);
+    world.turn();
+    const [frame] = bob.connection.of("deliver");
+    expect(frame?.sender).toEqual(alice.address);
+    expect(frame?.timeMs).toBe(world.wallMs);
+    expect(frame?.id[15]).toBe(9);
+  });
+
+  it("is sent together with others for the same device in one native send", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    const before = bob.connection.sends;
+    for (let i = 1; i <= 50; i++) alice.send(i, `m${i}`, bob);
+    world.turn();
+    expect(bob.connection.sends - before).toBe(1);
+    expect(bob.connection.texts).toEqual(Array.from({ length: 50 }, (_, i) => `m${i + 1}`));
+  });
+
+  it("reaches every device of the account, each with its own ciphertext", async () => {
+    const alice = await world.device(1, 1).connect();
+    const [one, two] = [await world.device(2, 2, 1).connect(), await world.device(2, 2, 2).connect()];
+    alice.send(1, "both", one, two);
+    world.turn();
+    expect([one.connection.texts, two.connection.texts]).toEqual([["both"], ["both"]]);
+  });
+});
+
+describe("receipts", () => {
+  it("ride with the next frames to the sender while the loop is busy", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.busy = true;
+    alice.send(1, "a", bob);
+    world.later(10).turn();
+    while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
+    world.later(1).turn();
+    expect(alice.connection.of("receipt")).toEqual([]);
+    const sends = alice.connection.sends;
+    bob.send(1, "b", alice);
+    world.later(1).turn();
+    expect(alice.connection.sends - sends).toBe(1);
+    expect(alice.connection.frames.slice(-2).map((frame) => frame.kind)).toEqual(["receipt", "deliver"]);
+  });
+
+  it("leave by themselves once they have waited long enough", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.busy = true;
+    alice.send(1, "a", bob);
+    world.later(10).turn();
+    while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
+    world.later(100).turn();
+    expect(alice.connection.of("receipt")).toHaveLength(1);
+  });
+
+  it("of a replaced connection are not given to the one that replaced it", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.holdCommits = true;
+    alice.send(1, "a", bob).send(2, "b", bob);
+    world.turn();
+    const older = alice.connection;
+    await alice.connect();
+    expect(older.ended).toBe("replaced");
+    world.holdCommits = false;
+    for (const release of world.heldCommits.splice(0)) release();
+    await world.settle();
+    expect(alice.connection.of("receipt")).toEqual([]);
+    alice.send(3, "c", bob);
+    await world.settle();
+    expect(alice.connection.of("receipt")).toEqual([{ kind: "receipt", position: 1, durability: 2 }]);
+  });
+
+  it("stop for good when storage fails", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.holdCommits = true;
+    alice.send(1, "a", bob);
+    world.turn();
+    world.path.fail();
+    world.holdCommits = false;
+    for (const release of world.heldCommits.splice(0)) release();
+    for (let i = 0; i < 20; i++) {
+      world.later(100).turn();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(alice.connection.of("receipt")).toEqual([]);
+  });
+});
+
+describe("a repeated send", () => {
+  it("is receipted again and never delivered again", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "once", bob).send(1, "once", bob);
+    await world.settle();
+    alice.send(1, "once", bob);
+    await world.settle();
+    expect(bob.connection.texts).toEqual(["once"]);
+    expect(alice.connection.of("receipt").at(-1)?.position).toBe(3);
+  });
+
+  it("is still recognised after a restart", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "once", bob);
+    await world.settle();
+    bob.ack(bob.connection.of("deliver")[0]?.sequence ?? 0);
+    await world.spillAll();
+    await world.close();
+    world = await World.open({ directory: world.directory });
+    const [alice2, bob2] = [await world.device(1, 1).connect(), await world.device(2, 2).connect()];
+    alice2.send(1, "once", bob2);
+    await world.settle();
+    expect(bob2.connection.texts).toEqual([]);
+    expect(alice2.connection.of("receipt").at(-1)?.position).toBe(1);
+  });
+
+  it("with the same id from another device is another envelope", async () => {
+    const alice = await world.device(1, 1).connect();
+    const carol = await world.device(3, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "a", bob);
+    carol.send(1, "c", bob);
+    world.turn();
+    expect(bob.connection.texts).toEqual(["a", "c"]);
+  });
+});
+
+describe("a device that was away", () => {
+  it("gets what is in its queue and in the tail, in order, then the live marker, then live traffic", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    for (let i = 0; i < 100; i++) alice.send(i, `q${i}`, bob);
+    await world.spillAll();
+    for (let i = 100; i < 150; i++) alice.send(i, `q${i}`, bob);
+    await world.settle();
+    await bob.connect();
+    expect(bob.connection.texts).toEqual(Array.from({ length: 150 }, (_, i) => `q${i}`));
+    expect(bob.connection.frames.at(-1)?.kind).toBe("live");
+    alice.send(150, "now", bob);
+    world.turn();
+    expect(bob.connection.texts.at(-1)).toBe("now");
+    const sequences = bob.connection.of("deliver").map((frame) => frame.sequence);
+    expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
+  });
+
+  it("gets at most its window before it acks, and the rest as it acks", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    for (let i = 0; i < 40; i++) alice.send(i, `w${i}`, bob);
+    await world.spillAll();
+    for (let i = 40; i < 80; i++) alice.send(i, `w${i}`, bob);
+    await world.settle();
+    await bob.connect({ windowEntries: 10 });
+    const seen: number[] = [];
+    while (bob.connection.of("live").length === 0) {
+      const frames = bob.connection.of("deliver");
+      expect(frames.length - seen.length).toBeLessThanOrEqual(10);
+      expect(frames.length).toBeGreaterThan(seen.length);
+      seen.splice(0, seen.length, ...frames.map((frame) => frame.sequence));
+      bob.ack(seen.at(-1) as number);
+      world.turn();
+    }
+    expect(bob.connection.texts).toEqual(Array.from({ length: 80 }, (_, i) => `w${i}`));
+  });
+
+  it("resumes behind what it has acked, across connections and restarts", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    for (let i = 0; i < 10; i++) alice.send(i, `r${i}`, bob);
+    world.turn();
+    bob.ack(bob.connection.of("deliver")[3]?.sequence as number);
+    await world.settle();
+    await bob.connect();
+    expect(bob.connection.texts).toEqual(["r4", "r5", "r6", "r7", "r8", "r9"]);
+    bob.ack(bob.connection.of("deliver")[1]?.sequence as number);
+    world.turn();
+    bob.leave();
+    await world.spillAll();
+    await world.close();
+    world = await World.open({ directory: world.directory });
+    const again = await world.device(2, 2).connect();
+    expect(again.connection.texts).toEqual(["r6", "r7", "r8", "r9"]);
+  });
+
+  it("counts what hello says it has taken as acked", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    for (let i = 0; i < 4; i++) alice.send(i, `h${i}`, bob);
+    world.turn();
+    const second = bob.connection.of("deliver")[1]?.sequence as number;
+    bob.leave();
+    await bob.connect({ resume: second });
+    expect(bob.connection.texts).toEqual(["h2", "h3"]);
+    expect(bob.connection.of("welcome")[0]?.body.position).toBe(second);
+  });
+
+  it("is refused a position beyond what its queue ever held", async () => {
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    await expect(bob.connect({ resume: 2 ** 50 })).rejects.toThrow("positionAhead");
+  });
+});
+
+describe("a device that reads slowly", () => {
+  it("gets nothing more until its socket has drained, then all of it in order", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.connection.results.push(0);
+    alice.send(1, "s1", bob);
+    world.turn();
+    for (let i = 2; i <= 5; i++) {
+      alice.send(i, `s${i}`, bob);
+      world.turn();
+    }
+    expect(bob.connection.texts).toEqual(["s1"]);
+    world.path.writable(bob.slot);
+    world.turn();
+    expect(bob.connection.texts).toEqual(["s1", "s2", "s3", "s4", "s5"]);
+  });
+
+  it("is evicted when its socket takes nothing, and finds everything in its queue", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.connection.results.push(2);
+    alice.send(1, "kept", bob);
+    world.turn();
+    expect(bob.connection.ended).toBe("tooSlow");
+    await world.spillAll();
+    await bob.connect();
+    expect(bob.connection.texts).toEqual(["kept"]);
+  });
+});
+
+describe("refusals", () => {
+  it("list the devices that a send left out and those that are gone, and nothing is delivered", async () => {
+    const alice = await world.device(1, 1).connect();
+    const [one, two] = [await world.device(2, 2, 1).connect(), await world.device(2, 2, 2).connect()];
+    alice.send(1, "partial", one);
+    world.turn();
+    const [refusal] = alice.connection.of("refusal");
+    expect(refusal).toMatchObject({ position: 1, code: 301 });
+    expect(refusal?.detail.rosters).toMatchObject([{ version: 2, missing: [2], surplus: [] }]);
+    expect([...one.connection.texts, ...two.connection.texts]).toEqual([]);
+  });
+
+  it("name the sender's own other devices when they are left out", async () => {
+    const alice = await world.device(1, 1, 1).connect();
+    const tablet = await world.device(1, 1, 2).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "no copy", bob);
+    world.turn();
+    expect(alice.connection.of("refusal")[0]?.detail.rosters).toMatchObject([{ missing: [2], surplus: [] }]);
+    alice.send(2, "copy", bob, tablet);
+    world.turn();
+    expect([bob.connection.texts, tablet.connection.texts]).toEqual([["copy"], ["copy"]]);
+  });
+
+  it("do not hold up the receipts of the sends around them", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "a", bob);
+    alice.say({
+      kind: "send",
+      id: new Uint8Array(16).fill(2),
+      accounts: [{ account: bob.address.slice(0, 18), version: 9, devices: [] }],
+    });
+    alice.send(3, "c", bob);
+    await world.settle();
+    expect(alice.connection.of("refusal")).toMatchObject([{ position: 2, code: 301 }]);
+    expect(alice.connection.of("receipt").at(-1)?.position).toBe(3);
+    expect(bob.connection.texts).toEqual(["a", "c"]);
+  });
+
+  it("come for closed brands before anything of the recipient is looked at", async () => {
+    world.kernel.setCrossing(0, 1, "closed");
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "x", bob);
+    alice.say({
+      kind: "send",
+      id: new Uint8Array(16).fill(2),
+      accounts: [{ account: world.device(2, 99).address.slice(0, 18), version: 0, devices: [] }],
+    });
+    world.turn();
+    expect(alice.connection.of("refusal").map((frame) => frame.code)).toEqual([302, 302]);
+  });
+
+  it("shed sends while the disk is low, and answer duplicates all the same", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "before", bob);
+    await world.settle();
+    world.path.setDiskLow(true);
+    alice.send(1, "before", bob).send(2, "after", bob);
+    await world.settle();
+    expect(alice.connection.of("refusal")).toMatchObject([{ position: 3, code: 402 }]);
+    world.path.setDiskLow(false);
+    alice.send(2, "after", bob);
+    await world.settle();
+    expect(bob.connection.texts).toEqual(["before", "after"]);
+  });
+
+  it("push back on senders when too much waits for its commit, and take sends again afterwards", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.holdCommits = true;
+    const text = "x".repeat(60_000);
+    for (let i = 0; i < 60; i++) {
+      alice.send(i, text, bob);
+      world.turn();
+    }
+    const refused = alice.connection.of("refusal");
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.every((frame) => frame.code === 401 && frame.retryAfterMs > 0)).toBe(true);
+    world.holdCommits = false;
+    for (const release of world.heldCommits.splice(0)) release();
+    await world.settle();
+    const position = alice.connection.of("receipt").at(-1)?.position;
+    expect(position).toBe(60);
+    alice.send(1_000, "again", bob);
+    await world.settle();
+    expect(alice.connection.of("receipt").at(-1)?.position).toBe(61);
+  });
+
+  it("end a connection whose bytes cannot be read, and nothing else", async () => {
+    const alice = await world.device(1, 1).connect();
+    const mallory = await world.device(3, 3).connect();
+    const bob = await world.device(2, 2).connect();
+    world.path.receive(mallory.slot, Uint8Array.of(0x93, 0x02, 0xc1));
+    alice.send(1, "fine", bob);
+    world.turn();
+    expect(mallory.connection.ended).toBe("badFrame");
+    expect(bob.connection.texts).toEqual(["fine"]);
+  });
+});
+
+describe("signals", () => {
+  it("reach a live device and are never stored", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    const typing = (): void => {
+      alice.say({
+        kind: "ephemeral",
+        accounts: [
+          { account: bob.address.slice(0, 18), devices: [{ device: 1, payload: Buffer.from("typing") }] },
+        ],
+      });
+      world.turn();
+    };
+    typing();
+    expect(bob.connection.of("signal")).toHaveLength(1);
+    bob.leave();
+    typing();
+    await world.spillAll();
+    await bob.connect();
+    expect(bob.connection.of("signal")).toHaveLength(0);
+    expect(world.kernel.counters().entries).toBe(0);
+  });
+});
+
+describe("the kernel's tables", () => {
+  it("give up idle accounts when they are full, without reusing a sequence", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    alice.send(1, "first", bob);
+    await world.settle();
+    const first = bob.connection.of("deliver")[0]?.sequence as number;
+    bob.ack(first).leave();
+    await world.spillAll();
+    for (let i = 0; i < 400; i++) {
+      const stranger = world.device(3, 10);
+      stranger.address[4] = i >> 8;
+      stranger.address[5] = i & 0xff;
+      alice.say({
+        kind: "send",
+        id: new Uint8Array(16).fill(i & 0xff),
+        accounts: [{ account: stranger.address.slice(0, 18), version: 3, devices: [] }],
+      });
+      world.turn();
+    }
+    expect(world.kernel.counters().accountsEvicted).toBeGreaterThan(0);
+    alice.send(2, "second", bob);
+    await world.settle();
+    await bob.connect();
+    const second = bob.connection.of("deliver")[0]?.sequence as number;
+    expect(second).toBeGreaterThan(first);
+    expect(bob.connection.texts).toEqual(["second"]);
+  });
+});
