@@ -9,9 +9,11 @@
  */
 import { type DeviceAddress, deviceAddress } from "./base/address.js";
 import { type Client, type ClientOptions, createClient } from "./client/client.js";
+import type { LogLevel } from "./config.js";
 import { accountIdFor, DevelopmentBrands } from "./directory/development-brands.js";
 import { type BrandSettings, SignIn } from "./directory/sign-in.js";
 import { type Limits, RunningNode } from "./node.js";
+import { createLog } from "./ops/log.js";
 import type { Crossing } from "./rules/brands.js";
 import { limits } from "./rules/limits.js";
 import { CodedError } from "./wire/coded-error.js";
@@ -45,7 +47,6 @@ export interface NodeHooks {
   readonly refused?: (code: CodeName) => void;
   /** Something on disk is damaged; it is left out and the rest goes on. */
   readonly corrupted?: (table: string, detail: string) => void;
-  readonly warned?: (message: string) => void;
 }
 
 export interface NodeOptions {
@@ -60,6 +61,10 @@ export interface NodeOptions {
   readonly crossing?: Crossing;
   /** Overrides of rules/limits.ts. */
   readonly limits?: Partial<Limits>;
+  /** `trace` to `error`, to stderr; `silent` without. */
+  readonly logLevel?: LogLevel;
+  /** A line for people instead of JSON. */
+  readonly isLogReadable?: boolean;
   readonly hooks?: NodeHooks;
 }
 
@@ -98,24 +103,23 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     options.brands === undefined ? DevelopmentBrands.open(options.dataDirectory) : undefined;
   const brands = options.brands ?? development?.settings() ?? [];
   const { hooks = {} } = options;
-  const signIn = hooks.signIn ?? (await tokenSignIn(brands));
+  const issuers = hooks.signIn === undefined ? await SignIn.open(brands) : undefined;
+  const log = createLog({ level: options.logLevel ?? "silent", isReadable: options.isLogReadable ?? false });
   const running = await RunningNode.start({
     dataDirectory: options.dataDirectory,
     brands,
     crossing: hooks.mayCross === undefined ? (options.crossing ?? "open") : pairs(brands, hooks.mayCross),
     limits: { ...limits, ...options.limits },
-    signIn,
+    signIn: hooks.signIn ?? ((token) => (issuers as SignIn).signIn(token)),
+    ...(issuers && {
+      signInStats: () => ({ faults: issuers.faults(), keyReadings: issuers.keyReadings() }),
+    }),
     listen: listenOf(options),
     events: eventsOf(hooks),
     onCorruption: hooks.corrupted ?? (() => {}),
-    onWarning: hooks.warned ?? (() => {}),
+    log,
   });
   return new EmbeddedNode(running, brands, development);
-}
-
-async function tokenSignIn(brands: readonly BrandSettings[]): Promise<NonNullable<NodeHooks["signIn"]>> {
-  const issuers = await SignIn.open(brands);
-  return (token) => issuers.signIn(token);
 }
 
 function listenOf({ listen = true, host = "127.0.0.1", port = 7400, tls }: NodeOptions) {

@@ -1,6 +1,6 @@
 /**
  * The composition: the only file that names concrete parts. It opens the store, builds the kernel and the path on it,
- * starts the loop and, if asked, the edge, and takes all of it down again in order.
+ * starts the loop, the sweeps and, if asked, the edge, and takes all of it down again in order.
  *
  *   store ─▶ kernel ─▶ path ◀─ loop        sign-in ─▶ edge ─▶ path        local devices ─▶ path
  *
@@ -12,46 +12,54 @@ import type { Transport } from "./client/client.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
+import { descriptorAdvice } from "./ops/descriptors.js";
+import { DiskWatch } from "./ops/disk.js";
+import { Health } from "./ops/health.js";
+import type { Log } from "./ops/log.js";
 import { Loop } from "./ops/loop.js";
+import { Metrics } from "./ops/metrics.js";
+import { Sweeps } from "./ops/sweeps.js";
 import { type Connection, Path, type PathEvents } from "./path/path.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
 import { openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
-import type { CodeName } from "./wire/codes.js";
 
-/** Bounds a configuration may change: any of rules/limits.ts. */
+/** Bounds as configured: any of rules/limits.ts. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
 
-/** What an assembled node is made from; config.ts and createNode (index.ts) fill it in. */
+/** What a node is made from; createNode (index.ts) fills it in. */
 export interface NodeParts {
   readonly dataDirectory: string;
   readonly brands: readonly { readonly number: number; readonly name: string }[];
   readonly crossing: Crossing;
   readonly limits: Limits;
   readonly signIn: (token: string) => Promise<{ readonly device: DeviceAddress }>;
+  readonly signInStats?: () => { readonly faults: ReadonlyMap<string, number>; readonly keyReadings: number };
   readonly listen:
     | { readonly host: string; readonly port: number; readonly tls?: { certFile: string; keyFile: string } }
     | undefined;
   readonly events: PathEvents;
-  readonly metrics?: () => Promise<string>;
   readonly onCorruption: (table: string, detail: string) => void;
-  readonly onWarning: (message: string) => void;
+  readonly log: Log;
 }
 
 export class RunningNode {
   readonly store: Store;
   readonly kernel: Kernel;
   readonly path: Path;
+  readonly metrics: Metrics;
   /** Resolves with the reason when the node cannot go on; never otherwise. */
   readonly failed: Promise<Error>;
   edge: Edge | undefined;
-  readonly #loop: Loop;
   readonly #parts: NodeParts;
+  readonly #loop: Loop;
+  readonly #health = new Health();
+  readonly #sweeps: Sweeps;
   #fail: (error: Error) => void = () => {};
   #hasFailed = false;
-  #isStopping = false;
+  #stopping: Promise<void> | undefined;
 
   private constructor(parts: NodeParts, store: Store) {
     this.#parts = parts;
@@ -60,6 +68,7 @@ export class RunningNode {
       this.#fail = resolve;
     });
     this.kernel = buildKernel(parts, store);
+    this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
     this.path = new Path({
       kernel: this.kernel,
@@ -67,9 +76,18 @@ export class RunningNode {
       wake: this.#loop.wake,
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
-      events: parts.events,
+      events: {
+        ...parts.events,
+        refused: (code) => {
+          this.metrics.refused(code);
+          parts.events.refused?.(code);
+        },
+      },
     });
     this.#loop.drive(this.path);
+    this.#sweeps = new Sweeps(this.#sweepTasks(), {
+      onFailure: (name, error) => parts.log.failure("sweep failed", error, { sweep: name }),
+    });
     void store.failed.then((error) => this.#end(error));
   }
 
@@ -77,10 +95,15 @@ export class RunningNode {
     const store = await openStore({
       directory: parts.dataDirectory,
       nowMs: systemClock.wallMs,
-      onCorruption: ({ table, detail }) => parts.onCorruption(table, detail),
+      onCorruption: ({ table, detail }) => {
+        parts.log.warn("damaged on disk and left out", { table, detail });
+        parts.onCorruption(table, detail);
+      },
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
     });
+    const { records, badRecords, entries } = store.stats().recovery;
+    parts.log.info("store opened", { epoch: store.epoch, records, badRecords, entries });
     try {
       const node = new RunningNode(parts, store);
       if (parts.listen !== undefined) await node.#listen(parts.listen);
@@ -92,10 +115,13 @@ export class RunningNode {
   }
 
   async #listen(listen: NonNullable<NodeParts["listen"]>): Promise<void> {
+    const { limits, log, signIn } = this.#parts;
+    const advice = descriptorAdvice(limits);
+    if (advice !== undefined) log.warn(advice);
     this.edge = await startEdge(
-      { ...listen, limits: this.#parts.limits },
+      { ...listen, limits },
       {
-        signIn: this.#parts.signIn,
+        signIn,
         enter: (device, connection, hello) => this.enter(device, connection, hello),
         receive: (slot, message) => {
           this.path.receive(slot, message);
@@ -103,10 +129,11 @@ export class RunningNode {
         },
         writable: (slot) => this.path.writable(slot),
         detach: (slot, connection) => this.path.detach(slot, connection),
-        ready: () => !this.#hasFailed && !this.#isStopping,
-        ...(this.#parts.metrics === undefined ? {} : { metrics: this.#parts.metrics }),
+        ready: () => this.#health.report(),
+        metrics: () => this.metrics.text(),
       },
     );
+    log.info("listening", { url: this.edge.url });
   }
 
   /** A verified device comes in: its roster entry is made durable if it is new, then its connection is attached. */
@@ -115,14 +142,13 @@ export class RunningNode {
     connection: Connection,
     hello: Pick<HelloFrame, "resume" | "windowEntries" | "windowBytes">,
   ): Promise<Entered> {
-    if (this.#hasFailed || this.#isStopping) return { refused: "draining", retryAfterMs: 1_000 };
+    if (this.#hasFailed || this.#stopping) return { refused: "draining", retryAfterMs: 1_000 };
     const account = accountOf(device);
     const number = ((device[18] as number) << 8) | (device[19] as number);
-    const isKnown = (): boolean =>
-      this.store.readAccount(account)?.devices.some((entry) => entry.number === number) ?? false;
-    if (!isKnown()) this.path.rosterChanged(await this.store.registerDevice(account, number));
+    const known = this.store.readAccount(account)?.devices.some((entry) => entry.number === number);
+    if (!known) this.path.rosterChanged(await this.store.registerDevice(account, number));
     const record = this.store.readAccount(account);
-    if (record === undefined) throw new CodedError("storageFailed");
+    if (record === undefined) throw new CodedError("storageFailed", { fatal: true });
     const attached = this.path.attach(device, record, connection, {
       resume: hello.resume,
       windowEntries: hello.windowEntries,
@@ -144,20 +170,8 @@ export class RunningNode {
     );
   }
 
-  /** Background work, about once a second. */
-  async sweep(): Promise<void> {
-    const { brands, limits, crossing } = this.#parts;
-    await this.store.sweep(systemClock.wallMs(), limits.sweepRows);
-    brands.forEach((to, toIndex) => {
-      const isFull = this.store.brandQueueBytes(to.number) > limits.brandQueueBytesMax;
-      brands.forEach((from, fromIndex) => {
-        if (!mayCross(crossing, from.name, to.name)) return;
-        this.kernel.setCrossing(fromIndex, toIndex, isFull ? "full" : "open");
-      });
-    });
-  }
-
   stats() {
+    const { signInStats } = this.#parts;
     return {
       connections: this.path.connectionCount,
       counters: this.kernel.counters(),
@@ -165,29 +179,74 @@ export class RunningNode {
       uncommittedBytes: this.kernel.uncommittedBytes,
       store: this.store.stats(),
       edge: this.edge?.stats(),
+      ...(signInStats && { signIn: signInStats() }),
     };
   }
 
   /** Takes no new connection, commits and receipts what was accepted, tells every device to come back later, and closes. */
-  async stop(): Promise<void> {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#health.block("draining", true);
     this.edge?.refuseNew();
+    await this.#sweeps.stop();
     if (!this.#hasFailed) await this.path.settled();
-    this.path.endAll("draining", () => this.#parts.limits.drainRetryMinMs);
     await this.edge?.stop();
+    this.path.endAll("draining", () => this.#parts.limits.drainRetryMinMs);
     if (!this.#hasFailed) await this.path.settled();
     this.#loop.stop();
     await this.store.close();
+    this.#parts.log.info("stopped");
   }
 
+  /** No way on: nothing is receipted from here, and every device is told. */
   #end(error: Error): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.path.fail();
+    this.#health.block("storageFailed", true);
+    this.#parts.log.failure("the node cannot go on", error);
     this.edge?.refuseNew();
-    this.path.endAll("storageFailed" satisfies CodeName, () => 1_000);
+    this.path.endAll("storageFailed", () => this.#parts.limits.drainRetryMinMs);
     this.#fail(error);
+  }
+
+  #sweepTasks() {
+    const { limits, dataDirectory, log } = this.#parts;
+    const disk = new DiskWatch({
+      directory: dataDirectory,
+      freeBytesMin: limits.diskFreeBytesMin,
+      onChange: (isLow, freeBytes) => {
+        this.path.setDiskLow(isLow);
+        this.#health.note("diskLow", isLow);
+        log.warn(isLow ? "the disk is low: sends are refused" : "the disk has room again", { freeBytes });
+      },
+    });
+    return [
+      { name: "disk", run: () => disk.check() },
+      { name: "store", run: () => this.#sweepStore() },
+      { name: "brand quotas", run: () => this.#applyBrandQuotas() },
+    ];
+  }
+
+  async #sweepStore(): Promise<void> {
+    const swept = await this.store.sweep(systemClock.wallMs(), this.#parts.limits.sweepRows);
+    if (swept.expiredEntries > 0) this.#parts.log.info("entries expired", { entries: swept.expiredEntries });
+  }
+
+  #applyBrandQuotas(): void {
+    const { brands, limits, crossing } = this.#parts;
+    brands.forEach((to, toIndex) => {
+      const isFull = this.store.brandQueueBytes(to.number) > limits.brandQueueBytesMax;
+      brands.forEach((from, fromIndex) => {
+        if (mayCross(crossing, from.name, to.name)) {
+          this.kernel.setCrossing(fromIndex, toIndex, isFull ? "full" : "open");
+        }
+      });
+    });
   }
 }
 

@@ -14,7 +14,7 @@ import { createHash, randomBytes, randomFillSync } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import type { Transport, TransportSocket } from "./transport.js";
-import { encodeWebSocketFrame, opcodes, WebSocketReader } from "./websocket-frames.js";
+import { encodeWebSocketFrame, opcodes, type WebSocketEvent, WebSocketReader } from "./websocket-frames.js";
 
 const HEAD_BYTES_MAX = 16 * 1024;
 /** After a close frame was written the peer has this long to end the connection. */
@@ -101,10 +101,11 @@ class NodeSocket implements TransportSocket {
   #readHead(bytes: Buffer): void {
     this.#head = Buffer.concat([this.#head, bytes]);
     const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) {
-      if (this.#head.length > HEAD_BYTES_MAX) this.#fail("the HTTP response's head is too long");
+    if ((end < 0 ? this.#head.length : end) > HEAD_BYTES_MAX) {
+      this.#fail("the HTTP response's head is too long");
       return;
     }
+    if (end < 0) return;
     const problem = this.#upgradeProblem(this.#head.toString("latin1", 0, end).split("\r\n"));
     if (problem !== undefined) {
       this.#fail(problem);
@@ -137,8 +138,9 @@ class NodeSocket implements TransportSocket {
     return undefined;
   }
 
-  #readFrames(bytes: Uint8Array): void {
-    this.#reader.push(bytes);
+  #readFrames(bytes: Buffer): void {
+    // Not as a Buffer: what applications get are parts of it, and a Buffer's `slice` does not copy.
+    this.#reader.push(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
     while (this.#state === "open" || this.#state === "closing") {
       const event = this.#reader.next();
       if (event === undefined) return;
@@ -146,19 +148,22 @@ class NodeSocket implements TransportSocket {
         if (this.#state === "open") this.onmessage?.(event.bytes);
       } else if (event.kind === "ping") {
         if (this.#state === "open") this.#write(opcodes.pong, event.bytes);
-      } else if (event.kind === "close") {
-        this.#closeCode = event.code;
-        this.#closeReason = event.reason;
-        if (this.#state === "open") this.#sendClose(event.code, "");
-        this.#socket.end();
-        return;
-      } else if (event.kind === "bad") {
-        this.#closeReason = event.reason;
-        if (this.#state === "open") this.#sendClose(event.code, "");
-        this.#socket.end();
+      } else {
+        this.#ends(event);
         return;
       }
     }
+  }
+
+  /** The server closes, or cannot be understood any more. */
+  #ends(event: Extract<WebSocketEvent, { kind: "close" | "bad" }>): void {
+    if (event.kind === "close") this.#closeCode = event.code;
+    this.#closeReason = event.reason;
+    if (this.#state === "open") this.#sendClose(event.code, "");
+    // After both close frames nothing is left to wait for; a server that is still writing would get a
+    // reset before it has read ours.
+    if (event.kind === "close") this.#socket.destroySoon();
+    else this.#socket.end();
   }
 
   #sendClose(code: number, reason: string): void {

@@ -113,10 +113,46 @@ export const limits = {
   storeSliceRows: 2_048,
   /** Dedup rows outside the window that one commit takes along. */
   dedupRowsPerCommit: 4,
+  /** The owner of a data directory touches its lock file this often … */
+  lockHeartbeatMs: 2_000,
+  /** … and is taken for dead, where its process cannot be seen, after missing this many beats. */
+  lockBeatsWatched: 4,
+  /** Nodes that start at the same moment step back and try again this often at most. */
+  lockAttemptsMax: 40,
   /** Journal bytes that recovery holds in memory at a time. */
   recoveryBytesMax: 64 * MiB,
 } as const;
 
+/** What a configuration may set, and within what: chosen so that the relations below hold for every choice. */
+export const configurable = {
+  connectionsMax: { min: 1, max: 1_000_000 },
+  headConnectionsMax: { min: 1, max: 1_000_000 },
+  unauthenticatedConnectionsMax: { min: 1, max: 1_000_000 },
+  helloTimeoutMs: { min: 500, max: 8_000 },
+  silenceMs: { min: 5_000, max: 3_600_000 },
+  stallMs: { min: 1_000, max: 600_000 },
+  drainMs: { min: 0, max: 600_000 },
+  drainRetryMinMs: { min: 0, max: 10_000 },
+  drainRetryMaxMs: { min: 10_000, max: 600_000 },
+  windowEntriesDefault: { min: 1, max: 4_096 },
+  windowBytesDefault: { min: 128 * KiB, max: 1 * MiB },
+  receiptHoldMs: { min: 0, max: 1_000 },
+  commitSpacingMs: { min: 0, max: 1_000 },
+  commitTimeoutMs: { min: 1_000, max: 600_000 },
+  spillAgeMs: { min: 100, max: 60_000 },
+  queueEntriesMax: { min: 1, max: 1_000_000_000 },
+  queueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * MiB },
+  brandQueueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * 1024 * MiB },
+  retentionMs: { min: 1_000, max: 3650 * 24 * 3600_000 },
+  diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
+} as const satisfies {
+  readonly [Name in keyof typeof limits]?: { readonly min: number; readonly max: number };
+};
+
+for (const [name, { min, max }] of Object.entries(configurable)) {
+  const value = limits[name as keyof typeof configurable];
+  assert(min <= value && value <= max, "a default lies within what may be configured");
+}
 assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");

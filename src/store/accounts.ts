@@ -116,7 +116,8 @@ export class Accounts implements Work {
   #added({ address, number }: Registration, before: AccountRecord | undefined): AccountRecord {
     const ordinal = this.#nextOrdinal++;
     assert(ordinal <= 0xffffffff, "ordinals are u32");
-    const devices = [...(before?.devices ?? []), { number, ordinal }].sort((a, b) => a.number - b.number);
+    // In order of registration: the kernel extends a resident account by what stands behind the devices it has.
+    const devices = [...(before?.devices ?? []), { number, ordinal }];
     const version = before === undefined ? this.#firstVersion(address, ordinal) : before.version + 1;
     const brand = ((address[0] as number) << 8) | (address[1] as number);
     return { address: accountAddress(brand, address.slice(2)), version, devices };

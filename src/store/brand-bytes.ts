@@ -1,6 +1,15 @@
 /** Bytes queued on disk per brand: in memory, and in a row per brand that goes along with each change. */
-import type { Batch, Database } from "./database.js";
+import type { Batch, Database, Row } from "./database.js";
 import { brandInKey, brandKey, decodeNumber, encodeNumber } from "./schema.js";
+
+/** The counter in a row of `meta`, its bytes undefined when it is damaged; undefined for other rows. */
+export function brandInRow({
+  key,
+  value,
+}: Row): { brand: number; queuedBytes: number | undefined } | undefined {
+  const brand = brandInKey(key);
+  return brand === undefined ? undefined : { brand, queuedBytes: decodeNumber(key, value) };
+}
 
 export class BrandBytes {
   readonly #bytes = new Map<number, number>();
@@ -8,12 +17,11 @@ export class BrandBytes {
 
   /** Reads the durable counters. A damaged one is told to `onDamage` and starts from 0. */
   load(database: Database, onDamage: (brand: number) => void): void {
-    for (const { key, value } of database.rows("meta")) {
-      const brand = brandInKey(key);
-      if (brand === undefined) continue;
-      const bytes = decodeNumber(key, value);
-      if (bytes === undefined) onDamage(brand);
-      this.#bytes.set(brand, bytes ?? 0);
+    for (const row of database.rows("meta")) {
+      const counter = brandInRow(row);
+      if (counter === undefined) continue;
+      if (counter.queuedBytes === undefined) onDamage(counter.brand);
+      this.#bytes.set(counter.brand, counter.queuedBytes ?? 0);
     }
   }
 

@@ -1,3 +1,260 @@
-export type CheckFinding = {};
-export type CheckReport = {};
-export function checkDirectory(): void {}
+/**
+ * Verifies a data directory, live or closed (read-only.ts), row by row, and
+ * says what it found. It changes nothing.
+ *
+ *   rows        every CRC and length; keys in their account's partition
+ *   journal     each record's parts add up; numbers rise by the table's order
+ *   queues      sequences rise within a row and from row to row; running totals
+ *               are continuous; frames are deliver frames of the sequences and
+ *               count the header says; gaps stand in front
+ *   floors      each lies inside the first row of its queue
+ *   references  ordinals are given once and below the next; devices with a
+ *               queue or a run, and senders of dedup keys, are registered
+ *   counters    each brand's bytes are what its queues hold (closed only: a
+ *               live directory changes between two reads)
+ *
+ * A live directory is read one queue, or some rows of another table, at a time.
+ */
+import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
+import { brandInRow } from "./brand-bytes.js";
+import { checkQueues } from "./check-queues.js";
+import type { Database, Row } from "./database.js";
+import { readRecord } from "./journal.js";
+import { type DirectoryState, openReadOnly } from "./read-only.js";
+import {
+  accountKey,
+  addressInKey,
+  DEDUP_KEY_BYTES,
+  decodeAccount,
+  decodeDedup,
+  partitionOf,
+  readU32,
+  readU64BE,
+  type TableName,
+} from "./schema.js";
+
+export interface CheckFinding {
+  readonly table: TableName;
+  readonly kind: "damaged" | "order" | "totals" | "reference" | "unreadable";
+  readonly detail: string;
+  readonly address?: DeviceAddress | AccountAddress;
+  /** Of the journal record, the dedup row, or the queue row's first entry. */
+  readonly number?: number;
+}
+
+export interface CheckReport extends DirectoryState {
+  /** True when nothing was found. */
+  readonly ok: boolean;
+  readonly journal: { readonly records: number; readonly entries: number; readonly acks: number };
+  readonly queues: {
+    readonly devices: number;
+    readonly rows: number;
+    readonly entries: number;
+    readonly gapEntries: number;
+    readonly bytes: number;
+  };
+  readonly dedup: { readonly rows: number; readonly keys: number };
+  readonly accounts: { readonly accounts: number; readonly devices: number };
+  /** The first `findingsMax` of them. */
+  readonly findings: readonly CheckFinding[];
+  readonly findingCount: number;
+}
+
+const ROWS_PER_READ = 64;
+
+/** What the parts of a check share. */
+export class Checker {
+  readonly database: Database;
+  readonly state: DirectoryState;
+  readonly findings: CheckFinding[] = [];
+  findingCount = 0;
+  readonly brandBytes = new Map<number, number>();
+  readonly #findingsMax: number;
+
+  constructor(database: Database, state: DirectoryState, findingsMax: number) {
+    this.database = database;
+    this.state = state;
+    this.#findingsMax = findingsMax;
+  }
+
+  find(finding: CheckFinding): void {
+    this.findingCount++;
+    if (this.findings.length < this.#findingsMax) this.findings.push(finding);
+  }
+
+  /** Hands every row of a table to `visit`, with a pause and a fresh read after some. */
+  async eachRow(table: TableName, visit: (row: Row) => void): Promise<void> {
+    let start: Uint8Array | undefined;
+    try {
+      for (;;) {
+        this.database.refresh();
+        let count = 0;
+        for (const row of this.database.rows(table, { ...(start && { start }), limit: ROWS_PER_READ })) {
+          visit(row);
+          start = Buffer.concat([row.key, Buffer.of(0)]);
+          count++;
+        }
+        if (count < ROWS_PER_READ) return;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } catch (error) {
+      this.find({ table, kind: "unreadable", detail: (error as Error).message });
+    }
+  }
+
+  /** Finds fault with a device that no roster lists. */
+  requireRegistered(table: TableName, device: DeviceAddress, number: number): void {
+    const key = accountKey(accountOf(device));
+    const row = this.database.get("accounts", key);
+    const account = row && decodeAccount(key, row);
+    const deviceNumber = ((device[18] as number) << 8) | (device[19] as number);
+    if (account?.devices.some((entry) => entry.number === deviceNumber)) return;
+    this.find({ table, kind: "reference", detail: "its device is not registered", address: device, number });
+  }
+
+  requirePartition(table: TableName, key: Uint8Array): void {
+    const address = addressInKey(key);
+    if (partitionOf(address) === (((key[0] as number) << 8) | (key[1] as number))) return;
+    this.find({ table, kind: "damaged", detail: "the key names a wrong partition", address });
+  }
+}
+
+async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]> {
+  const ordinals = new Set<number>();
+  let accounts = 0;
+  let devices = 0;
+  await checker.eachRow("accounts", ({ key, value }) => {
+    accounts++;
+    const address = addressInKey(key);
+    checker.requirePartition("accounts", key);
+    const row = decodeAccount(key, value);
+    if (row === undefined) {
+      checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
+      return;
+    }
+    let previous = 0;
+    for (const { number, ordinal } of row.devices) {
+      devices++;
+      const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
+      if (!checker.state.ownerPid && !isGiven) {
+        checker.find({
+          table: "accounts",
+          kind: "reference",
+          detail: `ordinal ${ordinal} was never given`,
+          address,
+        });
+      }
+      if (ordinals.has(ordinal)) {
+        checker.find({
+          table: "accounts",
+          kind: "reference",
+          detail: `ordinal ${ordinal} is given twice`,
+          address,
+        });
+      }
+      if (number <= previous) {
+        checker.find({ table: "accounts", kind: "order", detail: "device numbers do not rise", address });
+      }
+      ordinals.add(ordinal);
+      previous = number;
+    }
+  });
+  return { accounts, devices };
+}
+
+async function checkJournal(checker: Checker): Promise<CheckReport["journal"]> {
+  const counts = { records: 0, entries: 0, acks: 0 };
+  await checker.eachRow("journal", ({ key, value }) => {
+    counts.records++;
+    const number = readU64BE(key, 0);
+    const record = readRecord(number, value);
+    if (typeof record === "string") {
+      checker.find({ table: "journal", kind: "damaged", detail: record, number });
+      return;
+    }
+    counts.acks += record.acks.length;
+    for (const run of record.runs) {
+      counts.entries += run.entryCount;
+      checker.requireRegistered("journal", run.device, number);
+    }
+  });
+  return counts;
+}
+
+async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
+  const counts = { rows: 0, keys: 0 };
+  await checker.eachRow("dedup", ({ key, value }) => {
+    counts.rows++;
+    const number = readU64BE(key, 0);
+    const row = decodeDedup(key, value);
+    if (row === undefined) {
+      checker.find({ table: "dedup", kind: "damaged", detail: "the row is damaged", number });
+      return;
+    }
+    counts.keys += row.keys.length / DEDUP_KEY_BYTES;
+    if (checker.state.ownerPid || checker.state.nextOrdinal === undefined) return;
+    for (let at = 0; at < row.keys.length; at += DEDUP_KEY_BYTES) {
+      const ordinal = readU32(row.keys, at);
+      if (ordinal > 0 && ordinal < checker.state.nextOrdinal) continue;
+      checker.find({
+        table: "dedup",
+        kind: "reference",
+        detail: `ordinal ${ordinal} was never given`,
+        number,
+      });
+    }
+  });
+  return counts;
+}
+
+/** The meta rows: counters against what the queues were found to hold. */
+async function checkCounters(checker: Checker): Promise<void> {
+  const { brandBytes } = checker;
+  await checker.eachRow("meta", (row) => {
+    const counter = brandInRow(row);
+    if (counter === undefined) return;
+    const { brand, queuedBytes } = counter;
+    const held = brandBytes.get(brand) ?? 0;
+    brandBytes.delete(brand);
+    if (queuedBytes === undefined) {
+      checker.find({ table: "meta", kind: "damaged", detail: "a brand's counter is damaged", number: brand });
+    } else if (!checker.state.ownerPid && queuedBytes !== held) {
+      const detail = `brand ${brand} counts ${queuedBytes} bytes where its queues hold ${held}`;
+      checker.find({ table: "meta", kind: "totals", detail, number: brand });
+    }
+  });
+  for (const [brand, held] of checker.state.ownerPid ? [] : brandBytes) {
+    if (held === 0) continue;
+    const detail = `brand ${brand} has no counter where its queues hold ${held} bytes`;
+    checker.find({ table: "meta", kind: "totals", detail, number: brand });
+  }
+}
+
+/** Verifies a whole data directory. Throws like openReadOnly; anything else wrong is a finding. */
+export async function checkDirectory(
+  directory: string,
+  options: { readonly findingsMax?: number } = {},
+): Promise<CheckReport> {
+  const { database, state } = openReadOnly(directory);
+  try {
+    const checker = new Checker(database, state, options.findingsMax ?? 1_000);
+    for (const name of ["epoch", "nextOrdinal"] as const) {
+      if (state[name] === undefined) {
+        checker.find({
+          table: "meta",
+          kind: "damaged",
+          detail: `the row of the ${name} is missing or damaged`,
+        });
+      }
+    }
+    const journal = await checkJournal(checker);
+    const queues = await checkQueues(checker);
+    const dedup = await checkDedup(checker);
+    const accounts = await checkAccounts(checker);
+    await checkCounters(checker);
+    const { findings, findingCount } = checker;
+    return { ...state, ok: findingCount === 0, journal, queues, dedup, accounts, findings, findingCount };
+  } finally {
+    await database.close();
+  }
+}

@@ -16,8 +16,8 @@
  * started at that time (clock ticks, /proc/<pid>/stat; a pid alone may belong
  * to somebody else by now). A lock of another boot is dead. One of another pid
  * namespace — a container that shares the directory — cannot be seen from
- * here: a living holder touches its file every HEARTBEAT_MS, and one that does
- * not for several beats, while watched, is dead.
+ * here: a living holder touches its file every limits.lockHeartbeatMs, and one
+ * that does not for several beats, while watched, is dead.
  *
  * Where there is no /proc (macOS) its parts are 0 and only the pid counts: a
  * pid that was given to another process keeps a dead lock alive, and the
@@ -36,11 +36,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
 
-export const HEARTBEAT_MS = 2_000;
-const BEATS_WATCHED = 4;
-const ATTEMPTS = 40;
 const FILE_NAME = /^lock\.(\d+)\.(\d+)\.(\d+)\.([0-9a-f-]+)\.[0-9a-f]{24}$/;
 
 /** Who holds a lock, as its file's name says. */
@@ -109,11 +107,11 @@ function removeFile(path: string): void {
 }
 
 /** Watches a file that its holder, if alive, touches. */
-async function isTouched(path: string): Promise<boolean> {
+async function isTouched(path: string, heartbeatMs: number): Promise<boolean> {
   const timeOf = (): number | undefined => statSync(path, { throwIfNoEntry: false })?.mtimeMs;
   const before = timeOf();
-  for (let look = 0; look < 4 * BEATS_WATCHED; look++) {
-    await sleep(HEARTBEAT_MS / 4);
+  for (let look = 0; look < 4 * limits.lockBeatsWatched; look++) {
+    await sleep(heartbeatMs / 4);
     const now = timeOf();
     if (now === undefined) return false;
     if (now !== before) return true;
@@ -128,13 +126,17 @@ interface Rival {
 }
 
 /** The first other lock that belongs to a living process; those of dead ones are removed on the way. */
-async function findRival(directory: string, ownName: string, here: LockHolder): Promise<Rival | undefined> {
+async function findRival(
+  directory: string,
+  ownName: string,
+  { here, heartbeatMs }: { here: LockHolder; heartbeatMs: number },
+): Promise<Rival | undefined> {
   for (const name of readdirSync(directory)) {
     const holder = holderIn(name);
     if (holder === undefined || name === ownName) continue;
     const path = join(directory, name);
     const state = stateOf(holder, here);
-    if (state === "alive" || (state === "unseen" && (await isTouched(path)))) {
+    if (state === "alive" || (state === "unseen" && (await isTouched(path, heartbeatMs)))) {
       return { path, holder, isOwner: textOf(() => readFileSync(path, "utf8")) === "owner" };
     }
     removeFile(path);
@@ -147,7 +149,7 @@ export interface DirectoryLock {
 }
 
 /** A lock file that is touched until it is removed. */
-function createLockFile(path: string): DirectoryLock {
+function createLockFile(path: string, heartbeatMs: number): DirectoryLock {
   writeFileSync(path, "starting", { flag: "wx", mode: 0o600 });
   const heartbeat = setInterval(() => {
     const now = new Date();
@@ -156,7 +158,7 @@ function createLockFile(path: string): DirectoryLock {
     } catch {
       // Only somebody in another pid namespace, starting just now, could miss this beat.
     }
-  }, HEARTBEAT_MS).unref();
+  }, heartbeatMs).unref();
   return {
     release: () => {
       clearInterval(heartbeat);
@@ -166,18 +168,21 @@ function createLockFile(path: string): DirectoryLock {
 }
 
 /** Takes the directory, which must exist. Throws CodedError directoryInUse, naming the pid. */
-export async function lockDirectory(directory: string): Promise<DirectoryLock> {
+export async function lockDirectory(
+  directory: string,
+  { heartbeatMs = limits.lockHeartbeatMs }: { readonly heartbeatMs?: number } = {},
+): Promise<DirectoryLock> {
   const here = lockHolderHere();
   for (let attempt = 1; ; attempt++) {
     const name = lockFileName(here);
-    const lock = createLockFile(join(directory, name));
+    const lock = createLockFile(join(directory, name), heartbeatMs);
     try {
-      const rival = await findRival(directory, name, here);
+      const rival = await findRival(directory, name, { here, heartbeatMs });
       if (rival === undefined) {
         writeFileSync(join(directory, name), "owner");
         return lock;
       }
-      if (rival.isOwner || attempt === ATTEMPTS) {
+      if (rival.isOwner || attempt === limits.lockAttemptsMax) {
         const detail = `${directory} is in use by process ${rival.holder.pid}; if that is no Interline node, remove ${rival.path}`;
         throw new CodedError("directoryInUse", { fatal: true, detail });
       }

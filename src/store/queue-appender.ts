@@ -25,6 +25,8 @@ export class QueueAppender {
   /** The last sequence of the queue, and what was acked of what is still to come. */
   #lastSequence = 0;
   readonly #floor: number;
+  /** What is left of the run taken up. */
+  #pieces: Generator<Piece, void, void> | undefined;
   /** The queue's totals up to the open chunk. */
   #entriesBefore = 0;
   #bytesBefore = 0;
@@ -64,22 +66,30 @@ export class QueueAppender {
     return { entries: this.#entriesBefore + this.#entryCount, bytes: this.#bytesBefore + this.#bytes };
   }
 
-  add(batch: Batch, run: SpillRun): void {
+  /** Takes up a run; step() adds it. */
+  begin(run: SpillRun): void {
     assert(this.#isRecovery || run.firstSequence > this.#lastSequence, "sequences of a queue rise");
     const unseen = cutTo(run, Math.max(this.#floor, this.#lastSequence));
     if (unseen === undefined) return;
     this.#lastSequence = unseen.lastSequence;
-    for (const piece of pieces(unseen, this.#context.bounds.chunkBytesMax)) {
-      if (this.#bytes > 0 && this.#bytes + piece.frames.length > this.#context.bounds.chunkBytesMax)
-        this.flush(batch);
-      this.#key ??= queueKey(this.#device, piece.firstSequence);
-      this.#parts.push(piece.frames);
-      this.#bytes += piece.frames.length;
-      this.#entryCount += piece.entryCount;
-      this.#addedBytes += piece.frames.length;
-      this.#addedCount += piece.entryCount;
-      this.#openLastSequence = piece.lastSequence;
-    }
+    this.#pieces = pieces(unseen, this.#context.bounds.chunkBytesMax);
+  }
+
+  /** Adds a piece of the run taken up, of at most one chunk. False when there is none left. */
+  step(batch: Batch): boolean {
+    const next = this.#pieces?.next();
+    if (next === undefined || next.done) return false;
+    const piece = next.value;
+    if (this.#bytes > 0 && this.#bytes + piece.frames.length > this.#context.bounds.chunkBytesMax)
+      this.flush(batch);
+    this.#key ??= queueKey(this.#device, piece.firstSequence);
+    this.#parts.push(piece.frames);
+    this.#bytes += piece.frames.length;
+    this.#entryCount += piece.entryCount;
+    this.#addedBytes += piece.frames.length;
+    this.#addedCount += piece.entryCount;
+    this.#openLastSequence = piece.lastSequence;
+    return true;
   }
 
   /** Writes the open chunk if anything was added to it. */
@@ -123,7 +133,7 @@ function cutTo(run: Piece, sequence: number): Piece | undefined {
 }
 
 /** A run in pieces of at most `bytesMax`, or of one entry. */
-function* pieces(run: Piece, bytesMax: number): Iterable<Piece> {
+function* pieces(run: Piece, bytesMax: number): Generator<Piece, void, void> {
   let from = 0;
   while (run.frames.length - from > bytesMax) {
     let stop = passFrames(run.frames, { from, bytesMax: from + bytesMax });

@@ -184,7 +184,7 @@ export class QueueReader {
     return floor ?? 0;
   }
 
-  /** True when the last row reaches beyond `floor`. */
+  /** True when the last row reaches beyond `floor`, which need not be a stored one: such lies inside the first row. */
   hasAbove(device: Uint8Array, floor: number): boolean {
     if (floor === 0)
       return this.#database.lastKey("queues", { start: queueEnd(device), end: device }) !== undefined;

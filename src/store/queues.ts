@@ -11,6 +11,7 @@
  * not rewritten with every entry; only the last chunk is ever split.
  */
 import { deviceParts } from "../base/address.js";
+import { equalBytes } from "../base/bytes.js";
 import type { GapReason } from "../wire/protocol.js";
 import type { BrandBytes } from "./brand-bytes.js";
 import type { Batch, Database } from "./database.js";
@@ -66,16 +67,13 @@ export function trimQueue(
   const { reader, database } = context;
   const boundaryKey = reader.keyAtOrBefore(device, floor);
   if (boundaryKey === undefined) return true;
-  let end = reader.rowAt(device, boundaryKey);
-  let isEndRemoved = end.lastSequence <= floor;
+  const first = reader.firstEntries(device);
   const keys = [...database.keys("queues", { start: device, end: boundaryKey, limit: rowsMax + 1 })];
   const isDone = keys.length <= rowsMax;
-  if (!isDone) {
-    end = reader.rowAt(device, keys.pop() as Uint8Array);
-    isEndRemoved = false;
-  }
-  if (isEndRemoved) keys.push(end.key);
-  const first = reader.firstEntries(device);
+  const endKey = isDone ? boundaryKey : (keys.pop() as Uint8Array);
+  const end = first && equalBytes(first.key, endKey) ? first : reader.rowAt(device, endKey);
+  const isEndRemoved = isDone && end.lastSequence <= floor;
+  if (isEndRemoved) keys.push(endKey);
   if (first !== undefined && first.firstSequence <= end.firstSequence) {
     const releasedBytes = (isEndRemoved ? end.bytesAfter : bytesBefore(end)) - bytesBefore(first);
     context.brands.add(brandOf(device), -releasedBytes);

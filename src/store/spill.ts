@@ -27,8 +27,8 @@ import type { Work } from "./writer.js";
 interface DeviceRuns {
   readonly device: Uint8Array;
   readonly runs: SpillRun[];
-  /** Of `runs`, those that are in. */
-  done: number;
+  /** How many of `runs` were taken up. */
+  begun: number;
   appender: QueueAppender | undefined;
 }
 
@@ -91,7 +91,7 @@ export class SpillWork implements Work {
       if (group !== undefined) group.runs.push(run);
       else {
         const device = deviceKey(run.device);
-        this.#byAddress.set(address, { device, runs: [run], done: 0, appender: undefined });
+        this.#byAddress.set(address, { device, runs: [run], begun: 0, appender: undefined });
       }
       if ((this.#groupedCount & 255) === 0 && slice.isOver) return;
     }
@@ -104,16 +104,24 @@ export class SpillWork implements Work {
     while (this.#appendedCount < this.#devices.length) {
       const group = this.#devices[this.#appendedCount] as DeviceRuns;
       group.appender ??= new QueueAppender(this.#context, group.device, { isRecovery: this.#isRecovery });
-      while (group.done < group.runs.length) {
-        group.appender.add(batch, group.runs[group.done++] as SpillRun);
-        if ((group.done & 255) === 0 && slice.isOver) return;
-      }
+      if (!this.#appendRuns(batch, group, group.appender, slice)) return;
       group.appender.flush(batch);
       const { entries, bytes } = group.appender.totals;
       if (entries > queueEntriesMax || bytes > queueBytesMax) this.#beyondQuota.push(group.device);
       group.appender = undefined;
       this.#appendedCount++;
       if (slice.isOver) return;
+    }
+  }
+
+  /** False when the slice ended before the device's runs were in. */
+  #appendRuns(batch: Batch, group: DeviceRuns, appender: QueueAppender, slice: Slice): boolean {
+    for (;;) {
+      while (appender.step(batch)) if (slice.isOver) return false;
+      const run = group.runs[group.begun];
+      if (run === undefined) return true;
+      appender.begin(run);
+      group.begun++;
     }
   }
 

@@ -23,6 +23,9 @@ export interface Work {
   stage(batch: Batch): boolean;
 }
 
+/** What the writer needs of a database. */
+export type WritableDatabase = Pick<Database, "refresh" | "write">;
+
 interface Pending {
   readonly work: Work;
   readonly resolve: () => void;
@@ -38,7 +41,7 @@ export interface WriterStats {
 export class Writer {
   readonly failed: Promise<Error>;
   readonly stats: WriterStats = { flushes: 0, bytesWritten: 0, rowsWritten: 0 };
-  readonly #database: Database;
+  readonly #database: WritableDatabase;
   readonly #timeoutMs: number;
   #prompt: Pending[] = [];
   #slow: Pending[] = [];
@@ -51,7 +54,7 @@ export class Writer {
   #underWayMs: number | undefined;
   #isStuck = false;
 
-  constructor(database: Database, options: { timeoutMs: number }) {
+  constructor(database: WritableDatabase, options: { timeoutMs: number }) {
     this.#database = database;
     this.#timeoutMs = options.timeoutMs;
     this.failed = new Promise((resolve) => {
