@@ -1,50 +1,21 @@
 /**
- * The kernels' host: the only file that knows WebAssembly. It owns the linear memory, moves messages into the inbox
+ * The kernels' host; wasm.ts loads them. It owns the linear memory, moves messages into the inbox
  * and gives typed access to the columns; it decides nothing. The calls mirror assembly/index.ts, where each is
  * explained; assembly/layout.ts holds the offsets that both sides use.
  *
  * Everything is synchronous, and views on the memory stay valid for ever because the memory never grows after
  * construction. What a column holds is valid until the next call that fills it.
  */
-import { randomFillSync } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import * as L from "../../assembly/layout.js";
 import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import type { KernelSizes, ResidentAccount, SealedBatch, SpillRow } from "./shapes.js";
+import { type Call, instantiate, randomSeeds } from "./wasm.js";
+
+export type { KernelSizes, ResidentAccount, SealedBatch, SpillRow } from "./shapes.js";
 
 const NONE = 0xffffffff;
 const TWO_32 = 2 ** 32;
-
-type Call = (...args: number[]) => number;
-
-/** Sizes of the regions; bytes for inbox and tail, records for the rest. */
-export interface KernelSizes {
-  readonly inboxBytes: number;
-  readonly tailBytes: number;
-  readonly accounts: number;
-  readonly devices: number;
-  /** Keys that one of the two dedup generations holds. */
-  readonly dedupKeys: number;
-  readonly dedupMs: number;
-  readonly uncommittedBytes: number;
-  readonly brands: readonly number[];
-}
-
-/** An account as the store knows it. */
-export interface ResidentAccount {
-  readonly address: Uint8Array;
-  readonly version: number;
-  readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
-}
-
-/** What the last seal closed: records to commit, and what becomes true once they are flushed. */
-export interface SealedBatch {
-  readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
-  /** A copy, 20 bytes a key. */
-  readonly dedupKeys: Uint8Array;
-  readonly receiptLogEnd: number;
-}
 
 /** The code of an outcome that is no refusal but a control frame for the host. */
 export const OUTCOME_CONTROL = L.OUTCOME_CONTROL;
@@ -72,9 +43,8 @@ export class Kernel {
 
   /** `build`: one of the two that belong to the engine, or a file with another. */
   constructor(sizes: KernelSizes, epoch: number, build: "release" | "debug" | URL = "release") {
-    const instance = new WebAssembly.Instance(compiled(build), { env: {} });
-    const exports = instance.exports as Record<string, unknown>;
-    this.calls = exports as Record<string, Call>;
+    const { calls, memory, region } = instantiate(build);
+    this.calls = calls;
     const ok = this.call("reserve")(
       sizes.inboxBytes,
       sizes.tailBytes,
@@ -85,11 +55,9 @@ export class Kernel {
     assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
     const seeds = randomSeeds();
     this.call("start")(seeds[0] as number, seeds[1] as number, epoch, sizes.dedupMs, sizes.uncommittedBytes);
-    const memory = exports["memory"] as WebAssembly.Memory;
     this.bytes = new Uint8Array(memory.buffer);
     this.words = new Uint32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
-    const region = (name: string): number => ((exports[name] as WebAssembly.Global).value as number) >>> 0;
     this.at = {
       control: region("control"),
       sends: region("sends"),
@@ -477,15 +445,6 @@ export class Kernel {
   }
 }
 
-/** A run, or its unacked rest, that moves to its device's queue. `frames` is a view on the tail. */
-export interface SpillRow {
-  readonly device: Uint8Array;
-  readonly firstSequence: number;
-  readonly lastSequence: number;
-  readonly entryCount: number;
-  readonly frames: Uint8Array;
-}
-
 const counterFields = {
   sendsAccepted: L.CONTROL_COUNT_SENDS_ACCEPTED,
   duplicates: L.CONTROL_COUNT_DUPLICATES,
@@ -497,28 +456,3 @@ const counterFields = {
   receiptsSent: L.CONTROL_COUNT_RECEIPTS_SENT,
   accountsEvicted: L.CONTROL_COUNT_EVICTED,
 } as const;
-
-const modules = new Map<string, WebAssembly.Module>();
-
-function compiled(build: "release" | "debug" | URL): WebAssembly.Module {
-  let module = modules.get(`${build}`);
-  if (module === undefined) {
-    module = new WebAssembly.Module(readFileSync(build instanceof URL ? build : wasmFile(build)));
-    modules.set(`${build}`, module);
-  }
-  return module;
-}
-
-/** Two numbers of random bits, all of which reach the kernel: a NaN would arrive as one and the same pattern. */
-function randomSeeds(): Float64Array {
-  const bytes = randomFillSync(new Uint8Array(16));
-  for (const exponentAt of [7, 15]) bytes[exponentAt] = (bytes[exponentAt] as number) & 0xbf;
-  return new Float64Array(bytes.buffer);
-}
-
-/** The built kernel: beside the compiled sources (dist/kernel), whether this file runs compiled or as source. */
-function wasmFile(build: string): string {
-  const here = fileURLToPath(import.meta.url);
-  const root = here.includes("/dist/src/") ? "../../kernel/" : "../../dist/kernel/";
-  return fileURLToPath(new URL(`${root}${build}.wasm`, import.meta.url));
-}

@@ -1,0 +1,38 @@
+/** What goes into the kernel's host and what comes out of it. */
+
+/** Sizes of the regions; bytes for inbox and tail, records for the rest. */
+export interface KernelSizes {
+  readonly inboxBytes: number;
+  readonly tailBytes: number;
+  readonly accounts: number;
+  readonly devices: number;
+  /** Keys that one of the two dedup generations holds. */
+  readonly dedupKeys: number;
+  readonly dedupMs: number;
+  readonly uncommittedBytes: number;
+  readonly brands: readonly number[];
+}
+
+/** An account as the store knows it. */
+export interface ResidentAccount {
+  readonly address: Uint8Array;
+  readonly version: number;
+  readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
+}
+
+/** What the last seal closed: records to commit, and what becomes true once they are flushed. */
+export interface SealedBatch {
+  readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
+  /** A copy, 20 bytes a key. */
+  readonly dedupKeys: Uint8Array;
+  readonly receiptLogEnd: number;
+}
+
+/** A run, or its unacked rest, that moves to its device's queue. `frames` is a view on the tail. */
+export interface SpillRow {
+  readonly device: Uint8Array;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly entryCount: number;
+  readonly frames: Uint8Array;
+}
