@@ -71,11 +71,16 @@ export class BrandNames {
     return deviceAddress({ brand: this.numberOf(brand), account: accountIdFor(account), device: number });
   }
 
+  /** The brand's name if it has one here, else its number. */
+  brand(number: number): string {
+    return this.#names.get(number) ?? String(number);
+  }
+
   /** An account or device address with its brand's name, if it has one here. */
   format(address: AccountAddress | DeviceAddress): string {
     const text = formatAddress(address);
-    const number = text.slice(0, text.indexOf("/"));
-    return `${this.#names.get(Number(number)) ?? number}${text.slice(number.length)}`;
+    const slash = text.indexOf("/");
+    return `${this.brand(Number(text.slice(0, slash)))}${text.slice(slash)}`;
   }
 }
 

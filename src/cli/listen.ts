@@ -65,6 +65,7 @@ function receive(
   return new Promise((resolve, reject) => {
     let seen = 0;
     const timer = timeout === undefined ? undefined : setTimeout(() => resolve(seen), timeout);
+    if (handlers.interrupted.aborted) resolve(seen);
     handlers.interrupted.addEventListener("abort", () => resolve(seen), { once: true });
     client.on("closed", ({ error }) => {
       clearTimeout(timer);

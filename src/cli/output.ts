@@ -25,7 +25,7 @@ export interface CliContext {
   readonly workingDirectory: string;
   /** How this program was started, for commands that are shown to be copied. */
   readonly invocation: string;
-  /** Aborted by the first SIGINT or SIGTERM. */
+  /** Aborted by the first SIGINT or SIGTERM; one that comes before anybody has asked for this ends the process. */
   readonly interrupted: AbortSignal;
 }
 
@@ -33,10 +33,13 @@ export interface CliContext {
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly exitCode: number;
+  /** The JSON result, already written, says it. */
+  readonly isInResult: boolean;
 
-  constructor(message: string, exitCode: number = exitCodes.failed) {
+  constructor(message: string, exitCode: number = exitCodes.failed, options: { isInResult?: boolean } = {}) {
     super(message);
     this.exitCode = exitCode;
+    this.isInResult = options.isInResult ?? false;
   }
 }
 
@@ -90,7 +93,7 @@ export function tellFailure(error: unknown, context: CliContext, isJson: boolean
   const told = readFailure(error);
   if (told === undefined) return undefined;
   context.err.write(`${paint("interline:", "31", context.err, context.environment)} ${told.message}\n`);
-  if (isJson) {
+  if (isJson && !(error instanceof CliError && error.isInResult)) {
     const { code, message } = told;
     context.out.write(`${JSON.stringify({ ok: false, error: { code, message } })}\n`);
   }
@@ -141,6 +144,11 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
       .join("  ")
       .trimEnd();
   return [line(head), ...rows.map(line)];
+}
+
+/** `1 entry`, `2 entries`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 export function formatBytes(bytes: number): string {

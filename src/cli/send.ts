@@ -10,7 +10,7 @@ import { equalBytes, toHex } from "../base/bytes.js";
 import { type Client, InterlineError, type Receipt, type SendRequest } from "../client/client.js";
 import { type BrandNames, deviceNumber } from "./brand-names.js";
 import { connectDevice, type DeviceFlags, withDeviceOptions } from "./device-client.js";
-import { type CliContext, CliError, exitCodes, Output } from "./output.js";
+import { type CliContext, CliError, counted, durationMs, exitCodes, Output } from "./output.js";
 
 const ROSTER_ATTEMPTS = 4;
 
@@ -18,6 +18,7 @@ interface SendFlags extends DeviceFlags {
   readonly to: readonly string[];
   readonly text?: string;
   readonly file?: string;
+  readonly timeout: number;
   readonly json?: boolean;
 }
 
@@ -32,7 +33,8 @@ export function sendCommand(context: CliContext): Command {
     )
     .requiredOption("-t, --to <brand/account...>", "whom to send to")
     .option("-x, --text <text>", "the payload, as text")
-    .option("-f, --file <path>", "the payload, from a file; - for standard input");
+    .option("-f, --file <path>", "the payload, from a file; - for standard input")
+    .option("--timeout <time>", "give up when there is no receipt after this time", durationMs, 30_000);
   return withDeviceOptions(command)
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -48,15 +50,15 @@ async function run(flags: SendFlags, context: CliContext): Promise<void> {
   const { client, names, welcome } = await connectDevice(flags, context);
   try {
     const targets = flags.to.map((text) => names.account(text));
-    const { receipt, to } = await sendCovered(client, welcome.device, targets, payload, names);
+    const sending = sendCovered(client, welcome.device, targets, payload, names);
+    const { receipt, to } = await inTime(sending, flags.timeout);
     const accounts = to.map(({ account, devices }) => ({
       account: names.format(account as AccountAddress),
       devices: devices.map(({ device }) => device),
     }));
     const count = accounts.reduce((sum, { devices }) => sum + devices.length, 0);
-    const kind = count === 1 ? "device" : "devices";
-    out.line(`accepted for ${count} ${kind} (durability: ${receipt.durability})`);
-    out.note(`${payload.length} bytes, sent as they are: the engine does not encrypt`);
+    out.line(`accepted for ${counted(count, "device")} (durability: ${receipt.durability})`);
+    out.note(`${counted(payload.length, "byte")}, unchanged: the engine does not encrypt`);
     out.json({
       ok: true,
       id: toHex(receipt.id),
@@ -78,6 +80,21 @@ function payloadOf({ text, file }: SendFlags): Uint8Array {
     return readFileSync(file === "-" ? 0 : (file as string));
   } catch (error) {
     throw new CliError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** The client would go on trying for ever, and a person at a terminal would not know. */
+async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const message = `no receipt after ${timeoutMs / 1000} s: whether the node has the envelope is not known`;
+    timer = setTimeout(() => reject(new CliError(message)), timeoutMs);
+  });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

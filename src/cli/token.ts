@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { DevelopmentBrands } from "../directory/development-brands.js";
 import { limits } from "../rules/limits.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
-import { type CliContext, CliError, durationMs, Output, wholeNumber } from "./output.js";
+import { type CliContext, CliError, durationMs, exitCodes, Output, wholeNumber } from "./output.js";
 
 interface TokenFlags extends DirectoryFlags {
   readonly brand: string;
@@ -42,6 +42,10 @@ async function run(flags: TokenFlags, context: CliContext): Promise<void> {
   }
   const brands = DevelopmentBrands.open(config.dataDirectory);
   const { brand, account, device, ttl } = flags;
+  const names = brands.settings().map(({ name }) => name);
+  if (!names.includes(brand)) {
+    throw new CliError(`no development brand "${brand}": there are ${names.join(", ")}`, exitCodes.usage);
+  }
   const token = await brands.mint({ brand, account, device, ttlMs: ttl });
   out.line(token);
   out.json({ ok: true, token, brand, device, expiresAtMs: Date.now() + ttl });

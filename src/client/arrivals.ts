@@ -27,21 +27,11 @@ import type { ClientEvents, Envelope } from "./types.js";
 
 const KEY_BYTES = DEVICE_ADDRESS_BYTES + ENVELOPE_ID_BYTES;
 
-/** Whether an entry is taken; a repeat asks its first appearance. */
-class Taking {
+/** Whether an entry is taken. */
+interface Taking {
   readonly sequence: number;
   readonly bytes: number;
-  taken = false;
-  first: Taking | undefined;
-
-  constructor(sequence: number, bytes: number) {
-    this.sequence = sequence;
-    this.bytes = bytes;
-  }
-
-  get done(): boolean {
-    return this.taken || this.first?.done === true;
-  }
+  taken: boolean;
 }
 
 class ArrivedEnvelope implements Envelope {
@@ -108,9 +98,7 @@ export class Arrivals {
     for (const hex of options.recentIds) {
       const bytes = fromHex(hex);
       if (bytes?.length !== KEY_BYTES) continue;
-      const taking = new Taking(0, 0);
-      taking.taken = true;
-      this.#remember(String.fromCharCode(...bytes), taking);
+      this.#remember(String.fromCharCode(...bytes), { sequence: 0, bytes: 0, taken: true });
     }
   }
 
@@ -120,7 +108,7 @@ export class Arrivals {
   }
 
   get recentIds(): string[] {
-    const taken = [...this.#recent].filter(([, taking]) => taking.done);
+    const taken = [...this.#recent].filter(([, taking]) => taking.taken);
     return taken.map(([key]) => toHex(Uint8Array.from(key, (char) => char.charCodeAt(0))));
   }
 
@@ -134,7 +122,8 @@ export class Arrivals {
 
   /** Takes in one frame; call handOver() after the last of a message. */
   accept(frame: DeliverFrame | GapFrame | LiveFrame): void {
-    const taking = new Taking(frame.sequence, frame.kind === "deliver" ? frame.payload.length : 0);
+    const bytes = frame.kind === "deliver" ? frame.payload.length : 0;
+    const taking: Taking = { sequence: frame.sequence, bytes, taken: false };
     if (frame.kind !== "live") {
       this.#offered = Math.max(this.#offered, frame.sequence);
       if (frame.sequence <= this.#received) return;
@@ -170,8 +159,11 @@ export class Arrivals {
 
   #deliver(frame: DeliverFrame, taking: Taking): void {
     const key = String.fromCharCode(...frame.sender, ...frame.id);
-    taking.first = this.#recent.get(key);
-    if (taking.first !== undefined) return;
+    if (this.#recent.has(key)) {
+      // If its first appearance is not taken yet, that one still holds the position back.
+      taking.taken = true;
+      return;
+    }
     this.#remember(key, taking);
     const take = (): void => {
       if (taking.taken) return;
@@ -229,7 +221,7 @@ export class Arrivals {
     let count = 0;
     let bytes = 0;
     for (const taking of this.#open) {
-      if (!taking.done) break;
+      if (!taking.taken) break;
       this.#position = taking.sequence;
       count += 1;
       bytes += taking.bytes;

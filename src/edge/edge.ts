@@ -17,8 +17,6 @@
  * violation of RFC 6455 close without a close frame.
  */
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
 import type { DeviceAddress } from "../base/address.js";
 import { limits as defaultLimits } from "../rules/limits.js";
 import type { HelloFrame } from "../wire/client-frames.js";
@@ -29,6 +27,7 @@ import { SUBPROTOCOL } from "../wire/protocol.js";
 import { Deadlines } from "./deadlines.js";
 import { refuseWith, routeHttp } from "./http.js";
 import { type Attached, type Connection, Link, type Socket, stages } from "./link.js";
+import { createApp, listenOn } from "./listen.js";
 import {
   type HttpResponse,
   type ListenSocket,
@@ -169,25 +168,15 @@ class SocketEdge implements Edge {
     return `${tls === undefined ? "ws" : "wss"}://${name}:${this.port}`;
   }
 
-  listen(): Promise<void> {
+  async listen(): Promise<void> {
     const { host, port } = this.#options;
-    return new Promise((resolve, reject) => {
-      // Exclusive: the addon's default lets a second node share the port, and the kernel would spread devices over both.
-      const exclusive = this.#native.LIBUS_LISTEN_EXCLUSIVE_PORT;
-      const listened = (socket: ListenSocket | false) => {
-        if (socket === false) {
-          clearInterval(this.#sweep);
-          reject(
-            new CodedError("cannotListen", { detail: `${host} port ${port}: in use, or not ours to use` }),
-          );
-          return;
-        }
-        this.#listenSocket = socket;
-        this.port = this.#native.us_socket_local_port(socket as never);
-        resolve();
-      };
-      (this.#app.listen as ListenExclusively)(host, port, exclusive, listened);
-    });
+    try {
+      this.#listenSocket = await listenOn(this.#native, this.#app, { host, port });
+      this.port = this.#native.us_socket_local_port(this.#listenSocket as never);
+    } catch (error) {
+      clearInterval(this.#sweep);
+      throw error;
+    }
   }
 
   stats(): EdgeStats {
@@ -348,23 +337,4 @@ class SocketEdge implements Edge {
 function endWith(link: Link, error: unknown): void {
   if (!(error instanceof CodedError)) throw error;
   link.end(error.code, error.retryAfterMs);
-}
-
-type ListenExclusively = (
-  host: string,
-  port: number,
-  options: unknown,
-  listened: (socket: ListenSocket | false) => void,
-) => void;
-
-/** The addon says nothing about what is wrong with a key or a certificate, so Node.js reads them first. */
-function createApp(native: Native, tls: EdgeOptions["tls"]): TemplatedApp {
-  if (tls === undefined) return native.App();
-  try {
-    createSecureContext({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) });
-    return native.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
-  } catch (cause) {
-    const detail = `tls: ${cause instanceof Error ? cause.message : String(cause)}`;
-    throw new CodedError("badConfiguration", { detail, cause, fatal: true });
-  }
 }

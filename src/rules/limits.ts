@@ -81,7 +81,7 @@ export const limits = {
   residentAccountsMax: 1 << 17,
 
   /** A receipt waits this long for a ride while the loop is busy, and not at all while it is idle. */
-  receiptHoldMs: 20,
+  receiptHoldMs: 25,
   /** The shortest time between two commits while the loop is busy. */
   commitSpacingMs: 4,
   /** A commit not flushed after this long counts as failed. */

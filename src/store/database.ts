@@ -29,8 +29,17 @@
  *
  * Values read are copies. Reads see the newest snapshot after `refresh()`.
  */
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { open, type RootDatabase, type RootDatabaseOptions, type Database as Table } from "lmdb";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -63,6 +72,10 @@ export class Batch {
   }
 }
 
+const LMDB_HEAD_BYTES = 64;
+const LMDB_MAGIC = 0xbeefc0de;
+const LMDB_DATA_VERSION = 2;
+
 type Tables = Partial<Record<TableName, Table<Uint8Array, Uint8Array>>>;
 const coding = { encoding: "binary", keyEncoding: "binary" } as const;
 /** `permissionsMode` is read by lmdb and missing from its types. */
@@ -90,6 +103,7 @@ export class Database {
    */
   static open(directory: string, options: { readOnly: boolean }): Database {
     const path = join(directory, DATA_FILE);
+    refuseForeignFile(path, options.readOnly);
     let root: RootDatabase<Uint8Array, Uint8Array>;
     try {
       root = open<Uint8Array, Uint8Array>(path, { ...environment, readOnly: options.readOnly });
@@ -210,6 +224,39 @@ export class Database {
   async close(): Promise<void> {
     await this.#root.close();
   }
+}
+
+/**
+ * An open that fails inside LMDB's binding ends the process with a segmentation
+ * fault (lmdb 3.5.6), so that what can be seen from outside is refused here:
+ * a file that may not be read or written, and one that does not begin with a
+ * page of this LMDB's data version:  16 u32 flags  24 u32 magic  28 u16 version
+ * 48 u32 page size. An empty file is a new one.
+ */
+function refuseForeignFile(path: string, isReadOnly: boolean): void {
+  const refuse = (detail: string, cause?: unknown): never => {
+    throw new CodedError("directoryDamaged", { fatal: true, detail, cause });
+  };
+  let size = 0;
+  const head = Buffer.alloc(LMDB_HEAD_BYTES);
+  try {
+    accessSync(dirname(path), isReadOnly ? constants.R_OK : constants.R_OK | constants.W_OK);
+    for (const file of [path, `${path}-lock`]) {
+      if (!existsSync(file)) continue;
+      const descriptor = openSync(file, isReadOnly && file === path ? "r" : "r+");
+      if (file === path) {
+        size = fstatSync(descriptor).size;
+        readSync(descriptor, head, 0, LMDB_HEAD_BYTES, 0);
+      }
+      closeSync(descriptor);
+    }
+  } catch (cause) {
+    refuse((cause as Error).message, cause);
+  }
+  if (size === 0) return;
+  const isHeader = head.readUInt32LE(24) === LMDB_MAGIC && head.readUInt16LE(28) === LMDB_DATA_VERSION;
+  if (!isHeader) refuse(`${path} is not an LMDB file of data version ${LMDB_DATA_VERSION}`);
+  if (size < 2 * head.readUInt32LE(48)) refuse(`${path} is cut short inside its first pages`);
 }
 
 /** lmdb rejects with a bare notice whose `commitError` rejects with the reason. */

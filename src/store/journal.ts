@@ -17,6 +17,7 @@
  * The store fills in the crc, in the caller's memory, before it writes.
  *
  * Which records are in the journal is kept in memory: their numbers, rising.
+ * Numbers may start over when it is empty, as it is after every open.
  */
 import { crc32 } from "node:zlib";
 import type { DeviceAddress } from "../base/address.js";
@@ -38,6 +39,8 @@ export interface SpillRun {
   readonly lastSequence: number;
   readonly entryCount: number;
   readonly frames: Uint8Array;
+  /** Entries of the run up to this sequence were acked before the spill was asked for, and are left out. */
+  readonly ackedThrough?: number;
 }
 
 export interface Ack {
@@ -133,7 +136,7 @@ export class Journal {
     while (this.#head < this.#numbers.length && (this.#numbers[this.#head] as number) <= number) {
       batch.remove("journal", numberKey(this.#numbers[this.#head++] as number));
     }
-    if (this.#head > 4096) {
+    if (this.#head > 4096 || this.#head === this.#numbers.length) {
       this.#numbers = this.#numbers.slice(this.#head);
       this.#head = 0;
     }

@@ -16,7 +16,7 @@ import { brandOf, type QueueContext } from "./queues.js";
 import { encodeChunk, queueKey } from "./schema.js";
 
 /** Frames in a row, with what the chunk's header needs to know of them. */
-type Piece = Omit<SpillRun, "device">;
+type Piece = Pick<SpillRun, "firstSequence" | "lastSequence" | "entryCount" | "frames">;
 
 export class QueueAppender {
   readonly #context: QueueContext;
@@ -69,7 +69,7 @@ export class QueueAppender {
   /** Takes up a run; step() adds it. */
   begin(run: SpillRun): void {
     assert(this.#isRecovery || run.firstSequence > this.#lastSequence, "sequences of a queue rise");
-    const unseen = cutTo(run, Math.max(this.#floor, this.#lastSequence));
+    const unseen = cutTo(run, Math.max(this.#floor, this.#lastSequence, run.ackedThrough ?? 0));
     if (unseen === undefined) return;
     this.#lastSequence = unseen.lastSequence;
     this.#pieces = pieces(unseen, this.#context.bounds.chunkBytesMax);

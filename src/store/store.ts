@@ -23,7 +23,8 @@
  * How a write goes: writer.ts. What the bytes mean: schema.ts, journal.ts. What
  * an open does: recovery.ts.
  */
-import { mkdirSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "./accounts.js";
 import { Database } from "./database.js";
@@ -107,7 +108,12 @@ export interface Store {
   recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }>;
   /** Resolves when all of it is on disk. One at a time. */
   commit(commit: JournalCommit): Promise<void>;
-  /** Moves runs to their devices' queues, applies quotas, then removes the journal's records numbered up to `throughRecord`. Resolves when all of it is on disk. */
+  /**
+   * Moves runs to their devices' queues, applies quotas, then removes the
+   * journal's records numbered up to `throughRecord`, with their acks: what they
+   * acked must have been told by trim(), or be left out of the runs. Resolves
+   * when all of it is on disk.
+   */
   spill(runs: readonly SpillRun[], throughRecord: number): Promise<void>;
   /** Whether anything beyond the device's floor is queued on disk. */
   hasQueued(device: DeviceAddress): boolean;
@@ -131,19 +137,41 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Makes the directory and its parents durable entries of theirs. */
+function makeDirectory(directory: string): void {
+  const firstMade = mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (firstMade === undefined) return;
+  const top = dirname(resolve(firstMade));
+  for (let made = resolve(directory); made !== top; made = dirname(made)) syncDirectory(dirname(made));
+}
+
+/** Flushes a directory's entries: LMDB flushes its file, but not that the file is there. */
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    // Windows has no such flush and needs none.
+    if (process.platform !== "win32") throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /**
  * Opens a data directory, making it if there is none, and recovers what a crash
  * left. Throws CodedError: directoryInUse, directoryUnknown (another format),
  * directoryDamaged (LMDB cannot read it), storageFailed (a write failed).
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+  makeDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
   let database: Database | undefined;
   try {
     database = Database.open(options.directory, { readOnly: false });
     const store = new LmdbStore(options, lock, database);
     await store.open();
+    syncDirectory(options.directory);
     return store;
   } catch (error) {
     await database?.close();

@@ -1,0 +1,64 @@
+/**
+ * The command line as a whole: one verb from each file, what they have in
+ * common, and how every failure becomes an exit code.
+ */
+import { Command, CommanderError } from "commander";
+import { checkCommand } from "./check.js";
+import { demoCommand } from "./demo.js";
+import { inspectCommand } from "./inspect.js";
+import { listenCommand } from "./listen.js";
+import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
+import { sendCommand } from "./send.js";
+import { serveCommand } from "./serve.js";
+import { tokenCommand } from "./token.js";
+
+/** Runs one command and resolves with the exit code. Rejects only for a bug of ours. */
+export async function runProgram(
+  parameters: readonly string[],
+  context: CliContext,
+  version: string,
+): Promise<number> {
+  const program = new Command("interline")
+    .description(
+      "A message-routing engine: several chat apps share one back end, end-to-end encrypted, durable, in one process.",
+    )
+    .version(version, "-V, --version")
+    .helpCommand("help [command]", "show what a command does")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed, 2 wrong command or configuration.\nStart with: interline serve",
+    );
+  const verbs = [
+    serveCommand,
+    tokenCommand,
+    sendCommand,
+    listenCommand,
+    inspectCommand,
+    checkCommand,
+    demoCommand,
+  ];
+  for (const verb of verbs) program.addCommand(verb(context));
+  for (const command of [program, ...program.commands]) shape(command, context);
+  try {
+    await program.parseAsync(parameters, { from: "user" });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const code = tellFailure(error, context, parameters.includes("--json"));
+    if (code === undefined) throw error;
+    return code;
+  }
+}
+
+/** Errors come to us instead of ending the process, and everything goes to the context's streams. */
+function shape(command: Command, context: CliContext): void {
+  command
+    .exitOverride()
+    .showHelpAfterError(`(see: interline ${command.parent ? `${command.name()} ` : ""}--help)`)
+    .configureOutput({
+      writeOut: (text) => void context.out.write(text),
+      writeErr: (text) => void context.err.write(text),
+      getOutHasColors: () => hasColours(context.out, context.environment),
+      getErrHasColors: () => hasColours(context.err, context.environment),
+    });
+}
