@@ -1,0 +1,138 @@
+/**
+ * The generator's sockets: plain TCP with a WebSocket upgrade by hand. All read
+ * into the scanner's one buffer (`onread`), so a read costs no allocation.
+ *
+ * A written buffer must stay unchanged until the kernel has taken it. Nearly
+ * always it has when `write` returns; the answer says so, and a caller that is
+ * told otherwise leaves the buffer alone for good and takes a new one.
+ */
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import type { FrameScanner } from "./scanner.js";
+
+export interface ConnectionEvents {
+  /** The upgrade is done; the connection may be written to. */
+  opened(connection: number): void;
+  /** The scanner has handed on everything of one read. */
+  readDone(connection: number): void;
+  /** Before the bytes of one read are scanned. */
+  readBegun(connection: number): void;
+  /** A connection that nobody closed here has gone. */
+  lost(connection: number, reason: string): void;
+}
+
+export interface Upgrade {
+  readonly host: string;
+  readonly port: number;
+  path(connection: number): string;
+  readonly subprotocol: string | undefined;
+}
+
+const HEAD_END = "\r\n\r\n";
+
+const phases = { closed: 0, upgrading: 1, open: 2 } as const;
+
+export class Connections {
+  readonly #scanner: FrameScanner;
+  readonly #events: ConnectionEvents;
+  readonly #sockets: (Socket | undefined)[];
+  readonly #phase: Uint8Array;
+  /** Bytes of an upgrade answer that came in more than one read. */
+  readonly #heads = new Map<number, string>();
+
+  constructor(count: number, scanner: FrameScanner, events: ConnectionEvents) {
+    this.#scanner = scanner;
+    this.#events = events;
+    this.#sockets = new Array(count).fill(undefined);
+    this.#phase = new Uint8Array(count);
+  }
+
+  open(connection: number, upgrade: Upgrade): void {
+    const { host, port } = upgrade;
+    this.#scanner.reset(connection);
+    this.#phase[connection] = phases.upgrading;
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      onread: {
+        buffer: this.#scanner.memory.readBuffer,
+        callback: (length) => {
+          this.#read(connection, length);
+          return true;
+        },
+      },
+    });
+    this.#sockets[connection] = socket;
+    socket.once("connect", () => socket.write(upgradeRequest(connection, upgrade)));
+    socket.once("error", (error) => this.#lose(connection, socket, error.message));
+    socket.once("close", () => this.#lose(connection, socket, "the server closed the connection"));
+  }
+
+  /** Whether the bytes may be changed again: the kernel has taken them, or the connection was lost, as was told. */
+  write(connection: number, bytes: Uint8Array): boolean {
+    const socket = this.#sockets[connection];
+    if (socket === undefined) return true;
+    socket.write(bytes);
+    return socket.writableLength === 0;
+  }
+
+  close(connection: number): void {
+    this.#phase[connection] = phases.closed;
+    this.#sockets[connection]?.destroy();
+    this.#sockets[connection] = undefined;
+  }
+
+  isOpen(connection: number): boolean {
+    return this.#phase[connection] === phases.open;
+  }
+
+  #read(connection: number, length: number): void {
+    if (this.#phase[connection] === phases.open) {
+      this.#events.readBegun(connection);
+      this.#scanner.scan(connection, length);
+      this.#events.readDone(connection);
+    } else if (this.#phase[connection] === phases.upgrading) this.#readHead(connection, length);
+  }
+
+  #readHead(connection: number, length: number): void {
+    const before = this.#heads.get(connection) ?? "";
+    const text = before + this.#scanner.memory.readBuffer.toString("latin1", 0, length);
+    const end = text.indexOf(HEAD_END);
+    if (end < 0) {
+      this.#heads.set(connection, text);
+      return;
+    }
+    this.#heads.delete(connection);
+    if (!text.startsWith("HTTP/1.1 101")) {
+      const status = text.slice(0, text.indexOf("\r\n"));
+      this.close(connection);
+      this.#events.lost(connection, `the server refused the upgrade: ${status}`);
+      return;
+    }
+    this.#phase[connection] = phases.open;
+    this.#events.opened(connection);
+    this.#events.readBegun(connection);
+    this.#scanner.scan(connection, length, end + HEAD_END.length - before.length);
+    this.#events.readDone(connection);
+  }
+
+  #lose(connection: number, socket: Socket, reason: string): void {
+    if (this.#sockets[connection] !== socket) return;
+    this.close(connection);
+    this.#events.lost(connection, reason);
+  }
+}
+
+function upgradeRequest(connection: number, upgrade: Upgrade): string {
+  const lines = [
+    `GET ${upgrade.path(connection)} HTTP/1.1`,
+    `Host: ${upgrade.host}:${upgrade.port}`,
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,
+    "Sec-WebSocket-Version: 13",
+  ];
+  if (upgrade.subprotocol !== undefined) lines.push(`Sec-WebSocket-Protocol: ${upgrade.subprotocol}`);
+  return lines.join("\r\n") + HEAD_END;
+}

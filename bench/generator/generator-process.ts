@@ -1,0 +1,34 @@
+/**
+ * The load generator: one process, many devices, driven by the harness over IPC
+ * (requests.ts). It sends and judges; it does not know which system it talks to
+ * beyond the dialect it is told.
+ */
+import { announceReady, answerRequests } from "../process/requests.js";
+import type { Fill } from "./filling.js";
+import { Generator, type GeneratorOptions } from "./generator.js";
+
+let generator: Generator | undefined;
+
+function present(): Generator {
+  if (generator === undefined) throw new Error("the generator has not been set up");
+  return generator;
+}
+
+setInterval(() => generator?.keepAlive(), 15_000).unref();
+
+answerRequests({
+  setUp(options: GeneratorOptions) {
+    generator = new Generator(options);
+  },
+  open: (range: { port: number; from: number; to: number }) => present().open(range),
+  close: (range: { from: number; to: number }) => present().close(range),
+  learnRosters: (range: { asker: number; from: number; to: number }) => present().learnRosters(range),
+  circulate: ({ inFlight }: { inFlight: number }) => present().circulate(inFlight),
+  fill: (fill: Fill) => present().fill(fill),
+  firstDelivery: () => present().firstDelivery(),
+  begin: () => present().begin(),
+  measure: () => present().measure(),
+  closeWindow: () => present().closeWindow(),
+  finish: (window: { fromMs: number; toMs: number; drainMs: number }) => present().finish(window),
+});
+announceReady({});

@@ -1,0 +1,315 @@
+/**
+ * Interline's bytes (src/wire/protocol.ts). What a read triggers leaves as one
+ * WebSocket message: an ack of everything delivered, then the sends.
+ *
+ *   slab:  | room for a header 14 | ack 11 | send | send | …   filled in beforehand
+ *
+ *   send:  93 02 c4 10 id16 91 93 c4 12 account18 version 91 92 device payload
+ *
+ * All sends of a run have one length, so only id, account, version and sixteen
+ * bytes of the payload are written per envelope. The header goes right in front
+ * of what is sent: of the ack, or of the first send when there is nothing to ack.
+ */
+import { ACCOUNT_ADDRESS_BYTES } from "../../src/base/address.js";
+import { assert } from "../../src/base/assert.js";
+import { encodeClientFrame } from "../../src/wire/client-frames.js";
+import { codeName, codes } from "../../src/wire/codes.js";
+import { MsgpackReader } from "../../src/wire/msgpack.js";
+import { kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
+import { type RefusalFrame, readServerFrame, type ServerFrame } from "../../src/wire/server-frames.js";
+import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
+import { MASKED_HEADER_BYTES_MAX, maskedMessage, writeMaskedHeader } from "./masked.js";
+import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
+import { opcodes } from "./scanner.js";
+
+/** How a device signs in, as the harness hands it to the generator. */
+export interface SignIn {
+  readonly token: string;
+  /** The account's address in hex. */
+  readonly account: string;
+  readonly device: number;
+}
+
+export interface Windows {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+const SLOTS = 512;
+const ACK_BYTES = 11;
+const ACK_HEAD = 0x9200 | kinds.ack;
+const UINT64_HEAD = 0xcf;
+const ACK_OFFSET = MASKED_HEADER_BYTES_MAX;
+const SENDS_OFFSET = ACK_OFFSET + ACK_BYTES;
+
+const ID_OFFSET = 4;
+const ACCOUNT_OFFSET = 24;
+const VERSION_OFFSET = ACCOUNT_OFFSET + ACCOUNT_ADDRESS_BYTES;
+
+/** `96 21 cf`, the head of every deliver frame, which is of fixed shape up to the payload. */
+const DELIVER_HEAD = 0x9621;
+const DELIVER_SEQUENCE_OFFSET = 3;
+const DELIVER_LENGTH_OFFSET = 61;
+const DELIVER_HEADER_BYTES = 65;
+const RECEIPT_HEAD = 0x9300 | kinds.receipt;
+const RECEIPT_BYTES_MAX = 12;
+/** Rosters have been seen at this version and no higher: it keeps one byte on the wire. */
+const VERSION_MAX = 0x7f;
+
+export class InterlineDialect implements Dialect {
+  readonly subprotocol = SUBPROTOCOL;
+  readonly givesReceipts = true;
+  readonly #events: DeviceEvents;
+  readonly #wire: Wire;
+  readonly #view: DataView;
+  readonly #windows: Windows;
+  readonly #tokens: readonly string[];
+  readonly #accounts: Uint8Array;
+  readonly #accountView: DataView;
+  readonly #versions: Uint8Array;
+  readonly #positions: Uint32Array;
+  readonly #runId = crypto.getRandomValues(new Uint32Array(2));
+  readonly #payloadBytes: number;
+  readonly #sendBytes: number;
+  #slab: DataView;
+  #bytes: Uint8Array;
+  #end = SENDS_OFFSET;
+  /** The highest sequence delivered since the last flush; -1 for none. */
+  #ackHigh = -1;
+  #ackLow = 0;
+
+  constructor(options: {
+    readonly events: DeviceEvents;
+    readonly wire: Wire;
+    /** The scanner's memory, in which offsets of `delivered` lie. */
+    readonly view: DataView;
+    readonly payloadBytes: number;
+    readonly signIns: readonly SignIn[];
+    readonly windows: Windows;
+  }) {
+    const { signIns } = options;
+    this.#events = options.events;
+    this.#wire = options.wire;
+    this.#view = options.view;
+    this.#windows = options.windows;
+    this.#payloadBytes = options.payloadBytes;
+    this.#tokens = signIns.map(({ token }) => token);
+    this.#accounts = new Uint8Array(signIns.length * ACCOUNT_ADDRESS_BYTES);
+    signIns.forEach(({ account }, i) => {
+      this.#accounts.set(Buffer.from(account, "hex"), i * ACCOUNT_ADDRESS_BYTES);
+    });
+    this.#accountView = new DataView(this.#accounts.buffer);
+    this.#versions = new Uint8Array(signIns.length);
+    this.#positions = new Uint32Array(signIns.length);
+    this.#sendBytes = this.#templateSend().length;
+    this.#slab = this.#newSlab();
+    this.#bytes = new Uint8Array(this.#slab.buffer);
+  }
+
+  path(): string {
+    return "/";
+  }
+
+  opened(device: number): void {
+    this.#positions[device] = 0;
+    const hello = encodeClientFrame({
+      kind: "hello",
+      token: this.#tokens[device]!,
+      resume: 0,
+      windowEntries: this.#windows.entries,
+      windowBytes: this.#windows.bytes,
+    });
+    this.#wire.write(device, maskedMessage(hello));
+  }
+
+  /** Asks for the roster version of every account from `from` to `to`, in one message of `asker`. */
+  askRosters(asker: number, from: number, to: number): void {
+    const queries: Uint8Array[] = [];
+    for (let target = from; target < to; target++) {
+      const account = this.#account(target);
+      queries.push(encodeClientFrame({ kind: "rosterQuery", request: target, account }));
+    }
+    this.#wire.write(asker, maskedMessage(Buffer.concat(queries)));
+  }
+
+  /** Accounts from `from` to `to` whose roster version is not known yet. */
+  rostersUnknown(from: number, to: number): number {
+    return this.#versions.subarray(from, to).filter((version) => version === 0).length;
+  }
+
+  ping(device: number): void {
+    this.#wire.write(device, maskedMessage(encodeClientFrame({ kind: "ping", nonce: 0 })));
+  }
+
+  send(sender: number, target: number, counter: number, stamp: number): void {
+    if (this.#end === this.#slab.byteLength) this.flush(sender);
+    const slab = this.#slab;
+    const at = this.#end;
+    const position = this.#positions[sender]! + 1;
+    this.#positions[sender] = position;
+    slab.setUint32(at + ID_OFFSET, this.#runId[0]!);
+    slab.setUint32(at + ID_OFFSET + 4, this.#runId[1]!);
+    slab.setUint32(at + ID_OFFSET + 8, sender);
+    slab.setUint32(at + ID_OFFSET + 12, position);
+    this.#writeAccount(at + ACCOUNT_OFFSET, target);
+    slab.setUint8(at + VERSION_OFFSET, this.#versions[target]!);
+    this.#end = at + this.#sendBytes;
+    const payload = this.#end - this.#payloadBytes;
+    slab.setUint32(payload + TARGET_OFFSET, target, true);
+    slab.setUint32(payload + SENDER_OFFSET, sender, true);
+    slab.setUint32(payload + COUNTER_OFFSET, counter, true);
+    slab.setUint32(payload + STAMP_OFFSET, stamp, true);
+  }
+
+  flush(device: number): void {
+    let begin = SENDS_OFFSET;
+    if (this.#ackHigh >= 0) {
+      begin = ACK_OFFSET;
+      // Again each time: the header of a message without an ack lies over it.
+      this.#slab.setUint16(ACK_OFFSET, ACK_HEAD);
+      this.#slab.setUint8(ACK_OFFSET + 2, UINT64_HEAD);
+      this.#slab.setUint32(ACK_OFFSET + 3, this.#ackHigh);
+      this.#slab.setUint32(ACK_OFFSET + 7, this.#ackLow);
+      this.#ackHigh = -1;
+    }
+    if (begin === this.#end) return;
+    const from = writeMaskedHeader(this.#slab, begin, this.#end - begin);
+    const taken = this.#wire.write(device, this.#bytes.subarray(from, this.#end));
+    this.#end = SENDS_OFFSET;
+    if (taken) return;
+    this.#slab = this.#newSlab();
+    this.#bytes = new Uint8Array(this.#slab.buffer);
+  }
+
+  payload(device: number, bytes: Uint8Array, from: number, end: number, last: boolean): number {
+    const view = this.#view;
+    let at = from;
+    while (end - at >= 2) {
+      const head = view.getUint16(at);
+      if (head === DELIVER_HEAD) {
+        if (end - at < DELIVER_HEADER_BYTES) return at;
+        const next = at + DELIVER_HEADER_BYTES + view.getUint32(at + DELIVER_LENGTH_OFFSET);
+        if (next > end) return at;
+        this.#ackHigh = view.getUint32(at + DELIVER_SEQUENCE_OFFSET);
+        this.#ackLow = view.getUint32(at + DELIVER_SEQUENCE_OFFSET + 4);
+        this.#events.delivered(device, at + DELIVER_HEADER_BYTES);
+        at = next;
+      } else if (head === RECEIPT_HEAD && (last || end - at >= RECEIPT_BYTES_MAX)) {
+        at = this.#readReceipt(device, at);
+      } else {
+        const next = this.#readRare(device, bytes, at, end, last);
+        if (next === at) return at;
+        at = next;
+      }
+    }
+    return at;
+  }
+
+  control(device: number, opcode: number, bytes: Uint8Array, at: number, end: number): void {
+    if (opcode === opcodes.ping) this.#wire.write(device, maskedMessage(bytes.slice(at, end), opcodes.pong));
+    if (opcode !== opcodes.close) return;
+    const code = end - at >= 2 ? this.#view.getUint16(at) : 0;
+    this.#events.broken(device, `the node closed the connection: ${codeName(code - 4000) ?? code}`);
+  }
+
+  /** `93 22 position durability`: both in any width of unsigned integer. */
+  #readReceipt(device: number, from: number): number {
+    const view = this.#view;
+    let at = from + 2;
+    const first = view.getUint8(at);
+    let position = first;
+    at += 1;
+    if (first >= 0x80) {
+      if (first === 0xcc) position = view.getUint8(at);
+      else if (first === 0xcd) position = view.getUint16(at);
+      else if (first === 0xce) position = view.getUint32(at);
+      else position = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
+      at += 1 << (first - 0xcc);
+    }
+    this.#events.receipted(device, position, view.getUint8(at));
+    return at + 1;
+  }
+
+  /** Any other frame; `at` when it is not all there. */
+  #readRare(device: number, bytes: Uint8Array, at: number, end: number, last: boolean): number {
+    const reader = new MsgpackReader(bytes.subarray(0, end), at);
+    try {
+      reader.skip();
+    } catch (error) {
+      if (last) throw error;
+      return at;
+    }
+    this.#takeRare(device, readServerFrame(new MsgpackReader(bytes.subarray(0, reader.offset), at)));
+    return reader.offset;
+  }
+
+  #takeRare(device: number, frame: ServerFrame): void {
+    switch (frame.kind) {
+      case "welcome":
+        this.#events.ready(device);
+        return;
+      case "roster":
+        assert(
+          frame.version > 0 && frame.version <= VERSION_MAX,
+          "a fresh account's roster version is small",
+        );
+        assert(frame.devices.length === 1, "a bench account has one device");
+        this.#versions[frame.request] = frame.version;
+        return;
+      case "live":
+      case "pong":
+        return;
+      case "refusal":
+        this.#takeRefusal(device, frame);
+        return;
+      case "error":
+        this.#events.broken(device, `the node ended the connection: ${codeName(frame.code) ?? frame.code}`);
+        return;
+      default:
+        this.#events.broken(device, `an unexpected frame: ${frame.kind}`);
+    }
+  }
+
+  #takeRefusal(device: number, { position, code, retryAfterMs }: RefusalFrame): void {
+    const name = codeName(code);
+    if (name !== undefined && codes[name].retry === "later") {
+      this.#events.refused(device, position, retryAfterMs);
+    } else this.#events.broken(device, `the node refused a send: ${name ?? code}`);
+  }
+
+  #account(target: number): Uint8Array {
+    return this.#accounts.subarray(target * ACCOUNT_ADDRESS_BYTES, (target + 1) * ACCOUNT_ADDRESS_BYTES);
+  }
+
+  #writeAccount(at: number, target: number): void {
+    const from = target * ACCOUNT_ADDRESS_BYTES;
+    const accounts = this.#accountView;
+    const slab = this.#slab;
+    slab.setUint32(at, accounts.getUint32(from));
+    slab.setUint32(at + 4, accounts.getUint32(from + 4));
+    slab.setUint32(at + 8, accounts.getUint32(from + 8));
+    slab.setUint32(at + 12, accounts.getUint32(from + 12));
+    slab.setUint16(at + 16, accounts.getUint16(from + 16));
+  }
+
+  #templateSend(): Uint8Array {
+    const payload = new Uint8Array(this.#payloadBytes);
+    fillPayload(payload);
+    const account = this.#account(0);
+    const template = encodeClientFrame({
+      kind: "send",
+      id: new Uint8Array(16),
+      accounts: [{ account, version: 1, devices: [{ device: 1, payload }] }],
+    });
+    assert(template[ACCOUNT_OFFSET - 1] === ACCOUNT_ADDRESS_BYTES, "the account is where it is written");
+    assert(template[VERSION_OFFSET] === 1, "the version is where it is written");
+    return template;
+  }
+
+  #newSlab(): DataView {
+    const template = this.#templateSend();
+    const bytes = new Uint8Array(SENDS_OFFSET + SLOTS * template.length);
+    for (let at = SENDS_OFFSET; at < bytes.length; at += template.length) bytes.set(template, at);
+    return new DataView(bytes.buffer);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Latencies of one kind in one window, as an HdrHistogram. Recording into the
+ * library's histogram costs 50 to 150 ns; a generator that shares the machine
+ * records twice per message, so it counts into the same buckets itself (a few
+ * nanoseconds) and pours the counts into the library's histogram at the end.
+ * Values are whole microseconds with three significant digits, up to a minute.
+ *
+ *   index = value                                     below 2,048
+ *         = 1,024 × power + (value >> power)          otherwise, power = bits above eleven
+ */
+import {
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+  type Histogram,
+} from "hdr-histogram-js";
+
+const MAX_US = 60_000_000;
+const POWERS = 32 - 11;
+
+export class LatencyCounts {
+  readonly #counts = new Uint32Array(1024 * (POWERS + 2));
+
+  record(us: number): void {
+    const value = Math.min(us, MAX_US);
+    const power = value < 2048 ? 0 : 21 - Math.clz32(value);
+    this.#counts[1024 * power + (value >>> power)]! += 1;
+  }
+
+  clear(): void {
+    this.#counts.fill(0);
+  }
+
+  /** What was recorded, to be sent to the harness and merged there. */
+  encode(): string {
+    const histogram = newHistogram();
+    this.#counts.forEach((count, index) => {
+      if (count > 0) histogram.recordValueWithCount(valueAt(index), count);
+    });
+    return encodeIntoCompressedBase64(histogram);
+  }
+}
+
+/** The lowest value of a bucket. */
+function valueAt(index: number): number {
+  if (index < 2048) return index;
+  const power = Math.floor(index / 1024) - 1;
+  return (index - 1024 * power) * 2 ** power;
+}
+
+function newHistogram(): Histogram {
+  return build({
+    bitBucketSize: 32,
+    autoResize: false,
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: MAX_US,
+    numberOfSignificantValueDigits: 3,
+  });
+}
+
+export interface Percentiles {
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly maxMs: number;
+}
+
+/** Histograms are merged, percentiles never averaged. Undefined when nothing was recorded. */
+export function mergedPercentiles(encoded: readonly string[]): Percentiles | undefined {
+  const merged = newHistogram();
+  for (const one of encoded) merged.add(decodeFromCompressedBase64(one) as never);
+  if (merged.totalCount === 0) return undefined;
+  const ms = (percentile: number) => merged.getValueAtPercentile(percentile) / 1000;
+  return {
+    count: merged.totalCount,
+    p50Ms: ms(50),
+    p99Ms: ms(99),
+    p999Ms: ms(99.9),
+    maxMs: merged.maxValue / 1000,
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Cuts what sockets deliver into WebSocket messages, without a copy and without
+ * an object per message (RFC 6455, server to client).
+ *
+ *   0: FIN 1, RSV 0, opcode 2   1: MASK 0, length 7 bits   then
+ *   length < 126: nothing more | 126: u16 | 127: u64        payload
+ *
+ * All connections of the process read into one buffer: a read is scanned before
+ * the next one begins. What a reader could not take yet (the first bytes of a
+ * protocol frame) is kept per connection and put in front of the next read, in
+ * the buffer's headroom:
+ *
+ *   | headroom … [kept bytes] | read … |
+ *
+ * A message is handed on in parts as it arrives, because a message may hold
+ * many protocol frames and be longer than a read. Fragmented messages, masked
+ * frames, text and extensions are errors: no server measured here sends them.
+ */
+import { assert } from "../../src/base/assert.js";
+
+export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+export interface MessageReader {
+  /**
+   * A part of one message's payload, in [at, end) of `bytes`. Returns where it
+   * stopped: the bytes from there on come again, with more behind them. `last`:
+   * the payload ends at `end`, and everything must be taken.
+   */
+  payload(connection: number, bytes: Uint8Array, at: number, end: number, last: boolean): number;
+  /** A whole ping, pong or close frame. */
+  control(connection: number, opcode: number, bytes: Uint8Array, at: number, end: number): void;
+}
+
+const HEADROOM_BYTES = 160 * 1024;
+const READ_BYTES = 256 * 1024;
+
+/** The one buffer that all sockets of the process read into, with its headroom. */
+export class ReadMemory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Where a socket's read goes. */
+  readonly readBuffer: Buffer;
+
+  constructor() {
+    const memory = new ArrayBuffer(HEADROOM_BYTES + READ_BYTES);
+    this.bytes = new Uint8Array(memory);
+    this.view = new DataView(memory);
+    this.readBuffer = Buffer.from(memory, HEADROOM_BYTES);
+  }
+}
+
+export class FrameScanner {
+  readonly memory: ReadMemory;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #reader: MessageReader;
+  /** Per connection: payload bytes of the present message that are still to come. */
+  readonly #remaining: Float64Array;
+  readonly #kept: (Uint8Array | undefined)[];
+
+  constructor(connections: number, memory: ReadMemory, reader: MessageReader) {
+    this.memory = memory;
+    this.#bytes = memory.bytes;
+    this.#view = memory.view;
+    this.#reader = reader;
+    this.#remaining = new Float64Array(connections);
+    this.#kept = new Array(connections).fill(undefined);
+  }
+
+  /** Forgets what a connection had begun; for one that is opened anew. */
+  reset(connection: number): void {
+    this.#remaining[connection] = 0;
+    this.#kept[connection] = undefined;
+  }
+
+  /** Scans `length` bytes of the read buffer, from `skip` on. Throws on what no server may send. */
+  scan(connection: number, length: number, skip = 0): void {
+    const end = HEADROOM_BYTES + length;
+    let at = HEADROOM_BYTES + skip;
+    const kept = this.#kept[connection];
+    if (kept !== undefined) {
+      at -= kept.length;
+      this.#bytes.set(kept, at);
+      this.#kept[connection] = undefined;
+    }
+    at = this.#scanFrames(connection, at, end);
+    if (at === end) return;
+    assert(end - at <= HEADROOM_BYTES, "an unfinished frame fits the headroom");
+    this.#kept[connection] = this.#bytes.slice(at, end);
+  }
+
+  #scanFrames(connection: number, from: number, end: number): number {
+    const bytes = this.#bytes;
+    let at = from;
+    let remaining = this.#remaining[connection]!;
+    while (at < end) {
+      if (remaining === 0) {
+        const header = this.#headerBytes(at, end);
+        if (header === 0) break;
+        const length = this.#payloadBytes(at, header);
+        const opcode = bytes[at]! & 0x0f;
+        if (opcode !== opcodes.binary) {
+          if (at + header + length > end) break;
+          this.#reader.control(connection, opcode, bytes, at + header, at + header + length);
+          at += header + length;
+          continue;
+        }
+        at += header;
+        remaining = length;
+      }
+      const stop = Math.min(end, at + remaining);
+      const last = stop === at + remaining;
+      const taken = this.#reader.payload(connection, bytes, at, stop, last) - at;
+      remaining -= taken;
+      at += taken;
+      if (at < stop) {
+        if (last) throw new Error("a message of the server ends inside a protocol frame");
+        break;
+      }
+    }
+    this.#remaining[connection] = remaining;
+    return at;
+  }
+
+  /** The length of the header that begins at `at`; 0 when it is not all there. */
+  #headerBytes(at: number, end: number): number {
+    if (end - at < 2) return 0;
+    const first = this.#bytes[at]!;
+    const second = this.#bytes[at + 1]!;
+    const opcode = first & 0x0f;
+    const isControl = opcode >= opcodes.close && opcode <= opcodes.pong;
+    if ((first & 0xf0) !== 0x80 || (second & 0x80) !== 0 || !(isControl || opcode === opcodes.binary)) {
+      throw new Error(`the server sent a frame that no server measured here sends (${first}, ${second})`);
+    }
+    if (isControl && second > 125) throw new Error("a control frame of the server is too long");
+    const header = second < 126 ? 2 : second === 126 ? 4 : 10;
+    return end - at < header ? 0 : header;
+  }
+
+  #payloadBytes(at: number, header: number): number {
+    if (header === 2) return this.#bytes[at + 1]!;
+    if (header === 4) return this.#view.getUint16(at + 2);
+    return this.#view.getUint32(at + 2) * 0x1_0000_0000 + this.#view.getUint32(at + 6);
+  }
+}

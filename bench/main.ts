@@ -1,0 +1,32 @@
+/**
+ * `npm run bench`: the benchmark's command line. One verb per file in verbs/;
+ * without a verb the canonical workload runs. bench/README.md says how to read
+ * what it prints. Exit codes: 0 done, 1 could not run, 2 something was lost,
+ * repeated or out of order.
+ */
+import { Command } from "commander";
+import { progressDone } from "./report/output.js";
+import { addIdle } from "./verbs/idle.js";
+import { addKernels } from "./verbs/kernels.js";
+import { addPairs } from "./verbs/pairs.js";
+import { addReceipts } from "./verbs/receipts.js";
+import { addRestart } from "./verbs/restart.js";
+import { addSyscalls } from "./verbs/syscalls.js";
+
+const program = new Command("bench").description(
+  "Measures Interline beside a bare uWebSockets.js relay, on this machine, in one run.",
+);
+addPairs(program);
+addReceipts(program);
+addSyscalls(program);
+addKernels(program);
+addIdle(program);
+addRestart(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  progressDone();
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,81 @@
+/**
+ * One system in a run: its server on one core, its own generator process on the
+ * other. All contestants are started before the first round and kept until the
+ * last, so that rounds can alternate; only one of them has traffic at a time.
+ */
+import type { GeneratorOptions, RoundResult } from "../generator/generator.js";
+import { Child } from "../process/child.js";
+import type { Cores } from "../process/cores.js";
+import type { RunningSystem, System } from "../systems/system.js";
+
+export interface ContestantOptions {
+  readonly cores: Cores;
+  readonly directory: string;
+  readonly devices: number;
+  readonly payloadBytes: number;
+  readonly seed: number;
+  readonly unreceiptedPerDeviceMax: number;
+  /** Default: what the system says for so many devices. */
+  readonly dialect?: GeneratorOptions["dialect"];
+  /** Default true; see GeneratorOptions. */
+  readonly countsPairs?: boolean;
+  readonly exposeGc?: boolean;
+}
+
+export interface DeviceRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+const OPEN_TIMEOUT_MS = 120_000;
+const HOST = "127.0.0.1";
+
+export class Contestant {
+  readonly system: System;
+  readonly server: RunningSystem;
+  readonly generator: Child;
+
+  private constructor(system: System, server: RunningSystem, generator: Child) {
+    this.system = system;
+    this.server = server;
+    this.generator = generator;
+  }
+
+  /** Server and generator running, the generator set up, no connection yet. */
+  static async start(system: System, options: ContestantOptions): Promise<Contestant> {
+    const { cores, directory, exposeGc = false } = options;
+    const server = await system.start({ core: cores.server, directory, exposeGc });
+    const module = new URL("../generator/generator-process.js", import.meta.url);
+    const { child } = await Child.start({ module, core: cores.generator });
+    const setUp: GeneratorOptions = {
+      host: HOST,
+      devices: options.devices,
+      payloadBytes: options.payloadBytes,
+      seed: options.seed,
+      countsPairs: options.countsPairs ?? true,
+      unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
+      dialect: options.dialect ?? (await server.dialectFor(options.devices)),
+    };
+    await child.request("setUp", setUp);
+    return new Contestant(system, server, child);
+  }
+
+  /** Connects and signs in the devices from `from` to `to`. */
+  async open(range: DeviceRange): Promise<void> {
+    await this.generator.request("open", { ...range, port: this.server.port }, OPEN_TIMEOUT_MS);
+  }
+
+  /** `asker` is a connected device; the others need not be. */
+  async learnRosters(asker: number, range: DeviceRange): Promise<void> {
+    await this.generator.request("learnRosters", { asker, ...range });
+  }
+
+  finish(window: { fromMs: number; toMs: number; drainMs: number }): Promise<RoundResult> {
+    return this.generator.request("finish", window);
+  }
+
+  async stop(): Promise<void> {
+    await this.generator.kill();
+    await this.server.stop();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * One round of one contestant: traffic starts, warms up unmeasured, is measured
+ * for a window, stops and drains.
+ *
+ *   start ──▶ warm-up ──▶ │ window: CPU, deliveries, latencies │ ──▶ drain, judge
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ServerSnapshot } from "../systems/server-telemetry.js";
+import type { Contestant } from "./contestant.js";
+
+export interface RoundOptions {
+  readonly inFlight: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+  /** How long nothing may move before what is missing counts as lost. */
+  readonly drainMs: number;
+}
+
+export interface Round {
+  readonly delivered: number;
+  readonly deliveredPerSec: number;
+  readonly serverCpuUsPerMsg: number;
+  readonly serverUserShare: number;
+  /** CPU seconds per second; 1 is a whole core. */
+  readonly serverBusy: number;
+  readonly generatorCpuUsPerMsg: number;
+  readonly generatorBusy: number;
+  readonly serverRssBytes: number;
+  readonly serverLoopDelayP99Ms: number;
+  readonly sent: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly misdelivered: number;
+  readonly refused: number;
+  readonly unreceipted: number;
+  readonly longestReceiptGapMs: number;
+  readonly durabilities: readonly number[];
+  readonly deliveryLatency: string;
+  readonly receiptLatency: string;
+}
+
+export async function runRound(contestant: Contestant, options: RoundOptions): Promise<Round> {
+  const { generator, server } = contestant;
+  await generator.request("circulate", { inFlight: options.inFlight });
+  await sleep(options.warmUpMs);
+  const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
+  await sleep(options.windowMs);
+  const [after] = await Promise.all([server.snapshot(), generator.request("closeWindow")]);
+  return judge(contestant, before, after, options.drainMs);
+}
+
+async function judge(
+  contestant: Contestant,
+  before: ServerSnapshot,
+  after: ServerSnapshot,
+  drainMs: number,
+): Promise<Round> {
+  const result = await contestant.finish({ fromMs: before.sharedMs, toMs: after.sharedMs, drainMs });
+  const userUs = after.cpuUserUs - before.cpuUserUs;
+  const cpuUs = userUs + after.cpuSystemUs - before.cpuSystemUs;
+  const windowMs = after.sharedMs - before.sharedMs;
+  const { delivered } = result;
+  const deliveredPerMs = delivered / windowMs;
+  return {
+    delivered: Math.round(delivered),
+    deliveredPerSec: deliveredPerMs * 1000,
+    serverCpuUsPerMsg: cpuUs / delivered,
+    serverUserShare: userUs / cpuUs,
+    serverBusy: cpuUs / 1000 / windowMs,
+    generatorCpuUsPerMsg: result.cpuUs / result.windowMs / deliveredPerMs,
+    generatorBusy: result.cpuUs / 1000 / result.windowMs,
+    serverRssBytes: after.rssBytes,
+    serverLoopDelayP99Ms: after.loopDelayP99Ms,
+    sent: result.sent,
+    lost: result.lost,
+    duplicated: result.duplicated,
+    reordered: result.reordered,
+    misdelivered: result.misdelivered,
+    refused: result.refused,
+    unreceipted: result.unreceipted,
+    longestReceiptGapMs: result.longestReceiptGapMs,
+    durabilities: result.durabilities,
+    deliveryLatency: result.deliveryLatency,
+    receiptLatency: result.receiptLatency,
+  };
+}

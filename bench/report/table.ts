@@ -1,0 +1,32 @@
+/** Plain text tables of at most 100 columns: the first columns left, numbers right. */
+
+export const TABLE_COLUMNS_MAX = 100;
+
+export interface Column<T> {
+  readonly head: string;
+  readonly cell: (row: T) => string;
+  readonly align?: "left" | "right";
+}
+
+export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+  const cells = [columns.map(({ head }) => head), ...rows.map((row) => columns.map(({ cell }) => cell(row)))];
+  const widths = columns.map((_, at) => Math.max(...cells.map((line) => line[at]?.length ?? 0)));
+  const format = (line: readonly string[]) =>
+    line
+      .map((text, at) => {
+        const width = widths[at] ?? 0;
+        return columns[at]?.align === "left" ? text.padEnd(width) : text.padStart(width);
+      })
+      .join("  ")
+      .trimEnd();
+  const [head = [], ...body] = cells;
+  return [format(head), widths.map((width) => "─".repeat(width)).join("  "), ...body.map(format)].join("\n");
+}
+
+/** A number with as many digits as say something; a dash for none. */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
+  return value.toFixed(size >= 10 ? 1 : 2);
+}

@@ -1,0 +1,35 @@
+/** Interline itself (interline-server.ts): every receipt waits for the flush to disk. */
+import type { SignIn, Windows } from "../generator/interline-dialect.js";
+import { Child } from "../process/child.js";
+import type { ServerSnapshot } from "./server-telemetry.js";
+import type { StartOptions, System } from "./system.js";
+
+/** What a device of the benchmark takes unacked: beyond what any workload keeps in flight. */
+const WINDOWS: Windows = { entries: 1024, bytes: 512 * 1024 };
+
+export const interline: System = {
+  name: "interline",
+  durability: "disk",
+  async start({ core, directory, exposeGc = false }: StartOptions) {
+    const { child, ready } = await Child.start<{ port: number }>({
+      module: new URL("./interline-server.js", import.meta.url),
+      args: [directory],
+      nodeFlags: exposeGc ? ["--expose-gc"] : [],
+      core,
+    });
+    return {
+      port: ready.port,
+      pid: child.pid,
+      async dialectFor(devices) {
+        const signIns = await child.request<SignIn[]>("mint", { accounts: devices });
+        return { name: "interline", signIns, windows: WINDOWS };
+      },
+      snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
+      async stop() {
+        await child.request("stop");
+        await child.kill();
+      },
+      kill: () => child.kill(),
+    };
+  },
+};

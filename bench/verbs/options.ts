@@ -1,0 +1,74 @@
+/** The options that verbs share, and how their values are read. */
+import { type Command, InvalidArgumentError } from "commander";
+import { defaultDataDirectory } from "../measure/environment.js";
+import type { PairsWorkload } from "../workloads/workloads.js";
+
+export interface CommonOptions {
+  readonly json?: string;
+  readonly smoke: boolean;
+  readonly dataDirectory: string;
+}
+
+/** Overrides of a pairs workload; absent ones leave the workload's own value. */
+export interface PairsOptions extends CommonOptions {
+  readonly devices?: number;
+  readonly payloadBytes?: number;
+  readonly inFlight?: readonly number[];
+  readonly rounds?: number;
+  readonly seconds?: number;
+  readonly seed?: number;
+}
+
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option("--json <file>", "write the results to a file as JSON")
+    .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
+    .option(
+      "--data-directory <directory>",
+      "where systems keep their data while they run",
+      defaultDataDirectory(),
+    );
+}
+
+export function withPairsOptions(command: Command): Command {
+  return withCommonOptions(command)
+    .option("--devices <n>", "devices, each with one connection", whole)
+    .option("--payload-bytes <n>", "bytes of each payload", whole)
+    .option("--in-flight <list>", "messages under way per device, as in 1,8,64", wholeList)
+    .option("--rounds <n>", "rounds of each system, alternating", whole)
+    .option("--seconds <n>", "length of each round's window", positive)
+    .option("--seed <n>", "where the choice of targets starts", whole);
+}
+
+/** The workload with a command line's overrides. */
+export function overridden(workload: PairsWorkload, options: PairsOptions): PairsWorkload {
+  return {
+    ...workload,
+    devices: options.devices ?? workload.devices,
+    payloadBytes: options.payloadBytes ?? workload.payloadBytes,
+    inFlight: options.inFlight ?? workload.inFlight,
+    rounds: options.rounds ?? workload.rounds,
+    windowMs: options.seconds === undefined ? workload.windowMs : options.seconds * 1000,
+    seed: options.seed ?? workload.seed,
+  };
+}
+
+export function pick<T>(sized: { readonly full: T; readonly smoke: T }, { smoke }: CommonOptions): T {
+  return smoke ? sized.smoke : sized.full;
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number above zero");
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 3600)) throw new InvalidArgumentError("a number of seconds");
+  return value;
+}
+
+function wholeList(text: string): number[] {
+  return text.split(",").map(whole);
+}

@@ -1,0 +1,95 @@
+/**
+ * `pairs`, the default verb: the canonical workload for Interline and the bare
+ * relay in alternating rounds, then receipts under deep pipelining, then system
+ * calls per message, then the kernels.
+ */
+import type { Command } from "commander";
+import { describeEnvironment } from "../measure/environment.js";
+import { runPairs } from "../measure/pairs.js";
+import { isClean, type Row } from "../measure/row.js";
+import { environmentReport, print, progress, type Results, writeResults } from "../report/output.js";
+import { pairsReport, receiptsReport } from "../report/pairs-report.js";
+import { bareRelay } from "../systems/bare-relay.js";
+import { interline } from "../systems/interline.js";
+import type { System } from "../systems/system.js";
+import { workloads } from "../workloads/workloads.js";
+import { dedupSection } from "./kernels.js";
+import { overridden, type PairsOptions, pick, withPairsOptions } from "./options.js";
+import { systemCallsSection } from "./syscalls.js";
+
+interface CanonicalOptions extends PairsOptions {
+  readonly only: boolean;
+  readonly systems: readonly System[];
+}
+
+const systems: readonly System[] = [interline, bareRelay];
+
+/** Lost, repeated or out of order: figures of such a run are worth nothing. */
+const EXIT_WRONG = 2;
+
+export function addPairs(program: Command): void {
+  withPairsOptions(program.command("pairs", { isDefault: true }))
+    .description("the canonical workload, Interline against the bare relay (default)")
+    .option("--only", "nothing after the canonical workload", false)
+    .option("--systems <list>", `some of ${systems.map(({ name }) => name).join(",")}`, systemList, systems)
+    .addHelpText(
+      "after",
+      `
+Each of the devices has a number of messages under way; each delivery makes its receiver send one
+to a random other device. Server and load generator are processes on cores of their own.
+
+Examples:
+  npm run bench                                     the whole, in about four minutes
+  npm run bench -- --json results.json              and the results as JSON
+  npm run bench -- --in-flight 1,8,64 --only        the canonical workload alone, deeper too
+  npm run bench -- --rounds 15 --seconds 5 --only   longer, for a quieter median
+  npm run bench -- --smoke                          does it work at all?`,
+    )
+    .action(runCanonical);
+}
+
+function systemList(text: string): System[] {
+  return text.split(",").map((name) => {
+    const system = systems.find((known) => known.name === name);
+    if (system === undefined) throw new Error(`no system is called ${name}`);
+    return system;
+  });
+}
+
+async function runCanonical(options: CanonicalOptions): Promise<void> {
+  const { dataDirectory } = options;
+  const environment = describeEnvironment(dataDirectory);
+  print(environmentReport(environment));
+  const workload = overridden(pick(workloads.pairs, options), options);
+  const rows = await runPairs({ workload, systems: options.systems, dataDirectory, onProgress: progress });
+  print(pairsReport(rows));
+  const more = options.only ? { rows: [] } : await afterwards(options);
+  const results: Results = { ...more, rows: [...rows, ...more.rows] };
+  if (options.json !== undefined) await writeResults(options.json, environment, results);
+  if (!results.rows.every(isClean)) process.exitCode = EXIT_WRONG;
+}
+
+async function afterwards(options: CanonicalOptions): Promise<Results> {
+  const rows = await receiptRows(options);
+  print(`\n${receiptsReport(rows)}\n`);
+  const syscalls = await systemCallsSection(options);
+  const kernels = await dedupSection(options);
+  return { rows, ...(syscalls && { syscalls }), kernels };
+}
+
+/** Interline alone under deep pipelining. */
+export function receiptRows(options: PairsOptions): Promise<Row[]> {
+  const { dataDirectory } = options;
+  const workload = overridden(pick(workloads.receipts, options), {
+    ...options,
+    inFlight: workloads.receipts.full.inFlight,
+    rounds: options.rounds ?? pick(workloads.receipts, options).rounds,
+  });
+  return runPairs({ workload, systems: [interline], dataDirectory, onProgress: progress });
+}
+
+/** Exported for the verb that runs it alone. */
+export function reportReceipts(rows: readonly Row[]): void {
+  print(`${pairsReport(rows)}\n\n${receiptsReport(rows)}`);
+  if (!rows.every(isClean)) process.exitCode = EXIT_WRONG;
+}

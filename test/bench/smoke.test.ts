@@ -1,0 +1,117 @@
+/**
+ * Every verb at its smoke size, as a command, so that the harness cannot rot.
+ * The figures mean nothing; what is lost, repeated or out of order does. Needs
+ * dist, which `npm test` builds first.
+ */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasStrace } from "../../bench/measure/strace.js";
+import type { BenchFile } from "../../bench/report/output.js";
+import { TABLE_COLUMNS_MAX } from "../../bench/report/table.js";
+
+const run = promisify(execFile);
+let directory = "";
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "interline-bench-test-"));
+});
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function bench(...args: string[]): Promise<{ stdout: string; file: BenchFile }> {
+  const json = join(directory, "results.json");
+  const all = ["dist/bench/main.js", ...args, "--smoke", "--json", json, "--data-directory", directory];
+  const { stdout } = await run(process.execPath, all);
+  return { stdout, file: JSON.parse(await readFile(json, "utf8")) };
+}
+
+const figures = expect.any(Number);
+
+describe("npm run bench", () => {
+  it("runs the canonical workload on both systems: everything arrives once, in order, receipted", async () => {
+    const { stdout, file } = await bench("--only");
+    expect(file.schema).toBe("interline-bench/1");
+    expect(file.environment).toMatchObject({
+      node: process.version,
+      fileSystem: expect.any(String),
+      flushMs: figures,
+    });
+    const clean = { lost: 0, duplicated: 0, reordered: 0, misdelivered: 0, unreceipted: 0 };
+    const measured = {
+      workload: "pairs",
+      deliveredPerSec: figures,
+      serverCpuUsPerMsg: figures,
+      generatorCpuUsPerMsg: figures,
+      ratioToBare: figures,
+      deliveryP50Ms: figures,
+      deliveryP99Ms: figures,
+      deliveryP999Ms: figures,
+      ...clean,
+    };
+    const receipts = { receiptP50Ms: figures, receiptP99Ms: figures, receiptP999Ms: figures };
+    const none = { receiptP50Ms: null, receiptP99Ms: null, receiptP999Ms: null };
+    const rowsOf = (inFlight: number) => [
+      { ...measured, ...receipts, inFlight, system: "interline", durability: "disk" },
+      { ...measured, ...none, inFlight, system: "bare-relay", durability: "none", ratioToBare: 1 },
+    ];
+    expect(file.rows).toMatchObject([...rowsOf(1), ...rowsOf(8)]);
+    for (const row of file.rows) expect(row.rounds).toMatchObject([{ sent: figures, lost: 0 }]);
+    for (const row of file.rows) expect(row.deliveredPerSec).toBeGreaterThan(0);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+  });
+
+  it("keeps receipts flowing with 64 in flight", async () => {
+    const { stdout, file } = await bench("receipts");
+    expect(file.rows).toMatchObject([{ inFlight: 64, system: "interline", lost: 0, unreceipted: 0 }]);
+    expect(stdout).toMatch(/longest time without any receipt \S+ ms/);
+  });
+
+  it("counts system calls per message, or says that it cannot", async () => {
+    if (!hasStrace()) {
+      await expect(bench("syscalls")).rejects.toMatchObject({
+        stdout: expect.stringContaining("not installed"),
+      });
+      return;
+    }
+    const { file } = await bench("syscalls");
+    expect(file.syscalls?.map(({ system }) => system)).toEqual(["interline", "bare-relay"]);
+    for (const { byName, callsPerMessage } of file.syscalls ?? []) {
+      expect(byName["sendto"]).toBeGreaterThan(0);
+      expect(callsPerMessage).toBeGreaterThan(byName["sendto"] ?? 0);
+    }
+  });
+
+  it("measures memory per idle connection", async () => {
+    const { file } = await bench("idle");
+    expect(file.idle).toMatchObject([
+      { system: "interline", connections: 100, bytesPerConnection: figures },
+      { system: "bare-relay", connections: 100, bytesPerConnection: figures },
+    ]);
+  });
+
+  it("kills a node with full queues, restarts it and drains them without loss", async () => {
+    const { file } = await bench("restart");
+    expect(file.restart).toMatchObject({ entries: 2000, lost: 0, duplicated: 0, reordered: 0 });
+    expect(file.restart?.firstDeliveryMs).toBeGreaterThan(0);
+  });
+
+  it("measures dedup against JavaScript", async () => {
+    const { file } = await bench("kernels");
+    expect(file.kernels).toHaveLength(5);
+    for (const result of file.kernels ?? [])
+      expect(result).toMatchObject({ kernel: "dedup", nsPerKey: figures });
+  });
+
+  it("says what is wrong with its options, without a stack", async () => {
+    const failed = run(process.execPath, ["dist/bench/main.js", "--rounds", "many"]);
+    await expect(failed).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/whole number(?!.*\n\s+at)/s),
+    });
+  });
+});
