@@ -1,0 +1,63 @@
+/** The codecs against the literal messages of test/vectors/, which strangers write clients against. */
+import { describe, expect, test } from "vitest";
+import { limits } from "../../src/rules/limits.js";
+import { decodeClientMessage, decodeHello, encodeClientFrame } from "../../src/wire/client-frames.js";
+import { CodedError } from "../../src/wire/coded-error.js";
+import { decodeServerMessage } from "../../src/wire/server-frames.js";
+import { clientVectors, plain, serverVectors, vectorBytes } from "./vectors.js";
+
+const fromClient = clientVectors();
+const fromServer = serverVectors();
+
+function codeOf(decode: () => unknown): string {
+  try {
+    decode();
+  } catch (error) {
+    if (error instanceof CodedError) return error.code;
+    throw error;
+  }
+  return "none";
+}
+
+describe("the first message of a connection", () => {
+  test.each(fromClient.hello.good)("$name", (vector) => {
+    expect([plain(decodeHello(vectorBytes(vector), limits.tokenBytesMax))]).toEqual(vector.frames);
+  });
+
+  test.each(fromClient.hello.bad)("$name: $code", (vector) => {
+    expect(codeOf(() => decodeHello(vectorBytes(vector), limits.tokenBytesMax))).toBe(vector.code);
+  });
+});
+
+describe("messages after welcome", () => {
+  test.each(fromClient.messages.good)("$name", (vector) => {
+    expect([...decodeClientMessage(vectorBytes(vector), limits)].map(plain)).toEqual(vector.frames);
+  });
+
+  test.each([...fromClient.messages.refused, ...fromClient.messages.bad])("$name: $code", (vector) => {
+    const decode = (): void => {
+      for (const { kind } of decodeClientMessage(vectorBytes(vector), limits)) {
+        // The decoder reads every kind; that hello has no place here is for whoever calls it.
+        if (kind === "hello") throw new CodedError("badFrame");
+      }
+    };
+    expect(codeOf(decode)).toBe(vector.code);
+  });
+
+  test("what the client writes is the shortest of the good forms", () => {
+    const first = fromClient.messages.good.find(({ name }) => name === "a send to one device of one account");
+    const bytes = vectorBytes(first as never);
+    const [frame] = [...decodeClientMessage(bytes, limits)];
+    expect(encodeClientFrame(frame as never)).toEqual(bytes);
+  });
+});
+
+describe("messages of a server", () => {
+  test.each(fromServer.messages.good)("$name", (vector) => {
+    expect([...decodeServerMessage(vectorBytes(vector))].map(plain)).toEqual(vector.frames);
+  });
+
+  test.each(fromServer.messages.bad)("$name: $code", (vector) => {
+    expect(codeOf(() => [...decodeServerMessage(vectorBytes(vector))])).toBe(vector.code);
+  });
+});
