@@ -1,0 +1,76 @@
+/**
+ * The demonstration must not only succeed: it must fail when something
+ * differs. Real nodes, short stories.
+ */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { perform } from "./performance.js";
+import type { Play } from "./play.js";
+import { everybodyGreetsEverybody, everybodySignsIn, theNodeStarts, theNodeStops } from "./scenes.js";
+
+interface Spoilers {
+  readonly beforeTheEnd?: (play: Play) => void;
+  readonly afterTheEnd?: (play: Play) => Promise<void>;
+}
+
+/** A story with one kill in a quiet moment, and one thing wrong with it. */
+function performShort({ beforeTheEnd, afterTheEnd }: Spoilers = {}) {
+  const story = async (play: Play) => {
+    await theNodeStarts(play);
+    await everybodySignsIn(play);
+    await everybodyGreetsEverybody(play);
+    await play.node.kill();
+    play.kills++;
+    await play.node.start();
+    beforeTheEnd?.(play);
+    await theNodeStops(play);
+    await afterTheEnd?.(play);
+  };
+  return perform({ seed: 1, keep: "never", story, print: () => {} });
+}
+
+test("a short story in which nothing goes wrong is right", async () => {
+  const outcome = await performShort();
+  expect(outcome.faults).toEqual([]);
+  expect(outcome).toMatchObject({ ok: true, kills: 1, duplicatesShown: 0, canariesFound: 0 });
+  expect(outcome.decrypted).toBe(outcome.expected);
+  expect(outcome.decrypted).toBeGreaterThan(outcome.sent);
+});
+
+test("a node that does not come up is told as what it is", async () => {
+  const story = async (play: Play) => {
+    await writeFile(join(play.dataDirectory, "development-brands.json"), "not what a node wrote");
+    await theNodeStarts(play);
+  };
+  const { ok, faults } = await perform({ seed: 1, keep: "never", story, print: () => {} });
+  expect(ok).toBe(false);
+  expect(faults[0]).toContain("the node ended by itself");
+});
+
+test("a plaintext in the node's output is found", async () => {
+  const outcome = await performShort({
+    afterTheEnd: ({ node, stage }) =>
+      writeFile(node.outputFiles[1], `payload: ${Buffer.from(stage.newText("yes")).toString("base64")}`),
+  });
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: false, canariesFound: 1 });
+});
+
+test("a device's private key in the data directory is found", async () => {
+  const outcome = await performShort({
+    afterTheEnd: ({ company, dataDirectory }) =>
+      writeFile(join(dataDirectory, "keys"), company.devices[3]?.secrets[0] ?? ""),
+  });
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: false, secretsFound: 1, canariesFound: 0 });
+});
+
+test("a message that a device should have read and did not is missed", async () => {
+  const outcome = await performShort({
+    beforeTheEnd: ({ stage, company }) => {
+      const text = stage.newText("nobody sent this");
+      stage.tally.written(text, company.devices[0]?.name ?? "", [company.devices[1]?.name ?? ""]);
+      stage.tally.receipted(text);
+    },
+  });
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: false, missing: 1, canariesFound: 0 });
+});

@@ -1,0 +1,144 @@
+/** The scenes of the story, one function each, in the order in which main.ts plays them. */
+import { formatAddress } from "../../src/base/address.js";
+import type { Line } from "./company.js";
+import type { PersonDevice } from "./person-device.js";
+import type { Play } from "./play.js";
+
+const FEW_LINES = 40;
+const MANY_LINES = 320;
+/** So many sends must be in flight for a kill to prove something. */
+const IN_FLIGHT_AT_KILL_MIN = 3;
+
+export async function theNodeStarts({ node, tell }: Play): Promise<void> {
+  const readyMs = await node.start();
+  tell(`A node starts on an empty directory, as process ${node.pid}: ready in ${Math.round(readyMs)} ms.`);
+}
+
+export async function everybodySignsIn({ company, stage, tell }: Play): Promise<void> {
+  await stage.orEnd(company.signIn());
+  const { people, devices } = company;
+  tell(
+    `${people.length} people of three brands sign in with ${devices.length} devices. Two of them have the same account id.`,
+  );
+}
+
+/** Opening messages (PQXDH) in every direction between the brands, then answers that turn the ratchets. */
+export async function everybodyGreetsEverybody(play: Play): Promise<void> {
+  const { company, stage, tell } = play;
+  const lines = [...company.greetings(), ...company.chatter(FEW_LINES)];
+  await holdToTheEnd(play, lines);
+  tell(
+    `Everybody writes to everybody, within and across brands: ${lines.length} messages, ${stage.ciphertexts} ciphertexts.`,
+  );
+}
+
+/** In the middle of a conversation; from now on what is for the device waits at the node. */
+export async function aDeviceGoesOffline(play: Play, absent: PersonDevice): Promise<void> {
+  const { company, stage, tell } = play;
+  const lines = company.chatter(FEW_LINES).filter(({ from }) => from !== absent);
+  const conversation = stage.orEnd(company.hold(lines));
+  await stage.until(() => stage.inFlight > 0);
+  await stage.orEnd(absent.goOffline());
+  await conversation;
+  await holdToTheEnd(play, company.greetingsTo(absent.owner));
+  tell(`${absent.name} goes offline in the middle of a conversation. ${waitingFor(play, absent)} for it.`);
+}
+
+/**
+ * SIGKILL in the very event that brings the receipt of a message for the absent
+ * device, after a number of receipts that the seed chooses, with other sends in
+ * flight. The conversation does not stop for it: what is written while the
+ * node is gone waits in the clients. What the dead node left behind is searched
+ * before it starts again on it: what it has receipted must be there.
+ */
+export async function theNodeIsKilled(play: Play, absent: PersonDevice): Promise<void> {
+  const { company, node, stage, tell } = play;
+  const killAtReceipts = stage.receipts + stage.random.between(MANY_LINES / 8, MANY_LINES / 2);
+  const receiptedForAbsent = () => stage.latestReceipted?.ciphertexts.get(formatAddress(absent.address));
+  const killed = stage.when(
+    () =>
+      stage.receipts >= killAtReceipts &&
+      stage.inFlight >= IN_FLIGHT_AT_KILL_MIN &&
+      receiptedForAbsent() !== undefined,
+    async () => {
+      const ciphertext = receiptedForAbsent() as Uint8Array;
+      play.kills++;
+      tell(`SIGKILL to the node, with ${stage.inFlight} sends in flight. Nobody stops writing.`);
+      await node.kill();
+      return ciphertext;
+    },
+  );
+  const conversation = stage.orEnd(company.hold(company.chatter(MANY_LINES)));
+  await searchWhatIsLeft(play, absent, await killed);
+  const readyMs = await node.start();
+  tell(`The node starts again on what is left, as process ${node.pid}: ready in ${Math.round(readyMs)} ms.`);
+  await conversation;
+  await stage.until(() => company.isSettled);
+  tell(`Everything in flight has arrived. ${waitingFor(play, absent)} for ${absent.name}.`);
+}
+
+/** Whoever wrote to its owner before knows nothing of the new device: the node must refuse to leave it out. */
+export async function somebodyGetsANewDevice(play: Play, ownerName: string, label: string): Promise<void> {
+  const { company, stage, tell } = play;
+  const owner = company.person(ownerName);
+  const device = await stage.orEnd(owner.addDevice(label));
+  await stage.orEnd(company.introduce(device));
+  const refusedBefore = stage.refusals;
+  await holdToTheEnd(play, company.greetingsTo(owner));
+  const refused = stage.refusals - refusedBefore;
+  if (refused === 0) stage.tally.fault(`${device.name} was new, and no send was refused for leaving it out`);
+  tell(`${device.name} is new: ${refused} sends leave it out, are refused whole, repaired and sent again.`);
+}
+
+export async function theAbsentDeviceComesBack(play: Play, absent: PersonDevice): Promise<void> {
+  const { company, stage, tell } = play;
+  const waiting = stage.tally.outstandingOf(absent.name);
+  if (waiting === 0) stage.tally.fault(`nothing waited for ${absent.name}`);
+  await stage.orEnd(absent.goOnline());
+  await stage.until(() => company.isSettled);
+  tell(`${absent.name} comes back and reads all ${waiting}, in order, through both crashes.`);
+  await holdToTheEnd(play, company.greetings());
+}
+
+/** Every app is ended and started again: what was read must not come a second time. */
+export async function everybodyReconnects(play: Play): Promise<void> {
+  const { company, stage, tell } = play;
+  await stage.orEnd(Promise.all(company.devices.map((device) => device.goOffline())));
+  await stage.orEnd(Promise.all(company.devices.map((device) => device.goOnline())));
+  await holdToTheEnd(play, company.greetings());
+  tell(`All ${company.devices.length} devices restart their apps. Nothing is shown a second time.`);
+}
+
+export async function theNodeStops(play: Play): Promise<void> {
+  const { company, node, stage, tell } = play;
+  await stage.orEnd(Promise.all(company.devices.map((device) => device.goOffline())));
+  const { code, signal } = await node.stop();
+  if (code !== 0)
+    stage.tally.fault(`the node ended with ${signal ?? `exit code ${code}`} when asked to stop`);
+  tell("Everybody leaves, and the node stops.");
+}
+
+async function holdToTheEnd({ company, stage }: Play, lines: readonly Line[]): Promise<void> {
+  await stage.orEnd(company.hold(lines));
+  await stage.until(() => company.isSettled);
+}
+
+async function searchWhatIsLeft(
+  { evidence, stage, tell }: Play,
+  absent: PersonDevice,
+  ciphertext: Uint8Array,
+): Promise<void> {
+  const { bytesSearched, forbiddenFound, knownMissing } = await evidence.lookForPlaintext(ciphertext);
+  for (const { name, file, offset } of forbiddenFound)
+    stage.tally.fault(`${name} is in ${file} at ${offset}`);
+  for (const name of knownMissing) stage.tally.fault(`the dead node does not have ${name}`);
+  stage.happened();
+  const mebibytes = (bytesSearched / 2 ** 20).toFixed(1);
+  tell(
+    `In ${mebibytes} MiB that the dead node left: the ciphertext that ${absent.name} waits for, and no plaintext.`,
+  );
+}
+
+function waitingFor({ stage }: Play, absent: PersonDevice): string {
+  return `${stage.tally.outstandingOf(absent.name)} messages wait`;
+}

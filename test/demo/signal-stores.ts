@@ -1,0 +1,160 @@
+/**
+ * The state of one device's Signal protocol, in memory: the stores that libsignal asks for.
+ *
+ * Records are kept as their serialised bytes, as a database would keep them, so
+ * that nothing outside holds a live native object that a later operation changes.
+ * Identities are trusted at first use and never replaced.
+ */
+import {
+  IdentityChange,
+  type IdentityKeyPair,
+  IdentityKeyStore,
+  KyberPreKeyRecord,
+  KyberPreKeyStore,
+  PreKeyRecord,
+  PreKeyStore,
+  type PrivateKey,
+  type ProtocolAddress,
+  PublicKey,
+  SessionRecord,
+  SessionStore,
+  SignedPreKeyRecord,
+  SignedPreKeyStore,
+} from "@signalapp/libsignal-client";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The record under `id`, or an error naming what is missing. */
+function required(records: ReadonlyMap<number, Bytes>, id: number, what: string): Bytes {
+  const bytes = records.get(id);
+  if (bytes === undefined) throw new Error(`this device has no ${what} with id ${id}`);
+  return bytes;
+}
+
+/** The Double Ratchet states, one per device this device talks to. */
+export class RatchetStates extends SessionStore {
+  readonly #records = new Map<string, Bytes>();
+
+  has(name: ProtocolAddress): boolean {
+    return this.#records.has(name.toString());
+  }
+
+  override async saveSession(name: ProtocolAddress, record: SessionRecord): Promise<void> {
+    this.#records.set(name.toString(), record.serialize());
+  }
+
+  override async getSession(name: ProtocolAddress): Promise<SessionRecord | null> {
+    const bytes = this.#records.get(name.toString());
+    return bytes === undefined ? null : SessionRecord.deserialize(bytes);
+  }
+
+  override async getExistingSessions(names: ProtocolAddress[]): Promise<SessionRecord[]> {
+    const records = await Promise.all(names.map((name) => this.getSession(name)));
+    return records.filter((record) => record !== null);
+  }
+}
+
+/** This device's identity, and the identities it has met. */
+export class Identities extends IdentityKeyStore {
+  readonly #own: IdentityKeyPair;
+  readonly #registrationId: number;
+  readonly #met = new Map<string, Bytes>();
+
+  constructor(own: IdentityKeyPair, registrationId: number) {
+    super();
+    this.#own = own;
+    this.#registrationId = registrationId;
+  }
+
+  override async getIdentityKey(): Promise<PrivateKey> {
+    return this.#own.privateKey;
+  }
+
+  override async getIdentityKeyPair(): Promise<IdentityKeyPair> {
+    return this.#own;
+  }
+
+  override async getLocalRegistrationId(): Promise<number> {
+    return this.#registrationId;
+  }
+
+  override async saveIdentity(name: ProtocolAddress, key: PublicKey): Promise<IdentityChange> {
+    const known = await this.getIdentity(name);
+    this.#met.set(name.toString(), key.serialize());
+    return known === null || known.equals(key)
+      ? IdentityChange.NewOrUnchanged
+      : IdentityChange.ReplacedExisting;
+  }
+
+  override async isTrustedIdentity(name: ProtocolAddress, key: PublicKey): Promise<boolean> {
+    const known = await this.getIdentity(name);
+    return known === null || known.equals(key);
+  }
+
+  override async getIdentity(name: ProtocolAddress): Promise<PublicKey | null> {
+    const bytes = this.#met.get(name.toString());
+    return bytes === undefined ? null : PublicKey.deserialize(bytes);
+  }
+}
+
+/** One-time curve keys: gone once used. */
+export class OneTimeKeys extends PreKeyStore {
+  readonly #records = new Map<number, Bytes>();
+
+  override async savePreKey(id: number, record: PreKeyRecord): Promise<void> {
+    this.#records.set(id, record.serialize());
+  }
+
+  override async getPreKey(id: number): Promise<PreKeyRecord> {
+    return PreKeyRecord.deserialize(required(this.#records, id, "one-time key"));
+  }
+
+  override async removePreKey(id: number): Promise<void> {
+    this.#records.delete(id);
+  }
+}
+
+export class SignedKeys extends SignedPreKeyStore {
+  readonly #records = new Map<number, Bytes>();
+
+  override async saveSignedPreKey(id: number, record: SignedPreKeyRecord): Promise<void> {
+    this.#records.set(id, record.serialize());
+  }
+
+  override async getSignedPreKey(id: number): Promise<SignedPreKeyRecord> {
+    return SignedPreKeyRecord.deserialize(required(this.#records, id, "signed pre-key"));
+  }
+}
+
+/**
+ * Kyber keys: a one-time key is gone once used; the last-resort key stays, but
+ * never serves the same opening message twice.
+ */
+export class KyberKeys extends KyberPreKeyStore {
+  readonly #lastResortId: number;
+  readonly #records = new Map<number, Bytes>();
+  readonly #openings = new Set<string>();
+
+  constructor(lastResortId: number) {
+    super();
+    this.#lastResortId = lastResortId;
+  }
+
+  override async saveKyberPreKey(id: number, record: KyberPreKeyRecord): Promise<void> {
+    this.#records.set(id, record.serialize());
+  }
+
+  override async getKyberPreKey(id: number): Promise<KyberPreKeyRecord> {
+    return KyberPreKeyRecord.deserialize(required(this.#records, id, "Kyber key"));
+  }
+
+  override async markKyberPreKeyUsed(id: number, signedPreKeyId: number, baseKey: PublicKey): Promise<void> {
+    if (id !== this.#lastResortId) {
+      this.#records.delete(id);
+      return;
+    }
+    const opening = `${signedPreKeyId}/${Buffer.from(baseKey.serialize()).toString("hex")}`;
+    if (this.#openings.has(opening)) throw new Error("this opening message was used before");
+    this.#openings.add(opening);
+  }
+}

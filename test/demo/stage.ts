@@ -1,0 +1,98 @@
+/**
+ * What all scenes share: the judge, the keys, the seeded choices, and the moments the story waits for.
+ *
+ * A moment is a condition over what has happened. It is looked at after every
+ * event, and its action runs within the event that made it true: so a SIGKILL
+ * falls exactly where the story wants it, with sends in flight. The first thing
+ * that differs from what must be ends the play, and with it every wait.
+ */
+import { randomBytes } from "node:crypto";
+import { KeyDirectory } from "./key-directory.js";
+import type { Letter } from "./letter.js";
+import { SeededRandom } from "./seeded-random.js";
+import { Tally } from "./tally.js";
+
+interface Moment {
+  readonly condition: () => boolean;
+  readonly reached: () => void;
+}
+
+export class Stage {
+  readonly tally = new Tally();
+  readonly directory = new KeyDirectory();
+  readonly random: SeededRandom;
+  /** Begins every plaintext and exists nowhere else. */
+  readonly marker = `canary-${randomBytes(8).toString("hex")}`;
+  /** Sends handed to a connection and not yet receipted. */
+  inFlight = 0;
+  receipts = 0;
+  /** Sends refused because a roster had changed. */
+  refusals = 0;
+  ciphertexts = 0;
+  /** Envelopes that connections brought in, repetitions included. */
+  arrivals = 0;
+  /** When something last happened, on performance.now()'s clock. */
+  happenedMs = performance.now();
+  /** The message whose receipt came last. */
+  latestReceipted: Letter | undefined;
+  #texts = 0;
+  #end: (reason: Error) => void = () => {};
+  readonly #ended: Promise<never>;
+  readonly #moments = new Set<Moment>();
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+    this.#ended = new Promise((_, reject) => {
+      this.#end = reject;
+    });
+    this.#ended.catch(() => {});
+  }
+
+  /** A text no other message has, with the marker in it. */
+  newText(content: string): string {
+    return `${this.marker}-${++this.#texts}: ${content}`;
+  }
+
+  /** The play cannot go on: every wait, now and later, rejects with the reason. */
+  end(reason: Error): void {
+    this.#end(reason);
+  }
+
+  /** Says that something happened: waiting moments are looked at. */
+  happened(): void {
+    this.happenedMs = performance.now();
+    if (this.tally.faultCount > 0) this.end(new Error("something happened that must not"));
+    for (const moment of this.#moments) {
+      if (!moment.condition()) continue;
+      this.#moments.delete(moment);
+      moment.reached();
+    }
+  }
+
+  /** Runs `act` within the event that makes the condition true; resolves with its result. */
+  when<T>(condition: () => boolean, act: () => T | Promise<T>): Promise<T> {
+    const acted = new Promise<T>((resolve, reject) => {
+      const reached = () => {
+        try {
+          resolve(act());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#moments.add({ condition, reached });
+    });
+    this.happened();
+    return this.orEnd(acted);
+  }
+
+  until(condition: () => boolean): Promise<void> {
+    return this.when(condition, () => {});
+  }
+
+  /** The act's outcome, unless the play ends before. The act may go on beside others: its failure ends the play. */
+  orEnd<T>(act: Promise<T>): Promise<T> {
+    const outcome = Promise.race([act, this.#ended]);
+    outcome.catch((reason: Error) => this.end(reason));
+    return outcome;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The model of the gather: at a batch's end each recipient device gets a run of its frames in the tail, in the order
+ * of the devices' first items, and the same frames at once on its connection where the device has room for them all.
+ */
+import type { Receipts } from "./receipts.js";
+import type { ModelDevice } from "./residents.js";
+import { deliverFrame, type Run, runBytes, type Tail } from "./tail.js";
+
+const RUN_HEADER_BYTES = 64;
+const PADDING_BYTES_MAX = 8;
+const FRAME_HEADER_BYTES = 65;
+
+export interface ModelSend {
+  readonly slot: number;
+  readonly bytes: Uint8Array;
+}
+
+export class Gather {
+  readonly sends: ModelSend[] = [];
+  entries = 0;
+  delivered = 0;
+  /** Of this batch. */
+  itemCount = 0;
+  /** An upper bound of what the items of this batch take in the tail. */
+  bytes = 0;
+  /** Devices with items of this batch, in the order of their first one. */
+  private touched: ModelDevice[] = [];
+  /** Told of every entry when it is laid out. */
+  onEntry: (device: ModelDevice, sequence: number, frame: Uint8Array) => void = () => {};
+
+  constructor(
+    private readonly tail: Tail,
+    private readonly receipts: Receipts,
+    private readonly callAttention: (device: ModelDevice) => void,
+  ) {}
+
+  /** Gives the ciphertext the device's next sequence. */
+  add(device: ModelDevice, sender: Uint8Array, id: Uint8Array, payload: Uint8Array): void {
+    if (device.items.length === 0) {
+      this.touched.push(device);
+      this.bytes += RUN_HEADER_BYTES + PADDING_BYTES_MAX;
+    }
+    device.last++;
+    device.items.push({ sender, id, payload, sequence: device.last });
+    this.bytes += FRAME_HEADER_BYTES + payload.length;
+    this.itemCount++;
+  }
+
+  finish(timeMs: number): void {
+    if (this.touched.length > 0) this.tail.prepare(this.bytes, timeMs);
+    for (const device of this.touched) this.layRun(device, timeMs);
+    this.touched = [];
+    this.bytes = 0;
+    this.itemCount = 0;
+  }
+
+  private layRun(device: ModelDevice, timeMs: number): void {
+    const frames = device.items.map((item) => deliverFrame(item, timeMs));
+    const first = device.items[0]?.sequence as number;
+    const run: Run = { device, first, frames, isScanned: false };
+    device.items = [];
+    device.runs.push(run);
+    this.entries += frames.length;
+    frames.forEach((frame, i) => {
+      this.onEntry(device, first + i, frame);
+    });
+    this.tail.addRun(run, runBytes(run, this.send(device, run)));
+  }
+
+  /** Returns the receipt that rode along, if one did. */
+  private send(device: ModelDevice, run: Run): Uint8Array | undefined {
+    if (!device.isLive) return undefined;
+    const entries = run.frames.length;
+    const bytes = run.frames.reduce((sum, frame) => sum + frame.length, 0);
+    if (!hasWindowFor(device, entries, bytes)) {
+      device.isLive = false;
+      this.callAttention(device);
+      return undefined;
+    }
+    device.cursor = run.first + entries - 1;
+    device.inFlightBytes += bytes;
+    this.delivered += entries;
+    const ride = this.receipts.ride(device);
+    const frames = ride === undefined ? run.frames : [ride, ...run.frames];
+    this.sends.push({ slot: device.slot, bytes: Buffer.concat(frames) });
+    return ride;
+  }
+}
+
+/** One frame alone always fits the bytes, however small they are, when nothing else is in flight. */
+function hasWindowFor(device: ModelDevice, entries: number, bytes: number): boolean {
+  const inFlight = device.cursor - Math.max(device.floor, device.liveBase);
+  const isAlone = device.inFlightBytes === 0 && entries === 1;
+  const bytesFit = device.inFlightBytes + bytes <= device.windowBytes || isAlone;
+  return inFlight + entries <= device.windowEntries && bytesFit;
+}

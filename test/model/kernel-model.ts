@@ -1,0 +1,408 @@
+/**
+ * The whole kernel as a model: what assembly/ does, with plain objects, one envelope at a time, in the words of its
+ * promises. Its methods are those of src/kernel/kernel.ts, so that lockstep.ts can ask both the same.
+ *
+ * It shares no code with the kernel. Slow and obvious wins over short.
+ */
+import { ByteReader, Unreadable } from "./byte-reader.js";
+import { DedupWindow, dedupKey, textOf } from "./dedup-window.js";
+import { Gather } from "./gather.js";
+import { Receipts } from "./receipts.js";
+import { type AccountRecord, type ModelDevice, Residents } from "./residents.js";
+import {
+  type Crossing,
+  codes,
+  judgeSend,
+  type Recipient,
+  readSend,
+  type Send,
+  type Verdict,
+} from "./send-rules.js";
+import { Tail } from "./tail.js";
+import { type ModelSpan, type ModelSpill, spansOf, unackedRest } from "./tail-views.js";
+
+const MESSAGE_HEADER_BYTES = 16;
+const OUTCOMES_MAX = 4096;
+const ITEMS_MAX = 65_536;
+const ITEMS_PER_SEND_MAX = 256;
+const GATHER_BYTES_MAX = 8 * 1024 * 1024;
+const DEDUP_LOG_KEYS_MAX = 131_072;
+const LOADS_PER_SEND_MAX = 16;
+/** What an entry may take in the tail besides its payload: a run's header and padding, and its frame's header. */
+const ENTRY_BYTES_MAX = 64 + 8 + 65;
+const SPILLS_MAX = 4096;
+
+export interface ModelSizes {
+  readonly inboxBytes: number;
+  readonly tailBytes: number;
+  readonly accounts: number;
+  readonly devices: number;
+  readonly dedupKeys: number;
+  readonly dedupMs: number;
+  readonly uncommittedBytes: number;
+  readonly brands: readonly number[];
+}
+
+interface Message {
+  readonly slot: number;
+  readonly connection: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface ModelOutcome {
+  readonly slot: number;
+  /** 0: a control frame. */
+  readonly code: number;
+  readonly frame: Uint8Array;
+  readonly position: number;
+}
+
+export interface ModelBatch {
+  readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
+  readonly dedupKeys: Uint8Array;
+  readonly receiptLogEnd: number;
+}
+
+export type Status = "done" | "account" | "again";
+
+export class KernelModel {
+  readonly residents: Residents;
+  readonly outcomes: ModelOutcome[] = [];
+  readonly counts = { accepted: 0, duplicates: 0, refused: 0, acks: 0 };
+  needed = new Uint8Array(0);
+  isDiskLow = false;
+  readonly receipts = new Receipts();
+  readonly tail: Tail;
+  readonly gather: Gather;
+  private readonly window: DedupWindow;
+  private dedupLog: Uint8Array[] = [];
+  private inbox: Message[] = [];
+  inboxUsed = 0;
+  private turn: Generator<Status, void> | undefined;
+  private timeMs = 0;
+  private attention: ModelDevice[] = [];
+  private spilling: ModelSpill[] = [];
+  private readonly crossings = new Map<string, Crossing>();
+
+  constructor(
+    private readonly sizes: ModelSizes,
+    epoch: number,
+  ) {
+    this.residents = new Residents(sizes.accounts, sizes.devices, epoch * 2 ** 32);
+    this.tail = new Tail(sizes.tailBytes, sizes.uncommittedBytes, epoch * 2 ** 32 + 1);
+    this.gather = new Gather(this.tail, this.receipts, (device) => this.callAttention(device));
+    this.window = new DedupWindow(sizes.dedupKeys, sizes.dedupMs);
+  }
+
+  setCrossing(from: number, to: number, state: Crossing): void {
+    this.crossings.set(`${this.sizes.brands[from]}>${this.sizes.brands[to]}`, state);
+  }
+
+  device(slot: number): ModelDevice {
+    const device = this.residents.bySlot[slot];
+    if (device === undefined) throw new Error(`the model has no device in slot ${slot}`);
+    return device;
+  }
+
+  loadAccount(record: AccountRecord): boolean {
+    return this.residents.load(record);
+  }
+
+  findDevice(address: Uint8Array): number | undefined {
+    return this.residents.device(address)?.slot;
+  }
+
+  // The turn.
+
+  push(slot: number, connection: number, message: Uint8Array): boolean {
+    const bytes = MESSAGE_HEADER_BYTES + Math.ceil(message.length / 8) * 8;
+    if (this.inboxUsed + bytes > this.sizes.inboxBytes) return false;
+    this.inboxUsed += bytes;
+    this.inbox.push({ slot, connection, bytes: message.slice() });
+    return true;
+  }
+
+  clearInbox(): void {
+    this.inbox = [];
+    this.inboxUsed = 0;
+  }
+
+  tick(nowMs: number): Status {
+    this.turn ??= this.run(nowMs);
+    const step = this.turn.next();
+    if (!step.done) return step.value;
+    this.turn = undefined;
+    return "done";
+  }
+
+  private *run(nowMs: number): Generator<Status, void> {
+    this.timeMs = nowMs;
+    this.window.age(nowMs);
+    for (const message of this.inbox) {
+      const reader = new ByteReader(message.bytes);
+      while (!reader.isAtEnd) {
+        const device = this.residents.bySlot[message.slot];
+        // What a connection sent before it ended or was replaced is as if it had been lost on the way.
+        if (device === undefined || device.connection !== message.connection) break;
+        if (this.isBatchFull) {
+          this.finishBatch();
+          yield "again";
+        } else {
+          yield* this.readFrame(device, message.bytes, reader);
+        }
+      }
+    }
+    this.finishBatch();
+  }
+
+  private get isBatchFull(): boolean {
+    return (
+      this.gather.itemCount + ITEMS_PER_SEND_MAX > ITEMS_MAX ||
+      this.gather.bytes >= GATHER_BYTES_MAX ||
+      this.outcomes.length >= OUTCOMES_MAX
+    );
+  }
+
+  /** Leaves the reader behind the frame, or at the message's end when the frame ended the connection. */
+  private *readFrame(device: ModelDevice, message: Uint8Array, reader: ByteReader): Generator<Status, void> {
+    const from = reader.at;
+    try {
+      const fields = reader.array();
+      const kind = reader.uint();
+      if (kind === 2 && fields === 3) yield* this.readSend(device, message, reader, from);
+      else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
+      else if (kind === 4 || kind === 5 || kind === 6) {
+        reader.at = from;
+        reader.skip();
+        this.addOutcome(device, 0, message.subarray(from, reader.at));
+      } else throw new Unreadable();
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      this.endConnection(device, codes.badFrame, message, reader, from);
+    }
+  }
+
+  private endConnection(
+    device: ModelDevice,
+    code: number,
+    message: Uint8Array,
+    reader: ByteReader,
+    from: number,
+  ): void {
+    reader.at = message.length;
+    this.addOutcome(device, code, message.subarray(from));
+    disconnect(device);
+    this.callAttention(device);
+  }
+
+  private addOutcome(device: ModelDevice, code: number, frame: Uint8Array): void {
+    this.outcomes.push({ slot: device.slot, code, frame, position: device.position });
+  }
+
+  private callAttention(device: ModelDevice): void {
+    if (!device.wantsAttention) this.attention.push(device);
+    device.wantsAttention = true;
+  }
+
+  takeAttention(): number[] {
+    const slots = this.attention.map((device) => device.slot);
+    for (const device of this.attention) device.wantsAttention = false;
+    this.attention = [];
+    return slots;
+  }
+
+  private readAck(device: ModelDevice, message: Uint8Array, reader: ByteReader, from: number): void {
+    const sequence = reader.uint();
+    if (sequence > device.cursor) {
+      this.endConnection(device, codes.positionAhead, message, reader, from);
+      return;
+    }
+    if (sequence <= device.floor) return;
+    const { floor, cursor } = device;
+    if (sequence === cursor) device.inFlightBytes = 0;
+    else if (floor >= device.liveBase) {
+      device.inFlightBytes = Math.floor((device.inFlightBytes * (cursor - sequence)) / (cursor - floor));
+    }
+    this.raiseFloor(device, sequence);
+    this.counts.acks++;
+    if (!device.isLive || device.isQueued) this.callAttention(device);
+  }
+
+  private raiseFloor(device: ModelDevice, sequence: number): void {
+    device.floor = sequence;
+    if (!device.isAckWaiting) this.tail.acksWaiting.push(device);
+    device.isAckWaiting = true;
+  }
+
+  private *readSend(
+    device: ModelDevice,
+    message: Uint8Array,
+    reader: ByteReader,
+    from: number,
+  ): Generator<Status, void> {
+    const send = readSend(reader);
+    const verdict: Verdict =
+      typeof send === "number" ? { kind: "refused", code: send } : yield* this.judge(device, send);
+    device.position++;
+    if (verdict.kind === "refused") {
+      // Where the frame ends is known only when all of it can be read.
+      reader.at = from;
+      reader.skip();
+      this.counts.refused++;
+      this.addOutcome(device, verdict.code, message.subarray(from, reader.at));
+      return;
+    }
+    this.receipts.expect(device);
+    if (verdict.kind === "duplicate") this.counts.duplicates++;
+    else if (verdict.kind === "accepted") this.accept(device, send as Send, verdict.recipients);
+  }
+
+  private *judge(sender: ModelDevice, send: Send): Generator<Status, Verdict> {
+    const payloads = send.parties.flatMap((party) => party.devices.map((entry) => entry.payload));
+    const most = payloads.reduce((sum, payload) => sum + ENTRY_BYTES_MAX + payload.length, 0);
+    for (let loads = 0; ; loads++) {
+      const verdict = judgeSend(send, {
+        sender,
+        residents: this.residents,
+        hasReceiptRoom: this.receipts.hasRoomFor(sender),
+        isDuplicate: this.window.has(textOf(dedupKey(sender.ordinal, send.id))),
+        isDiskLow: this.isDiskLow,
+        hasRoom: this.tail.hasRoom(this.gather.bytes + most) && this.dedupLog.length < DEDUP_LOG_KEYS_MAX,
+        crossing: (fromBrand, toBrand) => this.crossings.get(`${fromBrand}>${toBrand}`) ?? "closed",
+      });
+      if (verdict.kind !== "missing") return verdict;
+      if (loads === LOADS_PER_SEND_MAX) return { kind: "refused", code: codes.overloaded };
+      this.needed = verdict.account.slice();
+      yield "account";
+    }
+  }
+
+  private accept(sender: ModelDevice, send: Send, recipients: readonly Recipient[]): void {
+    const key = dedupKey(sender.ordinal, send.id);
+    this.window.add(textOf(key), this.timeMs);
+    this.dedupLog.push(key);
+    this.counts.accepted++;
+    for (const { device, payload } of recipients) this.gather.add(device, sender.address, send.id, payload);
+  }
+
+  private finishBatch(): void {
+    this.gather.finish(this.timeMs);
+    this.receipts.endBatch();
+  }
+
+  // Connections.
+
+  attach(
+    slot: number,
+    connection: number,
+    wanted: { readonly floor: number; readonly windowEntries: number; readonly windowBytes: number },
+  ): boolean {
+    const device = this.device(slot);
+    if (wanted.floor > device.last) return false;
+    if (wanted.floor > device.floor) this.raiseFloor(device, wanted.floor);
+    device.connection = connection;
+    device.isLive = false;
+    device.cursor = device.floor;
+    device.position = 0;
+    device.positionDurable = 0;
+    device.positionTold = 0;
+    device.inFlightBytes = 0;
+    device.liveBase = 0;
+    device.windowEntries = wanted.windowEntries;
+    device.windowBytes = wanted.windowBytes;
+    return true;
+  }
+
+  detach(slot: number, connection: number): void {
+    const device = this.residents.bySlot[slot];
+    if (device !== undefined && device.connection === connection) disconnect(device);
+  }
+
+  tailSpans(slot: number, bytesMax: number, entriesMax: number): ModelSpan[] {
+    return spansOf(this.device(slot), bytesMax, entriesMax);
+  }
+
+  setCursor(slot: number, sequence: number): void {
+    this.device(slot).cursor = sequence;
+  }
+
+  goLive(slot: number): boolean {
+    const device = this.device(slot);
+    if (device.connection === 0) return false;
+    if (device.runs.length > 0 && device.last > device.cursor) return false;
+    // Nothing that was ever queued lies between the cursor and the last sequence: that is no flight.
+    const jump = Math.max(0, device.last - device.cursor);
+    const counted = device.liveBase === 0 ? device.cursor : Math.max(device.floor, device.liveBase);
+    device.liveBase = counted + jump;
+    device.cursor += jump;
+    device.isLive = true;
+    return true;
+  }
+
+  goLagging(slot: number): void {
+    this.device(slot).isLive = false;
+  }
+
+  setQueued(slot: number, isQueued: boolean): void {
+    this.device(slot).isQueued = isQueued;
+  }
+
+  // Journal and receipts.
+
+  seal(nowMs: number, monotonicMs: number): ModelBatch | undefined {
+    const isNeeded = this.tail.acksWaiting.length > 0 || this.receipts.hasUnsealed;
+    const hasSealed = this.tail.seal(nowMs, monotonicMs, isNeeded);
+    const records = this.tail.uncommitted.map(({ number, bytes }) => ({ number, bytes }));
+    if (records.length === 0) return undefined;
+    if (!hasSealed) return { records, dedupKeys: new Uint8Array(0), receiptLogEnd: this.receipts.sealedEnd };
+    const dedupKeys = Buffer.concat(this.dedupLog);
+    this.dedupLog = [];
+    this.receipts.seal();
+    return { records, dedupKeys, receiptLogEnd: this.receipts.sealedEnd };
+  }
+
+  committed(batch: ModelBatch, monotonicMs: number): void {
+    this.tail.commit(batch.records.length);
+    this.receipts.settle(batch.receiptLogEnd, monotonicMs);
+  }
+
+  collectReceipts(monotonicMs: number, holdMs: number, max: number): void {
+    this.gather.sends.push(...this.receipts.collect(monotonicMs, holdMs, max));
+  }
+
+  spillScan(runsBudget: number): { seen: number; record: number; rows: readonly ModelSpill[] } {
+    const rows: ModelSpill[] = [];
+    const scan = this.tail.scan(runsBudget, (run) => {
+      if (rows.length === SPILLS_MAX) return false;
+      rows.push(...unackedRest(run));
+      return true;
+    });
+    this.spilling = rows;
+    return { ...scan, rows };
+  }
+
+  release(): void {
+    for (const { device, firstSequence } of this.spilling) {
+      device.isQueued = true;
+      if (device.floor >= firstSequence || !device.isLive) this.callAttention(device);
+    }
+    this.spilling = [];
+    this.tail.release();
+  }
+
+  /** Takes keys into the dedup window, as recovery does; an answer a key: whether it was known. */
+  restoreDedup(keys: Uint8Array, nowMs: number): boolean[] {
+    const answers: boolean[] = [];
+    for (let from = 0; from < keys.length; from += 20) {
+      const key = textOf(keys.subarray(from, from + 20));
+      answers.push(this.window.has(key));
+      if (!this.window.has(key)) this.window.add(key, nowMs);
+    }
+    return answers;
+  }
+}
+
+function disconnect(device: ModelDevice): void {
+  device.connection = 0;
+  device.isLive = false;
+}

@@ -1,0 +1,207 @@
+/**
+ * Kernels that are wrong on purpose: the sources of assembly/ with one thing changed, compiled in memory. They show
+ * what the comparison with the model would catch. A text that is no longer in the sources fails loudly: then the
+ * change must be written anew.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import asc from "assemblyscript/asc";
+
+const root = resolve(import.meta.dirname, "../..");
+
+export interface Change {
+  /** In assembly/. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Compiles the kernels with these changes; `use` gets the file, which is gone afterwards. */
+export async function withKernel<T>(changes: readonly Change[], use: (wasm: URL) => T): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "interline-kernel-"));
+  try {
+    const file = join(folder, "changed.wasm");
+    writeFileSync(file, await compile(changes));
+    return use(pathToFileURL(file));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function compile(changes: readonly Change[]): Promise<Uint8Array> {
+  const sources = new Map<string, string>();
+  for (const { file, from, to } of changes) {
+    const name = `assembly/${file}`;
+    const source = sources.get(name) ?? readFileSync(join(root, name), "utf8");
+    if (source.split(from).length !== 2) throw new Error(`not exactly once in ${name}: ${from}`);
+    sources.set(name, source.replace(from, to));
+  }
+  let binary: Uint8Array | undefined;
+  const options = ["--target", "debug", "--optimizeLevel", "0", "--outFile", "changed.wasm"];
+  const { error, stderr } = await asc.main(["assembly/index.ts", ...options], {
+    readFile: (name) => sources.get(name) ?? read(name),
+    writeFile: (_name, contents) => {
+      if (typeof contents !== "string") binary = contents;
+    },
+    listFiles: () => [],
+  });
+  if (error !== null || binary === undefined) throw new Error(`does not compile: ${stderr}`);
+  return binary;
+}
+
+function read(name: string): string | null {
+  try {
+    return readFileSync(join(root, name), "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** What each kernel does wrong, and how. */
+export const mutants: readonly (readonly [string, readonly Change[]])[] = [
+  [
+    "looks an envelope id up without the sending device",
+    [
+      { file: "dedup.ts", from: "if (load<u32>(key) == ordinal && load", to: "if (load" },
+      { file: "dedup.ts", from: "x = (x + ordinal) *", to: "x = x *" },
+    ],
+  ],
+  ["forgets a generation of ids too early", [{ file: "dedup.ts", from: "  newest ^= 1;\n", to: "" }]],
+  [
+    "gives the first run after the ring's beginning a wrong sequence",
+    [
+      {
+        file: "gather.ts",
+        from: "const first = last - entries + 1;",
+        to: "const first = last - entries + (writeAt < tail + 100 && runEnd > 0 ? 2 : 1);",
+      },
+      { file: "gather.ts", from: "slotAt, touched }", to: "slotAt, tail, touched }" },
+    ],
+  ],
+  [
+    "spills entries that are acked",
+    [{ file: "journal.ts", from: "for (; first <= floor; first++) {", to: "for (; false; first++) {" }],
+  ],
+  [
+    "credits receipts without comparing the connection",
+    [
+      {
+        file: "receipts.ts",
+        from: "if (load<u32>(slot, L.SLOT_CONNECTION) != load<u32>(row, L.LOG_CONNECTION)) continue;",
+        to: "",
+      },
+    ],
+  ],
+  [
+    "makes receipts due before the flush that covers them",
+    [
+      { file: "receipts.ts", from: "i != logEnd; i++", to: "i != receiptLogEnd; i++" },
+      {
+        file: "receipts.ts",
+        from: "import { receiptLogStart,",
+        to: "import { receiptLogEnd, receiptLogStart,",
+      },
+      { file: "receipts.ts", from: "takeReceiptLog(logEnd);", to: "takeReceiptLog(receiptLogEnd);" },
+    ],
+  ],
+  [
+    "tells a receipt twice that rode along",
+    [
+      {
+        file: "gather.ts",
+        from: "  store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n",
+        to: "",
+      },
+    ],
+  ],
+  [
+    "leaves the sender's other devices out",
+    [
+      {
+        file: "tick.ts",
+        from: "let ownListed = load<u32>(accountAt(own), L.ACCOUNT_DEVICE_COUNT) <= 1;",
+        to: "let ownListed = true;",
+      },
+    ],
+  ],
+  [
+    "takes a send for an older roster",
+    [
+      {
+        file: "tick.ts",
+        from: "load<u32>(party, 4) == load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED",
+        to: "load<u32>(party, 4) <= load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED",
+      },
+    ],
+  ],
+  [
+    "takes a device that is named twice",
+    [{ file: "tick.ts", from: "if (seen & (1 << position) || slotAt", to: "if (slotAt" }],
+  ],
+  [
+    "takes an ack beyond what was sent",
+    [{ file: "tick.ts", from: "if (sequence > cursor) return", to: "if (sequence > cursor + 1) return" }],
+  ],
+  [
+    "goes on reading a message after its connection has ended",
+    [
+      {
+        file: "tick.ts",
+        from: "  at = end;\n  outcome(index, code);\n  disconnect",
+        to: "  outcome(index, code);\n  disconnect",
+      },
+    ],
+  ],
+  [
+    "writes over the oldest record",
+    [
+      {
+        file: "journal.ts",
+        from: "if (writeAt < read) return need < read - writeAt;",
+        to: "if (writeAt < read) return true;",
+      },
+    ],
+  ],
+  [
+    "promises room at the ring's beginning that is not free",
+    [{ file: "journal.ts", from: "|| need < read - tail;", to: "|| need < tailBytes;" }],
+  ],
+  [
+    "gives up a device that has entries in the tail",
+    [{ file: "accounts.ts", from: "&& load<u32>(slot, L.SLOT_RUN_HEAD) == 0", to: "" }],
+  ],
+  [
+    "gives a device that comes back sequences it has had",
+    [{ file: "accounts.ts", from: "if (last > sequenceBase) sequenceBase = last;", to: "" }],
+  ],
+  [
+    "sends beyond the device's window",
+    [{ file: "gather.ts", from: "inFlight + entries <=", to: "entries <=" }],
+  ],
+  [
+    "goes live while entries wait in the tail",
+    [
+      {
+        file: "connections.ts",
+        from: "if (head != 0 && load<u64>(slot, L.SLOT_LAST) > cursor) return 0;",
+        to: "",
+      },
+    ],
+  ],
+  [
+    "keeps the last bytes of an older entry as padding",
+    [{ file: "gather.ts", from: "  store<u64>(run + runBytes - 8, 0);\n", to: "" }],
+  ],
+  [
+    "copies a payload without its last bytes",
+    [
+      {
+        file: "gather.ts",
+        from: "for (; i < bytes; i++) store<u8>",
+        to: "for (; i + 1 < bytes; i++) store<u8>",
+      },
+    ],
+  ],
+];

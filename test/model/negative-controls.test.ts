@@ -1,0 +1,19 @@
+import { describe, expect, it } from "vitest";
+import { mutants, withKernel } from "./mutants.js";
+import { runWorlds } from "./run-worlds.js";
+
+/** The same worlds for each kernel, so that what is caught does not depend on luck. */
+const worlds = { seed: 1, operations: 60_000, operationsPerWorld: 6000 };
+
+describe("the comparison with the model", () => {
+  it("finds nothing wrong with the kernel as it is", async () => {
+    const run = await withKernel([], (build) => runWorlds({ ...worlds, build }));
+    expect(run.operations).toBeGreaterThan(0);
+  });
+
+  it.each(mutants)("catches a kernel that %s", async (_name, changes) => {
+    await withKernel(changes, (build) => {
+      expect(() => runWorlds({ ...worlds, build })).toThrow();
+    });
+  });
+});

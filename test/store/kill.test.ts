@@ -1,0 +1,126 @@
+/**
+ * A process that writes is killed at random moments. Whatever it had said to be
+ * durable is there after the next open, once, in order and unchanged; what was
+ * acked durably is not.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkDirectory } from "../../src/store/store.js";
+import { type Bundle, bundleProgram } from "../support/bundle.js";
+
+const KILLS = Number(process.env.STORE_KILLS ?? 12);
+const SEED = Number(process.env.STORE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+let program: Bundle;
+let directory = "";
+
+beforeAll(async () => {
+  program = await bundleProgram("test/support/store-child.ts");
+  directory = mkdtempSync(join(tmpdir(), "interline-kill-"));
+});
+
+afterAll(() => {
+  program.cleanUp();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function run(verb: string, seed: number): ChildProcess {
+  return spawn(process.execPath, [program.path, verb, directory, String(seed)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+}
+
+/** Starts the writer and kills it some time after it is ready; its lines. */
+async function linesUntilKilled(seed: number, killAfterMs: number): Promise<string[]> {
+  const child = run("write", seed);
+  const lines: string[] = [];
+  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  reader.on("line", (line) => {
+    lines.push(line);
+    if (line === "ready") setTimeout(() => child.kill("SIGKILL"), killAfterMs);
+  });
+  const [[, signal]] = await Promise.all([once(child, "exit"), once(reader, "close")]);
+  expect(signal, lines.join("\n")).toBe("SIGKILL");
+  return lines;
+}
+
+/** What the lines of all runs so far say must be found, and may. */
+class Expectation {
+  readonly #durable = new Map<string, Set<number>>();
+  readonly #possible = new Map<string, Set<number>>();
+  readonly #floors = new Map<string, number>();
+  #epoch = 0;
+  durableCount = 0;
+
+  take(lines: readonly string[]): void {
+    const found = new Map<string, number[]>();
+    const tried: [string, number][] = [];
+    let isFindingDone = false;
+    for (const line of lines) {
+      const [word, ...rest] = line.split(" ") as [string, ...string[]];
+      if (word === "bad") throw new Error(`corruption reported: ${line}`);
+      if (word === "opened") this.#raise(Number(rest[0]));
+      if (word === "found") found.set(rest[0] as string, rest.slice(1).map(sequenceOf));
+      if (word === "ready") {
+        this.#compare(found);
+        isFindingDone = true;
+      }
+      if (word === "try")
+        tried.push(...rest.slice(1).map((text): [string, number] => [rest[0] as string, Number(text)]));
+      if (word === "acked") this.#floors.set(rest[0] as string, Number(rest[1]));
+      if (word === "done")
+        for (const [device, sequence] of tried.splice(0)) this.#add(this.#durable, device, sequence);
+    }
+    for (const [device, sequence] of tried) this.#add(this.#possible, device, sequence);
+    expect(isFindingDone).toBe(true);
+  }
+
+  #raise(epoch: number): void {
+    expect(epoch).toBeGreaterThan(this.#epoch);
+    this.#epoch = epoch;
+  }
+
+  #add(sets: Map<string, Set<number>>, device: string, sequence: number): void {
+    if (sequence < this.#epoch * 2 ** 32) throw new Error(`sequence ${sequence} is of an earlier epoch`);
+    sets.set(device, (sets.get(device) ?? new Set()).add(sequence));
+    if (sets === this.#durable) this.durableCount++;
+  }
+
+  #compare(found: Map<string, number[]>): void {
+    for (const device of new Set([...found.keys(), ...this.#durable.keys()])) {
+      const sequences = found.get(device) ?? [];
+      const floor = this.#floors.get(device) ?? 0;
+      expect(sequences).toEqual([...new Set(sequences)].sort((a, b) => a - b));
+      const required = [...(this.#durable.get(device) ?? [])].filter((sequence) => sequence > floor);
+      const there = new Set(sequences);
+      expect(required.filter((sequence) => !there.has(sequence))).toEqual([]);
+      const extra = sequences.filter((sequence) => !this.#durable.get(device)?.has(sequence));
+      expect(extra.filter((sequence) => !this.#possible.get(device)?.has(sequence))).toEqual([]);
+      this.#durable.set(device, new Set([...(this.#durable.get(device) ?? []), ...extra]));
+      expect(sequences.filter((sequence) => sequence <= floor)).toEqual([]);
+    }
+    for (const device of this.#possible.keys()) this.#possible.delete(device);
+  }
+}
+
+function sequenceOf(item: string): number {
+  if (!item.startsWith("s")) throw new Error(`a gap where no quota was reached: ${item}`);
+  return Number(item.slice(1));
+}
+
+test(`nothing durable is lost or repeated over ${KILLS} kills (seed ${SEED})`, {
+  timeout: 300_000,
+}, async () => {
+  const expectation = new Expectation();
+  for (let kill = 0; kill < KILLS; kill++) {
+    const killAfterMs = (((SEED + kill * 7919) >>> 0) % 97) * (kill % 4 === 0 ? 4 : 1);
+    expectation.take(await linesUntilKilled((SEED + kill) >>> 0, killAfterMs));
+    const report = await checkDirectory(directory);
+    expect(report.findings).toEqual([]);
+  }
+  expect(expectation.durableCount).toBeGreaterThan(KILLS * 10);
+});

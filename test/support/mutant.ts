@@ -1,0 +1,164 @@
+/**
+ * Broken builds, one for each promise: the negative control of the test that
+ * proves it. A mutant is a copy of dist/ in which named pieces of text are
+ * replaced, each of them exactly once: a change of the engine that a mutation
+ * no longer fits fails loudly instead of leaving a control that controls nothing.
+ *
+ * A mutation of the kernels is made in a copy of assembly/ and compiled.
+ */
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { repositoryRoot } from "./node-process.js";
+
+interface Replacement {
+  /** In dist/, or in assembly/. */
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+export const mutants = {
+  /** A1, A2: receipts are due when the commit begins, and the commit reaches the system a little later. */
+  receiptsBeforeFlush: [
+    {
+      file: "src/path/commit.js",
+      find: "    state.store.commit({ records: batch.records, dedupKeys: batch.dedupKeys, timeMs: moment.wallMs }).then(",
+      put: `    queueMicrotask(() => { state.kernel.committed(batch, moment.monotonicMs); state.wake(); });
+    new Promise((resolve) => setTimeout(resolve, 60)).then(() => state.store.commit({ records: batch.records, dedupKeys: batch.dedupKeys, timeMs: moment.wallMs })).then(`,
+    },
+    {
+      file: "src/path/commit.js",
+      find: "    state.kernel.committed(batch, state.moment.monotonicMs);\n    state.wake();",
+      put: "    state.wake();",
+    },
+  ],
+  /** A7: sequences of a new run begin where those of the run before began. */
+  epochStands: [
+    {
+      file: "src/store/recovery.js",
+      find: "const epoch = number(metaKeys.epoch, 0) + 1;",
+      put: "const epoch = Math.max(1, number(metaKeys.epoch, 0));",
+    },
+  ],
+  /** A4: a write that failed counts as done. */
+  failureIgnored: [
+    {
+      file: "src/store/writer.js",
+      find: "await this.#database.write(batch);",
+      put: "await this.#database.write(batch).catch(() => {});",
+    },
+  ],
+  /** A6: every send is new. */
+  dedupForgets: [
+    {
+      file: "assembly/dedup.ts",
+      find: "  return isKnown(ordinal, id);\n",
+      put: "  return false;\n",
+    },
+  ],
+  /** A8: what comes from the disk is believed. */
+  damageUnseen: [
+    {
+      file: "src/store/schema.js",
+      find: "return readU32(row, 20) === crc32(row.subarray(CHUNK_HEADER_BYTES));",
+      put: "return true;",
+    },
+    {
+      file: "src/store/journal.js",
+      find: "if (readU32(bytes, CRC_AT) !== crc32(bytes.subarray(CRC_FROM)))",
+      put: "if (false)",
+    },
+  ],
+  /** A9: what is removed leaves nothing in its place. */
+  removedSilently: [
+    {
+      file: "src/store/queues.js",
+      find: 'batch.put("queues", key, encodeChunk(key, header, []));',
+      put: "",
+    },
+  ],
+  /** C3: accounts on disk go by their id alone. */
+  brandOutOfKey: [
+    {
+      file: "src/store/schema.js",
+      find: "    key.set(address, 2);\n",
+      put: "    key.set(address, 2);\n    key[3] = 1;\n",
+    },
+  ],
+  /** C3: a key is found by its id alone, whoever it belongs to. */
+  keyByIdAlone: [
+    {
+      file: "src/directory/sign-in.js",
+      find: "const key = await brand.keys.find(algorithm, header.kid);",
+      put: "let key; for (const other of this.#brands.values()) { key ??= await other.keys.find(algorithm, header.kid); }",
+    },
+  ],
+  /** B6: a peer that does not read is waited for, and whoever comes after it waits too. */
+  stalledKept: [
+    {
+      file: "src/edge/deadlines.js",
+      find: 'link.end("tooSlow", 0);',
+      put: "link.lastSeenTick = tick;",
+    },
+  ],
+  /** B7: a peer may stay without ever saying hello. */
+  helloAwaited: [
+    {
+      file: "src/edge/deadlines.js",
+      find: 'link.end("helloTimeout", 0);',
+      put: "link.slot = -1;",
+    },
+  ],
+  /** C9: a token that was not accepted is written to the log. */
+  tokenLogged: [
+    {
+      file: "src/edge/edge.js",
+      find: "const { device } = await this.#handlers.signIn(hello.token);",
+      put: "const { device } = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write(`refused ${hello.token}\\n`); throw error; });",
+    },
+  ],
+} as const satisfies Record<string, readonly Replacement[]>;
+
+export type MutantName = keyof typeof mutants;
+
+const KERNEL_FOLDER = "assembly/";
+
+/** Builds the mutant; `remove` it afterwards. */
+export function buildMutant(name: MutantName): { readonly build: string; remove(): void } {
+  const root = repositoryRoot();
+  const directory = mkdtempSync(join(tmpdir(), `interline-mutant-${name}-`));
+  const build = join(directory, "dist");
+  cpSync(join(root, "dist"), build, { recursive: true });
+  for (const file of ["package.json", "asconfig.json"]) cpSync(join(root, file), join(directory, file));
+  symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
+  const replacements: readonly Replacement[] = mutants[name];
+  const isKernel = replacements.some(({ file }) => file.startsWith(KERNEL_FOLDER));
+  if (isKernel) cpSync(join(root, "assembly"), join(directory, "assembly"), { recursive: true });
+  for (const replacement of replacements) {
+    const isInKernel = replacement.file.startsWith(KERNEL_FOLDER);
+    replaceOnce(join(isInKernel ? directory : build, replacement.file), replacement);
+  }
+  if (isKernel) compileKernels(directory);
+  return { build, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+function replaceOnce(path: string, { file, find, put }: Replacement): void {
+  const before = readFileSync(path, "utf8");
+  const places = before.split(find).length - 1;
+  if (places !== 1) throw new Error(`the mutation of ${file} fits ${places} places: ${find}`);
+  writeFileSync(
+    path,
+    before.replace(find, () => put),
+  );
+}
+
+/** Into the mutant's dist/kernel, as asconfig.json says. */
+function compileKernels(directory: string): void {
+  const compiler = join(directory, "node_modules", "assemblyscript", "bin", "asc.js");
+  execFileSync(process.execPath, [compiler, "assembly/index.ts", "--target", "release"], {
+    cwd: directory,
+    stdio: "pipe",
+  });
+}
