@@ -117,21 +117,20 @@ async function untilStopped(node: InterlineNode, context: CliContext, log: Log):
     context.interrupted.addEventListener("abort", () => resolve(undefined), { once: true });
   });
   const failure = await Promise.race([node.failed, interrupted]);
-  if (failure !== undefined) return failedWith(failure, log);
+  if (failure !== undefined) return failedWith(failure);
   log.info("draining");
   const lateFailure = await Promise.race([node.failed, node.stop()]);
-  if (lateFailure instanceof Error) return failedWith(lateFailure, log);
+  if (lateFailure instanceof Error) return failedWith(lateFailure);
 }
 
 /**
  * The node has told its devices already. What the store had staged rejects now,
  * here and there; that is the failure we know of, and must not end us half-way.
  */
-async function failedWith(failure: Error, log: Log): Promise<never> {
+async function failedWith(failure: Error): Promise<never> {
   process.on("unhandledRejection", () => {});
-  log.failure("the storage failed, the node stops; nothing after this was receipted", failure);
   await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
-  throw new CliError(`the storage failed: ${failure.message}`, exitCodes.failed);
+  throw new CliError(`${failure.message}; nothing after that was receipted`, exitCodes.failed);
 }
 
 /** For a shell. */

@@ -1,6 +1,6 @@
 /**
  * Drives the path: one turn after each turn of the event loop in which something arrived, and later turns for what
- * waits for time to pass. It reads the clock once per turn, and it is here that "busy" is decided: while the event
+ * waits for time to pass. It reads the clock once per turn, and it is here that its patience is decided: while the event
  * loop is occupied most of the time, waiting a few milliseconds for company saves system calls; while it is idle,
  * waiting would only add latency.
  */
@@ -9,12 +9,14 @@ import type { Clock } from "../base/clock.js";
 
 /** What the loop drives; src/path/path.ts is the real one. */
 export interface Driven {
-  turn(moment: { wallMs: number; monotonicMs: number; busy: boolean }): void;
+  turn(moment: { wallMs: number; monotonicMs: number; patience: number }): void;
   readonly isWaiting: boolean;
 }
 
 const SAMPLE_MS = 20;
-const BUSY_SHARE = 0.5;
+/** No patience below the first share of busy time, all of it from the second on. */
+const PATIENT_FROM = 0.5;
+const PATIENT_TO = 0.9;
 const WAIT_MS = 5;
 
 export class Loop {
@@ -23,7 +25,7 @@ export class Loop {
   private isInTurn = false;
   private isStopped = false;
   private timer: NodeJS.Timeout | undefined;
-  private busy = false;
+  private patience = 0;
   private sampledAtMs = 0;
   private sample = performance.eventLoopUtilization();
 
@@ -47,13 +49,13 @@ export class Loop {
   readonly turnNow = (): void => {
     if (this.isInTurn || this.isStopped || this.driven === undefined) return;
     const monotonicMs = this.clock.monotonicMs();
-    this.updateBusy(monotonicMs);
+    this.updatePatience(monotonicMs);
     this.isInTurn = true;
     try {
       this.driven.turn({
         wallMs: this.clock.wallMs(),
         monotonicMs: Math.floor(monotonicMs),
-        busy: this.busy,
+        patience: this.patience,
       });
     } catch (error) {
       this.isStopped = true;
@@ -82,10 +84,11 @@ export class Loop {
     this.turnNow();
   };
 
-  private updateBusy(nowMs: number): void {
+  private updatePatience(nowMs: number): void {
     if (nowMs - this.sampledAtMs < SAMPLE_MS) return;
     const sample = performance.eventLoopUtilization();
-    this.busy = performance.eventLoopUtilization(sample, this.sample).utilization > BUSY_SHARE;
+    const { utilization } = performance.eventLoopUtilization(sample, this.sample);
+    this.patience = Math.min(1, Math.max(0, (utilization - PATIENT_FROM) / (PATIENT_TO - PATIENT_FROM)));
     this.sample = sample;
     this.sampledAtMs = nowMs;
   }

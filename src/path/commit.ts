@@ -13,7 +13,7 @@ export function commit(state: PathState): void {
   const { kernel, moment } = state;
   if (state.isCommitting || !state.hasUncommitted) return;
   const sinceMs = moment.monotonicMs - state.lastCommitMs;
-  if (moment.busy && sinceMs < state.limits.commitSpacingMs) return;
+  if (sinceMs < state.limits.commitSpacingMs * moment.patience) return;
   const isAcksAlone = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
   if (isAcksAlone && sinceMs < ACKS_ALONE_MS) return;
   const batch = kernel.seal(moment.wallMs, moment.monotonicMs);

@@ -66,8 +66,8 @@ export interface Moment {
   readonly wallMs: number;
   /** Whole milliseconds that never go back. */
   readonly monotonicMs: number;
-  /** Whether the loop has so much to do that waiting for company pays. */
-  readonly busy: boolean;
+  /** From 0 to 1: how busy the loop is, and so how much waiting for company pays. */
+  readonly patience: number;
 }
 
 export type { Attached, Wanted };

@@ -37,7 +37,7 @@ export class PathState {
   readonly closed: Attachment[] = [];
   /** Slots to catch up in the next turn, besides those the kernel names. */
   readonly lagging = new Set<number>();
-  moment: Moment = { wallMs: 0, monotonicMs: 0, busy: false };
+  moment: Moment = { wallMs: 0, monotonicMs: 0, patience: 0 };
   /** commit.ts */
   isCommitting = false;
   lastCommitMs = 0;

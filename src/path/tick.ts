@@ -72,7 +72,7 @@ function send(state: PathState): void {
 const RECEIPTS_AT_ONCE = 256;
 
 function receipts(state: PathState): void {
-  const holdMs = state.moment.busy ? state.limits.receiptHoldMs : 0;
+  const holdMs = state.limits.receiptHoldMs * state.moment.patience;
   while (state.kernel.collectReceipts(state.moment.monotonicMs, holdMs, RECEIPTS_AT_ONCE) > 0) send(state);
 }
 

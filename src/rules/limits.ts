@@ -80,9 +80,9 @@ export const limits = {
   residentDevicesMax: 1 << 17,
   residentAccountsMax: 1 << 17,
 
-  /** A receipt waits this long for a ride while the loop is busy, and not at all while it is idle. */
-  receiptHoldMs: 25,
-  /** The shortest time between two commits while the loop is busy. */
+  /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
+  receiptHoldMs: 40,
+  /** The shortest time between two commits while the loop is fully busy. */
   commitSpacingMs: 4,
   /** A commit not flushed after this long counts as failed. */
   commitTimeoutMs: 30_000,

@@ -8,7 +8,7 @@
  * when a device registers again its version becomes the new ordinal, which is
  * above any version the account ever had, since each device takes one of both.
  */
-import { type AccountAddress, accountAddress } from "../base/address.js";
+import type { AccountAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -60,7 +60,7 @@ export class Accounts implements Work {
     if (value === undefined) return undefined;
     const row = decodeAccount(key, value);
     if (row === undefined) this.#onDamage(address);
-    return row && { address, ...row };
+    return row && { address: new Uint8Array(address), ...row };
   }
 
   /** Resolves with the roster that lists the device, once that is durable. */
@@ -119,8 +119,7 @@ export class Accounts implements Work {
     // In order of registration: the kernel extends a resident account by what stands behind the devices it has.
     const devices = [...(before?.devices ?? []), { number, ordinal }];
     const version = before === undefined ? this.#firstVersion(address, ordinal) : before.version + 1;
-    const brand = ((address[0] as number) << 8) | (address[1] as number);
-    return { address: accountAddress(brand, address.slice(2)), version, devices };
+    return { address: new Uint8Array(address), version, devices };
   }
 
   #firstVersion(address: AccountAddress, ordinal: number): number {

@@ -92,7 +92,7 @@ function readRuns(bytes: Uint8Array, end: number): SpillRun[] | string {
     const framesEnd = at + RUN_HEADER_BYTES + framesBytes;
     if (runBytes < RUN_HEADER_BYTES + framesBytes || at + runBytes > end) return "a run overruns its record";
     runs.push({
-      device: bytes.slice(at + 32, at + 52),
+      device: new Uint8Array(bytes.subarray(at + 32, at + 52)),
       firstSequence: readU64(bytes, at + 16),
       lastSequence: readU64(bytes, at + 24),
       entryCount: readU32(bytes, at + 8),
@@ -106,7 +106,7 @@ function readRuns(bytes: Uint8Array, end: number): SpillRun[] | string {
 function readAcks(bytes: Uint8Array, start: number, count: number): Ack[] {
   return Array.from({ length: count }, (_, i) => {
     const at = start + ACK_BYTES * i;
-    return { device: bytes.slice(at, at + 20), floor: readU64(bytes, at + 24) };
+    return { device: new Uint8Array(bytes.subarray(at, at + 20)), floor: readU64(bytes, at + 24) };
   });
 }
 

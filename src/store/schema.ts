@@ -174,7 +174,7 @@ export function queueEnd(deviceKeyBytes: Uint8Array): Uint8Array {
 
 /** The device address in a key of `queues` or `floors`, or the account address in one of `accounts`; a copy. */
 export function addressInKey(key: Uint8Array): Uint8Array {
-  return key.slice(2, Math.min(key.length, DEVICE_KEY_BYTES));
+  return new Uint8Array(key.subarray(2, Math.min(key.length, DEVICE_KEY_BYTES)));
 }
 
 export function firstSequenceInKey(key: Uint8Array): number {

@@ -105,7 +105,7 @@ export function envelopeId(n: number | Uint8Array): Uint8Array {
 export class World {
   wallMs = 1_800_000_000_000;
   monotonicMs = 1_000;
-  busy = false;
+  patience = 0;
   /** Commits that were handed to the store and are held back until the test lets them go. */
   readonly heldCommits: (() => void)[] = [];
   holdCommits = false;
@@ -196,7 +196,7 @@ export class World {
   }
 
   turn(): void {
-    this.path.turn({ wallMs: this.wallMs, monotonicMs: this.monotonicMs, busy: this.busy });
+    this.path.turn({ wallMs: this.wallMs, monotonicMs: this.monotonicMs, patience: this.patience });
   }
 
   later(ms: number): this {

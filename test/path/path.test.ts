@@ -57,7 +57,7 @@ describe("receipts", () => {
   it("ride with the next frames to the sender while the loop is busy", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
-    world.busy = true;
+    world.patience = 1;
     alice.send(1, "a", bob);
     world.later(10).turn();
     while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -73,7 +73,7 @@ describe("receipts", () => {
   it("leave by themselves once they have waited long enough", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
-    world.busy = true;
+    world.patience = 1;
     alice.send(1, "a", bob);
     world.later(10).turn();
     while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
