@@ -77,6 +77,6 @@ export function mergedPercentiles(encoded: readonly string[]): Percentiles | und
     p50Ms: ms(50),
     p99Ms: ms(99),
     p999Ms: ms(99.9),
-    maxMs: merged.maxValue / 1000,
+    maxMs: ms(100),
   };
 }

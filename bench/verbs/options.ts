@@ -59,13 +59,14 @@ export function pick<T>(sized: { readonly full: T; readonly smoke: T }, { smoke 
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number above zero");
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError("It must be a whole number above zero.");
   return value;
 }
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value < 3600)) throw new InvalidArgumentError("a number of seconds");
+  if (!(value > 0 && value < 3600)) throw new InvalidArgumentError("It must be a number of seconds.");
   return value;
 }
 

@@ -3,7 +3,7 @@
  * relay in alternating rounds, then receipts under deep pipelining, then system
  * calls per message, then the kernels.
  */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { describeEnvironment } from "../measure/environment.js";
 import { runPairs } from "../measure/pairs.js";
 import { isClean, type Row } from "../measure/row.js";
@@ -31,7 +31,11 @@ export function addPairs(program: Command): void {
   withPairsOptions(program.command("pairs", { isDefault: true }))
     .description("the canonical workload, Interline against the bare relay (default)")
     .option("--only", "nothing after the canonical workload", false)
-    .option("--systems <list>", `some of ${systems.map(({ name }) => name).join(",")}`, systemList, systems)
+    .addOption(
+      new Option("--systems <list>", `some of ${systems.map(({ name }) => name).join(",")}`)
+        .argParser(systemList)
+        .default(systems, "all"),
+    )
     .addHelpText(
       "after",
       `
@@ -51,7 +55,7 @@ Examples:
 function systemList(text: string): System[] {
   return text.split(",").map((name) => {
     const system = systems.find((known) => known.name === name);
-    if (system === undefined) throw new Error(`no system is called ${name}`);
+    if (system === undefined) throw new InvalidArgumentError(`No system is called ${name}.`);
     return system;
   });
 }

@@ -120,8 +120,7 @@ export class Connection {
     this.#receivedMs = performance.now();
     try {
       const reader = new MsgpackReader(bytes);
-      do this.#frame(readServerFrame(reader));
-      while (!reader.atEnd);
+      while (!reader.atEnd) this.#frame(readServerFrame(reader));
     } catch (cause) {
       if (!(cause instanceof CodedError)) throw cause;
       this.#giveUp(new InterlineError("badMessage", { cause }), closeCode("badFrame"));

@@ -39,9 +39,9 @@ export const webSocketTransport: Transport = {
       },
     };
     webSocket.onopen = () => socket.onopen?.();
-    // A text message is no frame of ours: as no bytes it fails the decoder like any other bad message.
+    // A text message is no frame of ours: the byte that msgpack never uses fails the decoder in its place.
     webSocket.onmessage = ({ data }) =>
-      socket.onmessage?.(data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(0));
+      socket.onmessage?.(data instanceof ArrayBuffer ? new Uint8Array(data) : Uint8Array.of(0xc1));
     webSocket.onclose = ({ code, reason }) => socket.onclose?.(code, reason);
     return socket;
   },

@@ -16,7 +16,8 @@ export const limits = {
   accountsPerSendMax: 16,
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
-  brandsMax: 64,
+  /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
+  brandsMax: 63,
   tokenBytesMax: 4 * KiB,
 
   /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */

@@ -81,8 +81,11 @@ export function trimQueue(
   for (const key of keys) batch.remove("queues", key);
   context.stats.trimmedRows += keys.length;
   if (!isDone) return false;
-  if (!isEndRemoved) batch.put("floors", device, encodeNumber(device, floor));
-  else if (database.get("floors", device) !== undefined) batch.remove("floors", device);
+  if (isEndRemoved) {
+    if (database.get("floors", device) !== undefined) batch.remove("floors", device);
+  } else if (floor > reader.floor(device)) {
+    batch.put("floors", device, encodeNumber(device, floor));
+  }
   return true;
 }
 

@@ -119,8 +119,7 @@ export function decodeClientFrame(
 /** All frames of one message, one at a time; throws at the first bad one. */
 export function* decodeClientMessage(bytes: Uint8Array, bounds: SendBounds): Generator<ClientFrame, void> {
   const reader = new MsgpackReader(bytes);
-  do yield readClientFrame(reader, bounds);
-  while (!reader.atEnd);
+  while (!reader.atEnd) yield readClientFrame(reader, bounds);
 }
 
 function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame {

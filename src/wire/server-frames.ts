@@ -135,8 +135,7 @@ export function readServerFrame(reader: MsgpackReader): ServerFrame {
 /** All frames of one message, one at a time; throws at the first bad one. */
 export function* decodeServerMessage(bytes: Uint8Array): Generator<ServerFrame, void> {
   const reader = new MsgpackReader(bytes);
-  do yield readServerFrame(reader);
-  while (!reader.atEnd);
+  while (!reader.atEnd) yield readServerFrame(reader);
 }
 
 /** Per kind: how many elements the array has, and what follows the kind. */

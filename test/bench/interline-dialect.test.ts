@@ -26,8 +26,13 @@ function setUp({ takesWrites = true } = {}) {
   const memory = new ReadMemory();
   const dialect = new InterlineDialect({
     events: tell,
-    // Without a copy: a slab that is written to again before it was taken shows.
-    wire: { write: (_device, bytes) => (written.push(takesWrites ? bytes.slice() : bytes), takesWrites) },
+    wire: {
+      write(_device, bytes) {
+        // Without a copy: a slab that is written to again before it was taken shows.
+        written.push(takesWrites ? bytes.slice() : bytes);
+        return takesWrites;
+      },
+    },
     view: memory.view,
     payloadBytes: PAYLOAD_BYTES,
     signIns: accounts.map((account) => ({ token: `token of ${account}`, account, device: 1 })),

@@ -81,8 +81,8 @@ describe("npm run bench", () => {
     const { file } = await bench("syscalls");
     expect(file.syscalls?.map(({ system }) => system)).toEqual(["interline", "bare-relay"]);
     for (const { byName, callsPerMessage } of file.syscalls ?? []) {
-      expect(byName["sendto"]).toBeGreaterThan(0);
-      expect(callsPerMessage).toBeGreaterThan(byName["sendto"] ?? 0);
+      expect(byName.sendto).toBeGreaterThan(0);
+      expect(callsPerMessage).toBeGreaterThan(byName.sendto ?? 0);
     }
   });
 

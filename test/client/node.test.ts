@@ -58,7 +58,8 @@ test("a token of another brand's key, an expired one and garbage are refused, an
 
 test("a node that stops and starts again loses nothing, and sends made meanwhile arrive once and in order", async () => {
   const own = mkdtempSync(join(tmpdir(), "interline-restart-"));
-  let running = await createNode({ dataDirectory: own, port: 0 });
+  const settings = { dataDirectory: own, port: 0, limits: { drainRetryMinMs: 10, drainRetryMaxMs: 50 } };
+  let running = await createNode(settings);
   const [from, to] = [freshAccount("whatsapp"), freshAccount("instagram")];
   // The second run has a port of its own, so the client's way to the node is looked up at each attempt.
   const transport = {
@@ -82,7 +83,7 @@ test("a node that stops and starts again loses nothing, and sends made meanwhile
   await running.stop();
   expect(await lost).toMatchObject({ error: { code: "draining" } });
   for (let i = 100; i < 200; i++) sends.push(send(i));
-  running = await createNode({ dataDirectory: own, port: 0 });
+  running = await createNode(settings);
   await Promise.all(sends);
   await taken.count(200);
   expect(taken.numbers).toEqual(Array.from({ length: 200 }, (_, i) => i));

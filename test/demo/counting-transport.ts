@@ -1,16 +1,22 @@
 /**
- * A transport that counts the envelopes it carries in, repetitions included.
+ * A transport that counts the envelopes it carries, out and in, repetitions included.
  *
- * After a crash the node and the senders repeat what may not have arrived, and the
- * client recognises what it has. Only here, below the client, can be seen
- * how often that happened: that nothing was shown twice would mean little if
- * nothing had come twice.
+ * After a crash the senders repeat what has no receipt, the node answers what it
+ * has from its memory and delivers the rest, and the client recognises what it
+ * was shown. Only here, below the client, can be seen how often that happened: that
+ * nothing was shown twice would mean little if nothing had come twice.
  */
 import type { Transport, TransportSocket } from "../../src/client/client.js";
+import { decodeClientMessage } from "../../src/wire/client-frames.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 
-export function countingTransport(base: Transport, onEnvelope: () => void): Transport {
-  return { connect: (url, subprotocol) => new CountingSocket(base.connect(url, subprotocol), onEnvelope) };
+export interface EnvelopeCounter {
+  readonly carriedOut: () => void;
+  readonly carriedIn: () => void;
+}
+
+export function countingTransport(base: Transport, counter: EnvelopeCounter): Transport {
+  return { connect: (url, subprotocol) => new CountingSocket(base.connect(url, subprotocol), counter) };
 }
 
 class CountingSocket implements TransportSocket {
@@ -18,13 +24,15 @@ class CountingSocket implements TransportSocket {
   onmessage: TransportSocket["onmessage"];
   onclose: TransportSocket["onclose"];
   readonly #socket: TransportSocket;
+  readonly #counter: EnvelopeCounter;
 
-  constructor(socket: TransportSocket, onEnvelope: () => void) {
+  constructor(socket: TransportSocket, counter: EnvelopeCounter) {
     this.#socket = socket;
+    this.#counter = counter;
     socket.onopen = () => this.onopen?.();
     socket.onclose = (code, reason) => this.onclose?.(code, reason);
     socket.onmessage = (bytes) => {
-      for (const { kind } of decodeServerMessage(bytes)) if (kind === "deliver") onEnvelope();
+      for (const { kind } of decodeServerMessage(bytes)) if (kind === "deliver") counter.carriedIn();
       this.onmessage?.(bytes);
     };
   }
@@ -34,6 +42,7 @@ class CountingSocket implements TransportSocket {
   }
 
   send(bytes: Uint8Array): void {
+    for (const { kind } of decodeClientMessage(bytes)) if (kind === "send") this.#counter.carriedOut();
     this.#socket.send(bytes);
   }
 

@@ -29,9 +29,9 @@ async function story(play: Play): Promise<void> {
   const tablet = play.company.person("Chi").device("tablet");
   await scene.everybodyGreetsEverybody(play);
   await scene.aDeviceGoesOffline(play, tablet);
-  await scene.theNodeIsKilled(play, tablet);
+  await scene.theNodeIsKilledWhen("a message for an absent device is receipted", play, tablet);
   await scene.somebodyGetsANewDevice(play, "Dov", "tablet");
-  await scene.theNodeIsKilled(play, tablet);
+  await scene.theNodeIsKilledWhen("a message is read that has no receipt yet", play, tablet);
   await scene.theAbsentDeviceComesBack(play, tablet);
   await scene.everybodyReconnects(play);
   await scene.theNodeStops(play);
@@ -67,7 +67,7 @@ function tellOutcome(outcome: Outcome): void {
   console.log(`All is as it must be, through ${outcome.kills} kills:
   ${outcome.sent} messages, ${outcome.receipted} receipted on disk
   ${outcome.decrypted} decryptions: each message exactly once by every device it was for
-  ${outcome.repeatsRecognised} envelopes came again, ${outcome.duplicatesShown} were shown twice
+  ${outcome.sendsRepeated} sends were repeated, ${outcome.repeatsRecognised} envelopes came again, ${outcome.duplicatesShown} were shown twice
   ${mebibytes} MiB searched that the node wrote: no plaintext, no private key, no token`);
 }
 

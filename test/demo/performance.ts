@@ -31,7 +31,9 @@ export interface Outcome {
   readonly decrypted: number;
   readonly missing: number;
   readonly duplicatesShown: number;
-  /** Envelopes that came again because of the kills and were recognised by the clients. */
+  /** Sends that went out again because of the kills, under the same id. */
+  readonly sendsRepeated: number;
+  /** Envelopes that came again in spite of the node's own memory, and were recognised by the clients. */
   readonly repeatsRecognised: number;
   readonly outOfOrder: number;
   /** Places where a plaintext was found; where a private key or a token was; account ids in the output. */
@@ -99,7 +101,10 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
   const world: World = {
     stage,
     url: node.url,
-    transport: countingTransport(await defaultTransport(), () => stage.arrivals++),
+    transport: countingTransport(await defaultTransport(), {
+      carriedOut: () => stage.departures++,
+      carriedIn: () => stage.arrivals++,
+    }),
     devices: new Map(),
     mintToken: async (device) => {
       const token = await mint.token(device);
@@ -137,6 +142,7 @@ async function judge(
     seed,
     ...counts,
     ok: counts.ok && allFaults.length === 0,
+    sendsRepeated: stage.departures - counts.sent - stage.refusals,
     repeatsRecognised: stage.arrivals - counts.decrypted - counts.duplicatesShown,
     ...findings,
     kills,

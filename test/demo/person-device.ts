@@ -143,6 +143,9 @@ export class PersonDevice {
       if (durability !== "disk") this.#fault(`got a receipt that says ${durability}`);
       this.#stage.tally.receipted(letter.text);
       this.#stage.latestReceipted = letter;
+      for (const [reader, ciphertext] of letter.ciphertexts) {
+        this.#stage.receiptedCiphertexts.set(reader, ciphertext);
+      }
       this.#stage.receipts++;
       return true;
     } catch (error) {
@@ -175,7 +178,9 @@ export class PersonDevice {
       if (this.#shown.has(key)) throw new RepeatedPayload("an envelope came twice");
       this.#shown.add(key);
       const plaintext = await this.#signal.decrypt(envelope.payload, envelope.sender);
-      this.#stage.tally.read(this.name, from, new TextDecoder().decode(plaintext));
+      const text = new TextDecoder().decode(plaintext);
+      this.#stage.tally.read(this.name, from, text);
+      this.#stage.latestRead = text;
     } catch (error) {
       if (error instanceof RepeatedPayload) this.#stage.tally.shownTwice(this.name, from);
       else this.#stage.tally.fault(`${this.name} could not decrypt a message of ${from}: ${error}`);

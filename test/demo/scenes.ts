@@ -9,8 +9,9 @@ const MANY_LINES = 320;
 /** So many sends must be in flight for a kill to prove something. */
 const IN_FLIGHT_AT_KILL_MIN = 3;
 
-export async function theNodeStarts({ node, tell }: Play): Promise<void> {
+export async function theNodeStarts({ node, stage, tell }: Play): Promise<void> {
   const readyMs = await node.start();
+  stage.happened();
   tell(`A node starts on an empty directory, as process ${node.pid}: ready in ${Math.round(readyMs)} ms.`);
 }
 
@@ -44,33 +45,46 @@ export async function aDeviceGoesOffline(play: Play, absent: PersonDevice): Prom
   tell(`${absent.name} goes offline in the middle of a conversation. ${waitingFor(play, absent)} for it.`);
 }
 
+/** The events in which the node is killed. Each names the promise that it puts to the test. */
+const killMoments = {
+  /** What has a receipt is on disk. */
+  "a message for an absent device is receipted": ({ stage }: Play, absent: PersonDevice) =>
+    stage.latestReceipted?.ciphertexts.has(formatAddress(absent.address)) === true,
+  /** What is read before its receipt came is sent again by its writer, and nobody is shown it again. */
+  "a message is read that has no receipt yet": ({ stage }: Play) =>
+    stage.latestRead !== undefined && !stage.tally.isReceipted(stage.latestRead),
+} as const;
+
 /**
- * SIGKILL in the very event that brings the receipt of a message for the absent
- * device, after a number of receipts that the seed chooses, with other sends in
- * flight. The conversation does not stop for it: what is written while the
- * node is gone waits in the clients. What the dead node left behind is searched
- * before it starts again on it: what it has receipted must be there.
+ * SIGKILL in the very event of that moment, after a number of receipts that the
+ * seed chooses and with other sends in flight. The conversation does not stop
+ * for it: what is written while the node is gone waits in the clients. What the
+ * dead node left behind is searched before it starts again on it.
  */
-export async function theNodeIsKilled(play: Play, absent: PersonDevice): Promise<void> {
+export async function theNodeIsKilledWhen(
+  moment: keyof typeof killMoments,
+  play: Play,
+  absent: PersonDevice,
+): Promise<void> {
   const { company, node, stage, tell } = play;
   const killAtReceipts = stage.receipts + stage.random.between(MANY_LINES / 8, MANY_LINES / 2);
-  const receiptedForAbsent = () => stage.latestReceipted?.ciphertexts.get(formatAddress(absent.address));
   const killed = stage.when(
     () =>
       stage.receipts >= killAtReceipts &&
       stage.inFlight >= IN_FLIGHT_AT_KILL_MIN &&
-      receiptedForAbsent() !== undefined,
-    async () => {
-      const ciphertext = receiptedForAbsent() as Uint8Array;
+      killMoments[moment](play, absent),
+    () => {
+      const gone = node.kill();
       play.kills++;
-      tell(`SIGKILL to the node, with ${stage.inFlight} sends in flight. Nobody stops writing.`);
-      await node.kill();
-      return ciphertext;
+      tell(`SIGKILL the moment ${moment}, with ${stage.inFlight} sends in flight. Nobody stops writing.`);
+      return gone;
     },
   );
   const conversation = stage.orEnd(company.hold(company.chatter(MANY_LINES)));
-  await searchWhatIsLeft(play, absent, await killed);
+  await killed;
+  await searchWhatIsLeft(play, absent);
   const readyMs = await node.start();
+  stage.happened();
   tell(`The node starts again on what is left, as process ${node.pid}: ready in ${Math.round(readyMs)} ms.`);
   await conversation;
   await stage.until(() => company.isSettled);
@@ -123,11 +137,10 @@ async function holdToTheEnd({ company, stage }: Play, lines: readonly Line[]): P
   await stage.until(() => company.isSettled);
 }
 
-async function searchWhatIsLeft(
-  { evidence, stage, tell }: Play,
-  absent: PersonDevice,
-  ciphertext: Uint8Array,
-): Promise<void> {
+/** The receipted ciphertext that the absent device has not fetched yet must be there; no plaintext may. */
+async function searchWhatIsLeft({ evidence, stage, tell }: Play, absent: PersonDevice): Promise<void> {
+  const ciphertext = stage.receiptedCiphertexts.get(formatAddress(absent.address));
+  if (ciphertext === undefined) throw new Error(`nothing was ever written to ${absent.name}`);
   const { bytesSearched, forbiddenFound, knownMissing } = await evidence.lookForPlaintext(ciphertext);
   for (const { name, file, offset } of forbiddenFound)
     stage.tally.fault(`${name} is in ${file} at ${offset}`);

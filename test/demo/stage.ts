@@ -29,12 +29,16 @@ export class Stage {
   /** Sends refused because a roster had changed. */
   refusals = 0;
   ciphertexts = 0;
-  /** Envelopes that connections brought in, repetitions included. */
+  /** Envelopes that connections carried out and in, repetitions included. */
+  departures = 0;
   arrivals = 0;
   /** When something last happened, on performance.now()'s clock. */
   happenedMs = performance.now();
-  /** The message whose receipt came last. */
+  /** The message whose receipt came last, and the one read last. */
   latestReceipted: Letter | undefined;
+  latestRead: string | undefined;
+  /** The latest receipted ciphertext for each device, by its address as formatAddress writes it. */
+  readonly receiptedCiphertexts = new Map<string, Uint8Array>();
   #texts = 0;
   #end: (reason: Error) => void = () => {};
   readonly #ended: Promise<never>;

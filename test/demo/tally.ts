@@ -75,6 +75,10 @@ export class Tally {
     message.receipted = true;
   }
 
+  isReceipted(text: string): boolean {
+    return this.#message(text).receipted;
+  }
+
   /** `reader` decrypted a payload that came as `from`'s. */
   read(reader: string, from: string, text: string): void {
     const message = this.#messages.get(text);

@@ -3,6 +3,9 @@
  * something and does not deliver is gone in time, and costs the others nothing.
  */
 import { afterEach, describe, expect, test } from "vitest";
+import { Deadlines } from "../../src/edge/deadlines.js";
+import { Link, type Socket } from "../../src/edge/link.js";
+import { LinkTable } from "../../src/edge/table.js";
 import type { RawWebSocket } from "../support/raw-web-socket.js";
 import { opcodes, RawWebSocket as Raw, rawFrame, upgradeRequest } from "../support/raw-web-socket.js";
 import { type Bench, farewell, hello, startBench, until } from "./stub-node.js";
@@ -100,7 +103,7 @@ describe("after sign-in", () => {
   });
 
   test("readers that stall or trickle are evicted in time, and the one that reads slowly but steadily stays", async () => {
-    const limits = { stallMs: 800, stallBytesMin: 256 * 1024, backpressureBytesMax: 64 * 1024 * 1024 };
+    const limits = { stallMs: 1_500, stallBytesMin: 1024 * 1024, backpressureBytesMax: 64 * 1024 * 1024 };
     const { join, node, edge } = await bench(limits);
     const stalled = await Promise.all(Array.from({ length: 10 }, (_, i) => join(`device-${i + 1}`)));
     const trickling = await Promise.all(Array.from({ length: 10 }, (_, i) => join(`device-${i + 11}`)));
@@ -108,7 +111,7 @@ describe("after sign-in", () => {
     const healthy = await join("device-22");
     for (const socket of [...stalled, ...trickling, steady]) socket.socket.pause();
     for (let slot = 1; slot <= 21; slot++) fill(node.connections.get(slot));
-    for (const socket of trickling) every(100, () => readSome(socket, 100));
+    for (const socket of trickling) every(200, () => readSome(socket, 64 * 1024));
     every(20, () => readSome(steady, 64 * 1024));
 
     await until(() => node.detached.length >= 20, "stalled and trickling are evicted");
@@ -128,8 +131,9 @@ describe("after sign-in", () => {
     socket.socket.pause();
     const ping = rawFrame(Buffer.alloc(125), { opcode: opcodes.ping });
     const many = Buffer.concat(Array.from({ length: 1_000 }, () => ping));
-    every(5, () => socket.write(many));
+    every(5, () => edge.stats().backlogged === 0 && edge.stats().connections === 1 && socket.write(many));
     await until(() => edge.stats().connections === 0, "it is gone", 20_000);
+    expect(edge.stats().ended).toEqual(new Map([["tooSlow", 1]]));
   });
 
   test("one that is being ended with bytes waiting is cut when its time is up", async () => {
@@ -156,3 +160,79 @@ function fill(connection: { send(bytes: Uint8Array): number } | undefined): void
 function readSome(socket: RawWebSocket, bytes: number): void {
   socket.socket.read(bytes) ?? socket.socket.read();
 }
+
+describe("what counts as progress of a peer with bytes waiting", () => {
+  const limits = {
+    ...{ edgeSweepMs: 100, helloTimeoutMs: 100, welcomeTimeoutMs: 100, silenceMs: 1_000_000 },
+    ...{ stallMs: 1_000, stallBytesMin: 1_000 },
+  };
+
+  /** A link on a socket that takes as much as `take` lets it; how it ended is in `table.ended`. */
+  function slowLink() {
+    const table = new LinkTable({ sweepMs: limits.edgeSweepMs, endingMs: 0, detach: () => undefined });
+    const deadlines = new Deadlines(table, limits);
+    let waiting = 0;
+    const link = new Link(table);
+    const socket = {
+      send: (bytes: Uint8Array) => {
+        waiting += bytes.length;
+        return 0;
+      },
+      getBufferedAmount: () => waiting,
+      close: () => table.closed(link),
+    };
+    link.socket = socket as unknown as Socket;
+    table.opened(link);
+    table.attached(link, 1);
+    const take = (bytes: number) => {
+      waiting = Math.max(0, waiting - bytes);
+    };
+    return { table, deadlines, link, take };
+  }
+
+  /** How many of 100 sweeps it lives through. */
+  function lives(each: (sweep: number, slow: ReturnType<typeof slowLink>) => void): number {
+    const slow = slowLink();
+    slow.link.send(new Uint8Array(100_000));
+    for (let sweep = 1; sweep <= 100; sweep++) {
+      each(sweep, slow);
+      slow.deadlines.sweep();
+      if (slow.table.ended.get("tooSlow") === 1) return sweep;
+    }
+    return 100;
+  }
+
+  test("taking nothing is none", () => {
+    expect(lives(() => undefined)).toBe(11);
+  });
+
+  test("a trickle is none, however long it goes on", () => {
+    expect(lives((_, { take }) => take(50))).toBe(11);
+  });
+
+  test("stallBytesMin in each stallMs is", () => {
+    expect(lives((_, { take }) => take(110))).toBe(100);
+  });
+
+  test("a trickle hidden behind new bytes is none", () => {
+    expect(lives((_, { take, link }) => [take(50), link.send(new Uint8Array(500))])).toBe(11);
+  });
+
+  test("taking everything is, little as it may be", () => {
+    const everything = lives((sweep, { take, link }) => {
+      take(Number.POSITIVE_INFINITY);
+      if (sweep % 5 === 0) link.send(new Uint8Array(10));
+    });
+    expect(everything).toBe(100);
+  });
+
+  test("one that took all and then stops is measured from its new backlog", () => {
+    const stopped = lives((sweep, { take, link }) => {
+      if (sweep === 30) take(Number.POSITIVE_INFINITY);
+      else if (sweep < 30) take(200);
+      else if (sweep === 40) link.send(new Uint8Array(10));
+    });
+    expect(stopped).toBeGreaterThanOrEqual(50);
+    expect(stopped).toBeLessThanOrEqual(51);
+  });
+});

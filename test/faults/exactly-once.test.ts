@@ -38,7 +38,7 @@ test("control: a node that remembers no id is caught", async () => {
   try {
     const random = seededRandom("resend storm, dedupForgets");
     // Far enough apart that the SDK's own memory of ids has let go of them.
-    const storm = await resendStorm({ random, sends: 60_000, repeats: 6_000, kills: 0, build: mutant.build });
+    const storm = await resendStorm({ random, sends: 40_000, repeats: 4_000, kills: 0, build: mutant.build });
     const verdict = judge(storm.history.events, { gaps: "none", applies: storm.applies });
     tell(`dedupForgets: ${describeFaults(verdict).slice(0, 200)}`);
     expect(verdict.count("reapplied")).toBeGreaterThan(0);

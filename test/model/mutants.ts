@@ -59,6 +59,31 @@ function read(name: string): string | null {
   }
 }
 
+const NEAR_THE_END = "0xffffff80";
+
+/** A kernel that is right, and whose counters, which never go back, soon begin anew at 0. */
+export const lateCounters: readonly Change[] = [
+  ...["runStart", "runEnd", "runScanned", "recordStart", "recordScanned", "recordCommitted", "recordEnd"],
+  "receiptsSealed",
+]
+  .map((name) => ({
+    file: "journal.ts",
+    from: `let ${name}: u32 = 0;`,
+    to: `let ${name}: u32 = ${NEAR_THE_END};`,
+  }))
+  .concat(
+    ["receiptLogStart", "receiptLogEnd"].map((name) => ({
+      file: "tick.ts",
+      from: `let ${name}: u32 = 0;`,
+      to: `let ${name}: u32 = ${NEAR_THE_END};`,
+    })),
+    ["dueStart", "dueEnd"].map((name) => ({
+      file: "receipts.ts",
+      from: `let ${name}: u32 = 0;`,
+      to: `let ${name}: u32 = ${NEAR_THE_END};`,
+    })),
+  );
+
 /** What each kernel does wrong, and how. */
 export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   [
@@ -113,6 +138,16 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
         file: "gather.ts",
         from: "  store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n",
         to: "",
+      },
+    ],
+  ],
+  [
+    "leaves the receipts of duplicates to a commit that may never come",
+    [
+      {
+        file: "journal.ts",
+        from: "const isNeeded = dirtyAckCount > 0 || receiptLogEnd != receiptsSealed;",
+        to: "const isNeeded = dirtyAckCount > 0;",
       },
     ],
   ],
@@ -175,6 +210,28 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   [
     "gives a device that comes back sequences it has had",
     [{ file: "accounts.ts", from: "if (last > sequenceBase) sequenceBase = last;", to: "" }],
+  ],
+  [
+    "takes an account's older record for the newer one",
+    [
+      {
+        file: "accounts.ts",
+        from: "if (index != NONE && version < load<u32>(accountAt(index), L.ACCOUNT_VERSION)) return index;",
+        to: "",
+      },
+    ],
+  ],
+  [
+    "gives up the slot of a connection that has just ended",
+    [{ file: "tick.ts", from: "  disconnect(slot);\n  callAttention(index);", to: "  disconnect(slot);" }],
+  ],
+  [
+    "takes an unknown device that is named twice for a stale roster",
+    [{ file: "tick.ts", from: "if (isUnknownListed(party, i, number)) return", to: "if (false) return" }],
+  ],
+  [
+    "forgets what is in flight whenever a device goes live",
+    [{ file: "connections.ts", from: "const counted = base == 0 ?", to: "const counted = true ?" }],
   ],
   [
     "sends beyond the device's window",

@@ -1,12 +1,13 @@
 /**
  * Runs random worlds one after another until so many operations were compared. Prints the seed first, so that a run
- * that hangs or is killed can be repeated; a difference says which world and turn it came from.
+ * that hangs or is killed can be repeated. A difference says which world it came from: with that world's seed as
+ * INTERLINE_SEED and INTERLINE_OPERATIONS=1 it comes again.
  */
 import { type Build, Difference } from "./lockstep.js";
 import { chosenSeed, Random } from "./random.js";
 import { World } from "./world.js";
 
-const OPERATIONS_PER_WORLD = 20_000;
+const OPERATIONS_PER_WORLD = 10_000;
 
 export interface Run {
   readonly operations: number;
@@ -26,11 +27,11 @@ export function runWorlds(options: {
   readonly operations: number;
   readonly operationsPerWorld?: number;
 }): Run {
-  const { build, seed, operations: wanted, operationsPerWorld = OPERATIONS_PER_WORLD } = options;
+  const { build, seed, operationsPerWorld = OPERATIONS_PER_WORLD } = options;
   const happened = new Map<string, number>();
   let operations = 0;
-  for (let i = 0; operations < wanted; i++) {
-    const world = runWorld(build, (seed + i) >>> 0, Math.min(operationsPerWorld, wanted));
+  for (let i = 0; operations < options.operations; i++) {
+    const world = runWorld(build, (seed + i) >>> 0, operationsPerWorld);
     operations += world.pair.operations;
     for (const [what, times] of world.pair.happened) happened.set(what, (happened.get(what) ?? 0) + times);
   }

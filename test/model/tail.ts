@@ -145,7 +145,7 @@ export class Tail {
   }
 
   get uncommitted(): TailRecord[] {
-    return this.records.filter((record) => !record.isCommitted);
+    return this.records.slice(this.records.findLastIndex((record) => record.isCommitted) + 1);
   }
 
   commit(recordCount: number): void {

@@ -12,7 +12,7 @@ import { type Batch, type Build, Difference, Lockstep } from "./lockstep.js";
 import { deviceAddress, People } from "./people.js";
 import type { Random } from "./random.js";
 import type { Crossing } from "./send-rules.js";
-import { randomShape, type WorldShape } from "./shapes.js";
+import { shapeOf, type WorldShape } from "./shapes.js";
 
 const BAD_FRAME = 101;
 const POSITION_AHEAD = 602;
@@ -34,15 +34,18 @@ export class World {
   /** Connections by slot. */
   private readonly links = new Map<number, Link>();
   private lastConnection = 0;
-  private moment: Moment = { wallMs: 1_700_000_000_000, monotonicMs: 1000 };
+  private moment: Moment;
   private isDiskLow = false;
 
   constructor(
     private readonly random: Random,
     build: Build,
-    private readonly shape: WorldShape = randomShape(random),
+    private readonly shape: WorldShape = shapeOf(random),
   ) {
     const { brands } = shape.sizes;
+    // The kernel keeps 32 bits of the monotonic time.
+    const monotonicMs = random.pick([1000, 2 ** 31 - 500, 2 ** 32 - 500]);
+    this.moment = { wallMs: 1_700_000_000_000, monotonicMs };
     this.pair = new Lockstep(shape.sizes, random.between(1, 2000), build);
     this.people = new People(random, { accounts: shape.accountsInAll, familiar: shape.connections, brands });
     this.disk = new Disk(this.pair, this.deliveries);

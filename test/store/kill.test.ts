@@ -53,10 +53,26 @@ class Expectation {
   readonly #durable = new Map<string, Set<number>>();
   readonly #possible = new Map<string, Set<number>>();
   readonly #floors = new Map<string, number>();
+  /** Acks that may have become durable. */
+  readonly #possibleFloors = new Map<string, number>();
   #epoch = 0;
+  readonly #history: (readonly string[])[] = [];
   durableCount = 0;
 
+  /** What the last runs said of a device, for a failure's message. */
+  #story(device: string): string {
+    const isOfDevice = (line: string): boolean => {
+      const [word, name] = line.split(" ");
+      return name === device || ["opened", "ready", "done", "spilled"].includes(word as string);
+    };
+    return this.#history
+      .slice(-3)
+      .map((lines) => lines.filter(isOfDevice).join("\n"))
+      .join("\n--- killed\n");
+  }
+
   take(lines: readonly string[]): void {
+    this.#history.push(lines);
     const found = new Map<string, number[]>();
     const tried: [string, number][] = [];
     let isFindingDone = false;
@@ -71,7 +87,8 @@ class Expectation {
       }
       if (word === "try")
         tried.push(...rest.slice(1).map((text): [string, number] => [rest[0] as string, Number(text)]));
-      if (word === "acked") this.#floors.set(rest[0] as string, Number(rest[1]));
+      if (word === "ack") raise(this.#possibleFloors, rest[0] as string, Number(rest[1]));
+      if (word === "acked") raise(this.#floors, rest[0] as string, Number(rest[1]));
       if (word === "done")
         for (const [device, sequence] of tried.splice(0)) this.#add(this.#durable, device, sequence);
     }
@@ -95,16 +112,28 @@ class Expectation {
       const sequences = found.get(device) ?? [];
       const floor = this.#floors.get(device) ?? 0;
       expect(sequences).toEqual([...new Set(sequences)].sort((a, b) => a - b));
-      const required = [...(this.#durable.get(device) ?? [])].filter((sequence) => sequence > floor);
+      const required = [...(this.#durable.get(device) ?? [])].filter(
+        (sequence) => sequence > Math.max(floor, this.#possibleFloors.get(device) ?? 0),
+      );
       const there = new Set(sequences);
-      expect(required.filter((sequence) => !there.has(sequence))).toEqual([]);
+      expect(
+        required.filter((sequence) => !there.has(sequence)),
+        this.#story(device),
+      ).toEqual([]);
       const extra = sequences.filter((sequence) => !this.#durable.get(device)?.has(sequence));
       expect(extra.filter((sequence) => !this.#possible.get(device)?.has(sequence))).toEqual([]);
       this.#durable.set(device, new Set([...(this.#durable.get(device) ?? []), ...extra]));
-      expect(sequences.filter((sequence) => sequence <= floor)).toEqual([]);
+      expect(
+        sequences.filter((sequence) => sequence <= floor),
+        this.#story(device),
+      ).toEqual([]);
     }
     for (const device of this.#possible.keys()) this.#possible.delete(device);
   }
+}
+
+function raise(floors: Map<string, number>, device: string, floor: number): void {
+  floors.set(device, Math.max(floor, floors.get(device) ?? 0));
 }
 
 function sequenceOf(item: string): number {

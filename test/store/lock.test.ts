@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { currentOwner, lockDirectory, lockFileName, lockHolderHere } from "../../src/store/lock.js";
+import { bundleProgram } from "../support/bundle.js";
 
 let directory = "";
 const children: ChildProcess[] = [];
@@ -114,3 +115,24 @@ test("files that are no locks are left alone", async () => {
   (await lockDirectory(directory)).release();
   expect(readdirSync(directory).sort()).toEqual(["lock.1.2.3", "lock.txt"]);
 });
+
+test("several processes that open one directory again and again never have it open together", async () => {
+  const program = await bundleProgram("test/support/store-child.ts");
+  const outputs = await Promise.all(
+    [1, 2, 3, 4].map(async (seed) => {
+      const child = spawn(process.execPath, [program.path, "contend", directory, String(seed)], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      children.push(child);
+      let output = "";
+      child.stdout.on("data", (data: Buffer) => {
+        output += data.toString();
+      });
+      await once(child, "close");
+      return output;
+    }),
+  );
+  program.cleanUp();
+  expect(outputs.filter((output) => output.includes("violation"))).toEqual([]);
+  expect(outputs.some((output) => /opened [1-9]/.test(output))).toBe(true);
+}, 60_000);

@@ -188,6 +188,18 @@ test("an ack counts at once for readers and is durable after the next sweep", as
   expect(second.brandQueueBytes(1)).toBe(10 * 321);
 });
 
+test("a late, lower ack takes nothing back", async () => {
+  const first = await fixture.open();
+  await first.spill([numberedRun(ann, 1, 10)], 0);
+  for (const floor of [6, 4]) {
+    first.trim(ann, floor);
+    await first.sweep(fixture.nowMs, 100);
+    expect(sequencesOf(readAll(first, ann))).toEqual(range(7, 10));
+  }
+  await first.close();
+  expect((await fixture.open()).floor(ann)).toBe(6);
+});
+
 test("closing makes pending acks durable", async () => {
   const first = await fixture.open();
   await first.spill([numberedRun(ann, 1, 10)], 0);

@@ -7,11 +7,11 @@
  * habits may be bad, within what the protocol allows: it acks late or never,
  * grants a small window, forgets where it was, or is gone for long.
  */
-import { randomBytes } from "node:crypto";
 import type { Fleet } from "./fleet.js";
 import { type Addressee, digestOf } from "./history.js";
 import { type Delivery, type GapNotice, Stranger } from "./stranger.js";
 import { frames, type Party } from "./stranger-codec.js";
+import { traceableId } from "./trace.js";
 import type { WorldAccount, WorldDevice } from "./world.js";
 
 export interface Habits {
@@ -48,6 +48,7 @@ export class Actor {
   /** Sends of the present connection, by position, up to the answered ones. */
   #byPosition: { readonly sending: Sending; readonly isRepeat: boolean }[] = [];
   #answered = 0;
+  #port = 0;
   readonly #numbers = new Map<string, number>();
   #highest = 0;
   #acked = 0;
@@ -63,6 +64,12 @@ export class Actor {
     this.#fleet = fleet;
     this.device = device;
     this.habits = habits;
+  }
+
+  /** The port of the present or latest connection, and what was sent there; undefined for repetitions. */
+  get latest(): { readonly port: number; readonly ids: readonly (string | undefined)[] } {
+    const ids = this.#byPosition.map(({ sending, isRepeat }) => (isRepeat ? undefined : sending.id.toString()));
+    return { port: this.#port, ids };
   }
 
   get isConnected(): boolean {
@@ -106,9 +113,10 @@ export class Actor {
       return;
     }
     this.#fleet.history.note({ op: "connected", device: this.device.address, connection });
+    this.#port = stranger.socket.localPort as number;
     this.#byPosition = [];
     this.#answered = 0;
-    for (const sending of this.unanswered) this.#give(sending, false);
+    for (const sending of this.unanswered) this.#give(sending, true);
   }
 
   drop(): void {
@@ -117,7 +125,7 @@ export class Actor {
 
   /** A new envelope to these accounts, given to the connection now or when there is one. */
   send(to: readonly WorldAccount[], payloadBytes: number): Sending {
-    const id = randomBytes(16);
+    const id = traceableId();
     const addressees: Addressee[] = [];
     const own = this.device.account;
     const others = own.devices.length > 1 && !to.includes(own) ? [own] : [];
@@ -165,7 +173,7 @@ export class Actor {
     for (const { sending } of answered) {
       this.#fleet.history.note({ op: "receipted", device, id: sending.id.toString("hex"), durability });
     }
-    this.unanswered.splice(0, answered.filter(({ isRepeat }) => !isRepeat).length);
+    for (const { sending } of answered) if (this.unanswered[0] === sending) this.unanswered.shift();
     this.#fleet.receipts += answered.length;
     this.#fleet.receipted();
   }

@@ -158,13 +158,13 @@ class ResendStorm {
   }
 
   #disturb(): void {
-    if (this.#random.fraction() < 0.04) {
+    if (this.#random.fraction() < 0.3) {
       const application = this.#random.pick(this.#applications);
       if (this.#random.fraction() < 0.5) application.crash();
       else application.cut();
       this.#cuts++;
     }
-    if (this.#random.fraction() < 0.02) this.#random.pick(this.fleet.actors).drop();
+    if (this.#random.fraction() < 0.1) this.#random.pick(this.fleet.actors).drop();
   }
 
   async #kill(): Promise<void> {

@@ -13,6 +13,7 @@
  *   ready
  *   try <device> <sequence>…  about to be committed
  *   done <record>             the commit has resolved, and all tries before it with it
+ *   ack <device> <floor>      about to be acked
  *   acked <device> <floor>    an ack that a resolved commit holds
  *   spilled <record>          a spill has resolved
  */
@@ -95,6 +96,7 @@ class Driver {
       if (floor <= (this.#floors.get(device) ?? 0)) continue;
       acks.push({ device: testDevice(device), floor });
       acked.push([device, floor]);
+      say(`ack ${device} ${floor}`);
       this.#floors.set(device, floor);
       this.#store.trim(testDevice(device), floor);
     }

@@ -76,7 +76,7 @@ describe("strings and byte strings", () => {
     writer.bin(new Uint8Array(length).fill(7));
     const bytes = writer.take();
     const value = new MsgpackReader(bytes).bin();
-    expect(value).toEqual(new Uint8Array(length).fill(7));
+    expect(Buffer.compare(value, new Uint8Array(length).fill(7))).toBe(0);
     expect(value.buffer).toBe(bytes.buffer);
   });
 

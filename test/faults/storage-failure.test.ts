@@ -1,0 +1,104 @@
+/**
+ * A4: on the first failed write or flush no further receipt, an explicit refusal,
+ * an exit within five seconds, and nothing receipted is lost.
+ */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { SeededRandom } from "../demo/seeded-random.js";
+import { FailingStorage, type Injection, type Outcome } from "../support/failing-storage.js";
+import { describeFaults, judge } from "../support/judge.js";
+import { buildMutant } from "../support/mutant.js";
+import { amount, seededRandom, tell } from "../support/scale.js";
+
+const INJECTIONS = amount({ short: 60, full: 1200 });
+/** Nodes at a time. */
+const LANES = 2;
+const EXIT_MS = 5_000;
+const STORAGE_FAILED = 505;
+const DRAINING = 502;
+
+/** Every call and error in turn, at the first, the second, … of the calls of its kind, and later ones at random. */
+function injections(count: number, random: SeededRandom): Injection[] {
+  const kinds = [
+    { call: "fdatasync", error: "EIO" },
+    { call: "pwrite64", error: "EIO" },
+    { call: "pwrite64", error: "ENOSPC" },
+    { call: "pwritev", error: "EIO" },
+    { call: "pwritev", error: "ENOSPC" },
+  ] as const;
+  return Array.from({ length: count }, (_, i) => {
+    const kind = kinds[i % kinds.length] as (typeof kinds)[number];
+    const round = Math.floor(i / kinds.length);
+    const when = round < 4 ? round + 1 : random.between(2, kind.call === "pwritev" ? 12 : 70);
+    return { ...kind, when, isLasting: i % 3 === 0 };
+  });
+}
+
+function expectFailStop(outcome: Outcome): void {
+  const { injection, end, exitMs, early, ends, atOpen } = outcome;
+  const what = JSON.stringify(injection);
+  expect(exitMs, `${what}: the call failed`).toBeDefined();
+  expect(exitMs, `${what}: time to the exit`).toBeLessThan(EXIT_MS);
+  expect(end.signal, what).toBeNull();
+  expect(end.code, `${what}: exit code`).not.toBe(0);
+  expect(early, `${what}: receipts for what was not durable`).toBe(0);
+  if (atOpen) return;
+  // Who was just coming in is told to come back; everybody else is told why.
+  const codes = ends.map(({ code, closeCode }) => `${code} ${closeCode}`);
+  const explicit = [`${STORAGE_FAILED} ${4000 + STORAGE_FAILED}`, `${DRAINING} ${4000 + DRAINING}`];
+  expect(
+    codes.filter((code) => !explicit.includes(code)),
+    `${what}: ends of connections`,
+  ).toEqual([]);
+}
+
+test("the first failed write or flush ends the node, and nothing receipted is lost", async () => {
+  const random = seededRandom("storage failure");
+  const all = injections(INJECTIONS, random);
+  const lanes = await Promise.all(Array.from({ length: LANES }, () => FailingStorage.create(random)));
+  try {
+    await Promise.all(
+      lanes.map(async (lane) => {
+        for (let injection = all.shift(); injection !== undefined; injection = all.shift()) {
+          await lane.fail(injection);
+        }
+      }),
+    );
+    const outcomes = lanes.flatMap((lane) => lane.outcomes);
+    const exits = outcomes.map(({ exitMs }) => exitMs ?? 0).sort((a, b) => a - b);
+    tell(
+      `${outcomes.length} failures, ${outcomes.filter(({ atOpen }) => atOpen).length} of them at open; exit after at most ` +
+        `${exits.at(-1)?.toFixed()} ms, median ${exits[exits.length >> 1]?.toFixed()} ms; ` +
+        `${outcomes.reduce((sum, { receipts }) => sum + receipts, 0)} receipts`,
+    );
+    for (const outcome of outcomes) expectFailStop(outcome);
+    for (const lane of lanes) {
+      const history = await lane.settle();
+      const verdict = judge(history.events, { gaps: "none" });
+      tell(`${verdict.sent} sends, ${verdict.delivered} deliveries, ${verdict.faults.length} faults`);
+      if (verdict.faults.length > 0) history.save(join(tmpdir(), "interline-storage-failure.jsonl"));
+      expect(describeFaults(verdict)).toBe("");
+    }
+  } finally {
+    for (const lane of lanes) await lane.discard();
+  }
+});
+
+test("control: a node that goes on after a failed write is caught", async () => {
+  const mutant = buildMutant("failureIgnored");
+  const lane = await FailingStorage.create(seededRandom("storage failure, failureIgnored"), mutant.build);
+  try {
+    const goesOnMs = 1_500;
+    const outcome = await lane.fail({ call: "fdatasync", error: "EIO", when: 12, isLasting: false }, goesOnMs);
+    const lasting = await lane.fail({ call: "pwrite64", error: "ENOSPC", when: 30, isLasting: true }, goesOnMs);
+    const verdict = judge((await lane.settle(true)).events, { gaps: "none", mayBeUnanswered: true });
+    tell(`failureIgnored: ${outcome.early + lasting.early} early receipts; ${describeFaults(verdict).slice(0, 200)}`);
+    expect(outcome.end.signal).toBe("SIGKILL");
+    expect(outcome.early + lasting.early).toBeGreaterThan(0);
+    expect(verdict.count("lost")).toBeGreaterThan(0);
+  } finally {
+    await lane.discard();
+    mutant.remove();
+  }
+});
