@@ -9,9 +9,7 @@
 import { Command } from "commander";
 import { type Config, logLevels } from "../config.js";
 import { createNode, type InterlineNode } from "../index.js";
-import { descriptorAdvice } from "../ops/descriptors.js";
 import { createLog, type Log } from "../ops/log.js";
-import { limits } from "../rules/limits.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { urlOf } from "./device-client.js";
 import { type CliContext, CliError, exitCodes, hasColours, Output } from "./output.js";
@@ -83,8 +81,6 @@ function warn(config: Config, log: Log): void {
       host: config.host,
     });
   }
-  const advice = descriptorAdvice({ ...limits, ...config.limits });
-  if (advice !== undefined) log.warn(advice);
 }
 
 /** Commands to copy, as this program was started and for this node. */

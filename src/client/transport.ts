@@ -42,7 +42,17 @@ export const webSocketTransport: Transport = {
     // A text message is no frame of ours: the byte that msgpack never uses fails the decoder in its place.
     webSocket.onmessage = ({ data }) =>
       socket.onmessage?.(data instanceof ArrayBuffer ? new Uint8Array(data) : Uint8Array.of(0xc1));
-    webSocket.onclose = ({ code, reason }) => socket.onclose?.(code, reason);
+    // Once: Node 22 tells a failed attempt by `error` alone, browsers by `error` and then `close`.
+    let isClosed = false;
+    const closeOnce = (code: number, reason: string): void => {
+      if (isClosed) return;
+      isClosed = true;
+      socket.onclose?.(code, reason);
+    };
+    webSocket.onclose = ({ code, reason }) => closeOnce(code, reason);
+    webSocket.onerror = () => {
+      if (webSocket.readyState === WebSocket.CONNECTING) closeOnce(1006, "");
+    };
     return socket;
   },
 };

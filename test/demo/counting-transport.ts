@@ -7,6 +7,7 @@
  * nothing was shown twice would mean little if nothing had come twice.
  */
 import type { Transport, TransportSocket } from "../../src/client/client.js";
+import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage } from "../../src/wire/client-frames.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 
@@ -42,7 +43,8 @@ class CountingSocket implements TransportSocket {
   }
 
   send(bytes: Uint8Array): void {
-    for (const { kind } of decodeClientMessage(bytes)) if (kind === "send") this.#counter.carriedOut();
+    for (const { kind } of decodeClientMessage(bytes, limits))
+      if (kind === "send") this.#counter.carriedOut();
     this.#socket.send(bytes);
   }
 

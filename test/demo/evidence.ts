@@ -8,7 +8,14 @@
  *                        for a device and the ids of accounts in the data directory,
  *                        the node's address in its output
  */
-import { type Needle, type SearchResult, searchFiles, spellings, textNeedle } from "./canaries.js";
+import {
+  type Finding,
+  type Needle,
+  type SearchResult,
+  searchFiles,
+  spellings,
+  textNeedle,
+} from "./canaries.js";
 
 /** From the middle of a ciphertext: enough to exist only once. */
 const CIPHERTEXT_NEEDLE_BYTES = 32;
@@ -75,7 +82,7 @@ export class Evidence {
       accountIdsInOutput: output.forbiddenFound.length,
       bytesSearched: plaintext.bytesSearched,
       faults: [
-        ...found.map(({ name, file, offset }) => `${name} is in ${file} at ${offset}`),
+        ...told(found),
         ...[...missing].map((name) => `the search did not find ${name}, so it proves nothing`),
       ],
     };
@@ -91,4 +98,16 @@ export class Evidence {
     const signatures = this.#tokens.map((token) => textNeedle(token.slice(token.lastIndexOf(".") + 1)));
     return [...keys, ...signatures.map(({ bytes }) => ({ name: "a token's signature", bytes }))];
   }
+}
+
+/** Findings in words, those of one thing in one file together. */
+export function told(findings: readonly Finding[]): string[] {
+  const offsets = new Map<string, number[]>();
+  for (const { name, file, offset } of findings) {
+    const where = `${name} is in ${file}`;
+    offsets.set(where, [...(offsets.get(where) ?? []), offset]);
+  }
+  return [...offsets].map(([where, [first, ...more]]) =>
+    more.length === 0 ? `${where} at ${first}` : `${where} at ${first} and ${more.length} more places`,
+  );
 }

@@ -1,6 +1,7 @@
 /** The scenes of the story, one function each, in the order in which main.ts plays them. */
 import { formatAddress } from "../../src/base/address.js";
 import type { Line } from "./company.js";
+import { told } from "./evidence.js";
 import type { PersonDevice } from "./person-device.js";
 import type { Play } from "./play.js";
 
@@ -142,8 +143,7 @@ async function searchWhatIsLeft({ evidence, stage, tell }: Play, absent: PersonD
   const ciphertext = stage.receiptedCiphertexts.get(formatAddress(absent.address));
   if (ciphertext === undefined) throw new Error(`nothing was ever written to ${absent.name}`);
   const { bytesSearched, forbiddenFound, knownMissing } = await evidence.lookForPlaintext(ciphertext);
-  for (const { name, file, offset } of forbiddenFound)
-    stage.tally.fault(`${name} is in ${file} at ${offset}`);
+  for (const sentence of told(forbiddenFound)) stage.tally.fault(sentence);
   for (const name of knownMissing) stage.tally.fault(`the dead node does not have ${name}`);
   stage.happened();
   const mebibytes = (bytesSearched / 2 ** 20).toFixed(1);

@@ -12,7 +12,7 @@ import { scanOutput } from "../support/output-scan.js";
 import { amount, tell } from "../support/scale.js";
 import { attachStrace } from "../support/strace.js";
 import { Stranger } from "../support/stranger.js";
-import { earlyReceipts, readTrace, traceableId, traceArguments } from "../support/trace.js";
+import { earlyReceipts, readTrace, traceArguments, traceableId } from "../support/trace.js";
 import { until } from "../support/until.js";
 import { World, type WorldDevice } from "../support/world.js";
 
@@ -103,7 +103,11 @@ async function tracedRun(receipts: number, build?: string) {
     await node.kill();
     if (build === undefined) scanOutput(node, people);
     const trace = await readTrace(file);
-    return { trace, early: earlyReceipts(trace, ids), sent: all.reduce((sum, one) => sum + one.ids.length, 0) };
+    return {
+      trace,
+      early: earlyReceipts(trace, ids),
+      sent: all.reduce((sum, one) => sum + one.ids.length, 0),
+    };
   } finally {
     await node.discard();
   }
@@ -111,7 +115,9 @@ async function tracedRun(receipts: number, build?: string) {
 
 test("no receipt's write begins before the flush of all that it covers has returned", async () => {
   const { trace, early, sent } = await tracedRun(RECEIPTS);
-  tell(`${trace.receipts.length} receipts for ${sent} sends, ${trace.flushes} flushes, ${early.length} early`);
+  tell(
+    `${trace.receipts.length} receipts for ${sent} sends, ${trace.flushes} flushes, ${early.length} early`,
+  );
   expect(early).toEqual([]);
   expect(trace.receipts.length).toBeGreaterThanOrEqual(RECEIPTS);
   expect(trace.durableOrder.size).toBe(sent);
@@ -135,7 +141,15 @@ test("while a flush takes five seconds envelopes are delivered and no receipt le
     await node.start();
     const all = await correspond(node.port, people);
     const inject = `inject=fdatasync:delay_exit=${DELAY_MS * 1000}`;
-    const strace = await attachStrace(node.pid, ["-f", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject]);
+    const strace = await attachStrace(node.pid, [
+      "-f",
+      "-o",
+      "/dev/null",
+      "-e",
+      "trace=fdatasync",
+      "-e",
+      inject,
+    ]);
     const sentMs = performance.now();
     for (const one of all) one.send();
     for (const one of all) one.rest();

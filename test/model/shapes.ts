@@ -31,6 +31,8 @@ export function shapeOf(random: Random): WorldShape {
 
 function calmShape(random: Random): WorldShape {
   const tailBytes = random.pick([128, 256, 512]) * KiB;
+  // So that there are turns with one frame, and commits of next to nothing.
+  const isQuiet = random.seed % 8 === 1;
   return {
     sizes: {
       inboxBytes: random.pick([32, 64, 128]) * KiB,
@@ -49,11 +51,11 @@ function calmShape(random: Random): WorldShape {
       [25, 1],
       [5, 2],
     ],
-    messagesPerTurn: random.pick([12, 24]),
+    messagesPerTurn: isQuiet ? 2 : random.pick([12, 24]),
     framesPerMessage: random.pick([6, 30]),
     floodChance: 0,
     catchUpChance: random.pick([0.6, 1]),
-    commitChance: random.pick([0.4, 0.9]),
+    commitChance: isQuiet ? 1 : random.pick([0.4, 0.9]),
     spillChance: random.pick([0.2, 0.5]),
     spillAt: random.pick([0.3, 0.5]),
   };

@@ -68,7 +68,9 @@ export class Actor {
 
   /** The port of the present or latest connection, and what was sent there; undefined for repetitions. */
   get latest(): { readonly port: number; readonly ids: readonly (string | undefined)[] } {
-    const ids = this.#byPosition.map(({ sending, isRepeat }) => (isRepeat ? undefined : sending.id.toString()));
+    const ids = this.#byPosition.map(({ sending, isRepeat }) =>
+      isRepeat ? undefined : sending.id.toString(),
+    );
     return { port: this.#port, ids };
   }
 
@@ -103,15 +105,17 @@ export class Actor {
     this.isLive = false;
     this.#heard = 0;
     this.#ackedHere = 0;
+    let wasWelcomed = false;
     this.#gone = stranger.ended.then((end) => {
       if (this.stranger === stranger) this.stranger = undefined;
-      this.#fleet.connectionEnded(this, end);
+      if (wasWelcomed) this.#fleet.connectionEnded(end);
     });
     try {
       await stranger.welcomed;
     } catch {
       return;
     }
+    wasWelcomed = true;
     this.#fleet.history.note({ op: "connected", device: this.device.address, connection });
     this.#port = stranger.socket.localPort as number;
     this.#byPosition = [];

@@ -1,7 +1,7 @@
 /**
  * A node whose storage fails: one system call on its data file, the n-th of its
- * kind since the start of the process, returns an error (and, if told so,
- * every later one too). A fleet sends and receives meanwhile, part of it away, so
+ * kind on its thread since the start of the process, returns an error (and, if
+ * told so, every later one too). A fleet sends and receives meanwhile, part of it away, so
  * that what is lost would be missed. After each failure the node is started again
  * on the same data.
  */
@@ -18,7 +18,7 @@ import { earlyReceipts, readTrace, traceArguments } from "./trace.js";
 import { World } from "./world.js";
 
 export interface Injection {
-  readonly call: "fdatasync" | "pwrite64" | "pwritev";
+  readonly call: "fdatasync" | "pwrite64,pwritev";
   readonly error: "EIO" | "ENOSPC";
   readonly when: number;
   readonly isLasting: boolean;

@@ -44,10 +44,10 @@ function answerQuestions(node: InterlineNode): void {
 say("opening", { pid: process.pid });
 try {
   const node = await createNode({
+    logLevel: "trace",
     ...options,
     hooks: {
       corrupted: (table, detail) => say("corrupted", { table, detail }),
-      warned: (message) => say("warned", message),
       refused: (code) => say("refused", code),
     },
   });

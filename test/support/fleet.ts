@@ -33,7 +33,7 @@ export class Fleet {
   receipts = 0;
   /** Entries that gaps told of so far. */
   removed = 0;
-  /** How connections ended, by what the node said. */
+  /** How connections ended that had been welcomed, by what the node said. */
   readonly ends: End[] = [];
   readonly random: SeededRandom;
   readonly #versions = new Map<WorldAccount, number>();
@@ -147,7 +147,7 @@ export class Fleet {
     this.#missing.delete(`${device} ${sender} ${id}`);
   }
 
-  connectionEnded(_actor: Actor, end: End): void {
+  connectionEnded(end: End): void {
     this.ends.push(end);
   }
 

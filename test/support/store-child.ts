@@ -196,4 +196,10 @@ async function contend(): Promise<void> {
   say(`opened ${opened}`);
 }
 
-await { write, fill, contend }[verb as "write" | "fill" | "contend"]();
+const run = new Map([
+  ["write", write],
+  ["fill", fill],
+  ["contend", contend],
+]).get(verb ?? "");
+if (run === undefined) throw new Error(`unknown verb ${verb}`);
+await run();

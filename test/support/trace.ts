@@ -193,7 +193,7 @@ class TraceReader {
     const descriptor = descriptorOf(args);
     const socket = this.#sockets.get(descriptor) ?? new SocketBytes();
     this.#sockets.set(descriptor, socket);
-    for (const frame of socket.take(unescape(args).subarray(0, bytes))) {
+    for (const frame of socket.take(quotedBytes(args).subarray(0, bytes))) {
       if (frame[0] !== 34) continue;
       const { durableCount, atS } = call;
       this.#receipts.push({ port, position: frame[1] as number, durableCount, atS });
@@ -206,7 +206,7 @@ function descriptorOf(args: string): string {
 }
 
 /** The bytes of all quoted strings among the arguments of a call. */
-function unescape(args: string): Buffer {
+function quotedBytes(args: string): Buffer {
   const parts = [...args.matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, quoted = ""]) => quoted);
   const bytes: number[] = [];
   for (const [whole, octal, named] of parts.join("").matchAll(/\\([0-7]{1,3})|\\(.)|[^\\]/gs)) {

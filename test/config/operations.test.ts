@@ -1,0 +1,35 @@
+/** docs/operations.md says what the code does: every setting, limit and metric is in it, with its numbers. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { configurable, limits } from "../../src/rules/limits.js";
+
+const root = join(import.meta.dirname, "..", "..");
+const page = readFileSync(join(root, "docs", "operations.md"), "utf8");
+
+test("every limit that may be set is listed with its default and its range", () => {
+  for (const [name, { min, max }] of Object.entries(configurable)) {
+    const row = page.split("\n").find((line) => line.startsWith("|") && line.includes(`\`${name}\``));
+    const cells = row?.split("|").map((cell) => cell.trim()) ?? [];
+    expect(cells[2], name).toContain(String(limits[name as keyof typeof configurable]));
+    expect(cells[3], name).toContain(`${min} to ${max}`);
+  }
+});
+
+test("every metric is listed", () => {
+  const source = readFileSync(join(root, "src", "ops", "metrics.ts"), "utf8");
+  const own = [...source.matchAll(/(?:counter|gauge)\(\s*"([a-z_]+)"/g)].map((match) => match[1] as string);
+  const others = [...source.matchAll(/name: "(?:interline_)?([a-z_]+)"/g)].map((match) => match[1] as string);
+  expect(own.length).toBeGreaterThan(25);
+  expect(others.length).toBeGreaterThan(4);
+  for (const name of [...own, ...others]) expect(page).toMatch(new RegExp(`\`${name}(\\{[a-z]+\\})?\``));
+});
+
+test("every environment variable is listed", () => {
+  const sources = ["src/config.ts", "src/cli/device-client.ts"].map((file) =>
+    readFileSync(join(root, file), "utf8"),
+  );
+  const names = new Set(sources.join("\n").match(/INTERLINE_[A-Z_]+[A-Z]/g));
+  expect(names.size).toBeGreaterThan(7);
+  for (const name of names) expect(page).toContain(`\`${name}\``);
+});
