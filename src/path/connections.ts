@@ -6,7 +6,7 @@ import type { DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import { encodeWelcome } from "../wire/control.js";
-import type { Connection } from "./path.js";
+import type { Connection } from "./shapes.js";
 import type { Attachment, PathState } from "./state.js";
 
 /** What hello asked for; 0 leaves a choice to the node. */

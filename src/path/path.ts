@@ -4,72 +4,14 @@
  * order of a turn.
  */
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
-import type { Kernel } from "../kernel/kernel.js";
-import type { AccountRecord, Store } from "../store/store.js";
+import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import { type Attached, attach, detach, receive, type Wanted, writable } from "./connections.js";
+import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { PathState } from "./state.js";
 import { endAll, turn } from "./tick.js";
 
-/** One device's way out: a socket, or a device in this process. */
-export interface Connection {
-  /**
-   * Takes one or more whole frames, copied before it returns. 1: gone; 0: waiting in this connection (say so with
-   * `writable` when it has drained); 2: nothing was taken.
-   */
-  send(bytes: Uint8Array): 0 | 1 | 2;
-  /** Says why with an error frame as far as possible, then closes. Must not call back into the path meanwhile. */
-  end(code: CodeName, retryAfterMs: number): void;
-}
-
-/** What happens on the path that others may want to know; called between batches, never per envelope. */
-export interface PathEvents {
-  readonly connected?: (device: DeviceAddress) => void;
-  readonly disconnected?: (device: DeviceAddress) => void;
-  /** Entries were moved to the queue of a device that is not connected. */
-  readonly queued?: (device: DeviceAddress, entries: number) => void;
-  readonly refused?: (code: CodeName) => void;
-}
-
-export interface PathOptions {
-  readonly kernel: Kernel;
-  readonly store: Store;
-  /** Asks the loop for a turn soon. */
-  readonly wake: () => void;
-  /** Asks the loop for a turn right now, because the inbox is full. */
-  readonly turnNow: () => void;
-  readonly limits: PathLimits;
-  readonly events?: PathEvents;
-}
-
-/** Bounds from rules/limits.ts, as configured. */
-export interface PathLimits {
-  readonly windowEntriesDefault: number;
-  readonly windowEntriesMax: number;
-  readonly windowBytesDefault: number;
-  readonly windowBytesMax: number;
-  readonly payloadBytesMax: number;
-  readonly messageBytesMax: number;
-  readonly accountsPerSendMax: number;
-  readonly devicesPerAccountMax: number;
-  readonly dedupWindowMs: number;
-  readonly dedupWindowCount: number;
-  readonly silenceMs: number;
-  readonly receiptHoldMs: number;
-  readonly commitSpacingMs: number;
-  readonly spillAgeMs: number;
-  readonly journalTailBytes: number;
-}
-
-/** The moment of a turn. */
-export interface Moment {
-  readonly wallMs: number;
-  /** Whole milliseconds that never go back. */
-  readonly monotonicMs: number;
-  /** From 0 to 1: how busy the loop is, and so how much waiting for company pays. */
-  readonly patience: number;
-}
-
+export type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
 export type { Attached, Wanted };
 
 export class Path {

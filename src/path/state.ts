@@ -2,7 +2,7 @@
 import type { AccountAddress } from "../base/address.js";
 import type { Kernel } from "../kernel/kernel.js";
 import type { AccountRecord, Store } from "../store/store.js";
-import type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./path.js";
+import type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
 export interface Attachment {

@@ -17,7 +17,7 @@ import { answer } from "./answers.js";
 import { catchUp } from "./catch-up.js";
 import { commit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
-import type { Moment } from "./path.js";
+import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
 import type { PathState } from "./state.js";
 
