@@ -25,6 +25,10 @@
  *    CPU and the file grew no less: 219 MB against 216 MB after 2,000 commits of
  *    50 KB to 1 MB, trimmed every 2 s.
  *
+ * A failed pwrite may abort the process: lmdb 3.5.6 overruns the buffer of its
+ * own message about it (seen with EIO and ENOSPC injected; a failed fdatasync
+ * rejects as it should). Nothing is resolved before, so that this is a stop.
+ *
  * Values are not copied: LMDB's thread reads them until the promise settles.
  * A view on a non-shared WebAssembly.Memory that never grows is as good as
  * any: only its address is taken, and the view is kept alive meanwhile.

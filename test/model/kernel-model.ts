@@ -5,6 +5,7 @@
  * It shares no code with the kernel. Slow and obvious wins over short.
  */
 import { ByteReader, Unreadable } from "./byte-reader.js";
+import { begin, disconnect, goLive, type Window } from "./connections.js";
 import { DedupWindow, dedupKey, textOf } from "./dedup-window.js";
 import { Gather } from "./gather.js";
 import { Receipts } from "./receipts.js";
@@ -292,24 +293,11 @@ export class KernelModel {
 
   // Connections.
 
-  attach(
-    slot: number,
-    connection: number,
-    wanted: { readonly floor: number; readonly windowEntries: number; readonly windowBytes: number },
-  ): boolean {
+  attach(slot: number, connection: number, wanted: Window & { readonly floor: number }): boolean {
     const device = this.device(slot);
     if (wanted.floor > device.last) return false;
     if (wanted.floor > device.floor) this.raiseFloor(device, wanted.floor);
-    device.connection = connection;
-    device.isLive = false;
-    device.cursor = device.floor;
-    device.position = 0;
-    device.positionDurable = 0;
-    device.positionTold = 0;
-    device.inFlightBytes = 0;
-    device.liveBase = 0;
-    device.windowEntries = wanted.windowEntries;
-    device.windowBytes = wanted.windowBytes;
+    begin(device, connection, wanted);
     return true;
   }
 
@@ -327,16 +315,7 @@ export class KernelModel {
   }
 
   goLive(slot: number): boolean {
-    const device = this.device(slot);
-    if (device.connection === 0) return false;
-    if (device.runs.length > 0 && device.last > device.cursor) return false;
-    // Nothing that was ever queued lies between the cursor and the last sequence: that is no flight.
-    const jump = Math.max(0, device.last - device.cursor);
-    const counted = device.liveBase === 0 ? device.cursor : Math.max(device.floor, device.liveBase);
-    device.liveBase = counted + jump;
-    device.cursor += jump;
-    device.isLive = true;
-    return true;
+    return goLive(this.device(slot));
   }
 
   goLagging(slot: number): void {
@@ -400,9 +379,4 @@ export class KernelModel {
     }
     return answers;
   }
-}
-
-function disconnect(device: ModelDevice): void {
-  device.connection = 0;
-  device.isLive = false;
 }

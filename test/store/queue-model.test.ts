@@ -253,6 +253,10 @@ test("every entry is readable, acked, or counted in a gap", { timeout: 120_000 }
         rmSync(world.directory, { recursive: true, force: true });
       }
     }),
-    { numRuns: Number(process.env.STORE_MODEL_RUNS ?? 40) },
+    {
+      numRuns: Number(process.env.STORE_MODEL_RUNS ?? 40),
+      interruptAfterTimeLimit: 90_000,
+      markInterruptAsFailure: true,
+    },
   );
 });

@@ -128,8 +128,7 @@ export class Actor {
   }
 
   /** A new envelope to these accounts, given to the connection now or when there is one. */
-  send(to: readonly WorldAccount[], payloadBytes: number): Sending {
-    const id = traceableId();
+  send(to: readonly WorldAccount[], payloadBytes: number, id = traceableId()): Sending {
     const addressees: Addressee[] = [];
     const own = this.device.account;
     const others = own.devices.length > 1 && !to.includes(own) ? [own] : [];

@@ -37,11 +37,19 @@ export interface Outcome {
   readonly early: number;
   /** How the connections ended that were there. */
   readonly ends: readonly End[];
+  /**
+   * A page of the data file could not be written. The lmdb package then formats
+   * a text into a buffer that is too small for it (mdb_page_flush, 100 bytes), and
+   * malloc may end the process before any of our code hears of the failure.
+   */
+  readonly mayAbort: boolean;
 }
 
 /** A node that goes on after this long with a failed storage does not stop by itself. */
 const GOES_ON_MS = 8_000;
 const TURN_MS = 4;
+/** Short, so that failures fall into spills too. */
+const SPILL_AGE_MS = 150;
 
 export class FailingStorage {
   readonly fleet: Fleet;
@@ -51,11 +59,14 @@ export class FailingStorage {
   readonly #random: SeededRandom;
   readonly #connecting: Promise<void>;
 
-  static async create(random: SeededRandom, build?: string): Promise<FailingStorage> {
+  static async create(
+    random: SeededRandom,
+    { build, spillAgeMs = SPILL_AGE_MS }: { build?: string; spillAgeMs?: number } = {},
+  ): Promise<FailingStorage> {
     const world = new World({ brands: 2, accountsPerBrand: 4, devices: () => 1 });
     const node = await NodeUnderTest.create({
       world,
-      limits: { spillAgeMs: 150 },
+      limits: { spillAgeMs },
       ...(build === undefined ? {} : { build }),
     });
     await node.start();
@@ -82,6 +93,7 @@ export class FailingStorage {
     const inject = `inject=${call}:error=${error}:when=${when}${isLasting ? "+" : ""}`;
     for (const actor of fleet.actors) actor.isWanted = this.#random.fraction() < 0.6;
     const receiptsBefore = fleet.receipts;
+    const outputBefore = this.#node.output.length;
     fleet.ends.length = 0;
     this.#node.launch({ strace: [...traceArguments(file), "-e", inject] });
     const ended = this.#node.ended;
@@ -104,6 +116,7 @@ export class FailingStorage {
       receipts: fleet.receipts - receiptsBefore,
       early: earlyReceipts(trace, new Map(latest.map(({ port, ids }) => [port, ids]))).length,
       ends: [...fleet.ends],
+      mayAbort: this.#node.output.includes("Write error: ", outputBefore),
     };
     this.outcomes.push(outcome);
     return outcome;

@@ -7,8 +7,11 @@
  * everything that a person who runs a node would be told: `opening` before
  * anything is touched, `ready` with its process id and port, what is damaged,
  * why it ends. SIGTERM stops it in good order with exit code 0; a failed storage
- * ends it with 1. `stats` on its standard input is answered by a line of `stats`.
+ * ends it with 1. `stats` on its standard input is answered by a line of `stats`:
+ * the node's own counters, its memory, and how long its event loop stood still since
+ * it was asked last.
  */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { createNode, type InterlineNode, type NodeOptions } from "../../src/index.js";
@@ -34,10 +37,14 @@ async function endFailed(node: InterlineNode, error: Error): Promise<void> {
 }
 
 function answerQuestions(node: InterlineNode): void {
+  const delayNs = monitorEventLoopDelay({ resolution: 5 });
+  delayNs.enable();
   createInterface({ input: process.stdin }).on("line", (line) => {
     if (line !== "stats") return;
     const { store, counters, tailBytes, connections } = node.stats();
-    say("stats", { store, counters, tailBytes, connections, memory: process.memoryUsage() });
+    const stallMs = { p999: delayNs.percentile(99.9) / 1e6, max: delayNs.max / 1e6 };
+    say("stats", { store, counters, tailBytes, connections, rssBytes: process.memoryUsage.rss(), stallMs });
+    delayNs.reset();
   });
 }
 

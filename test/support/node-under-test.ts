@@ -41,6 +41,20 @@ export interface NodeEvent {
   readonly detail: unknown;
 }
 
+/** What the tests read of the line that fault-node.ts writes when it is asked. */
+export interface NodeNumbers {
+  readonly store: {
+    readonly journalRows: number;
+    readonly quotaEntries: number;
+    readonly expiredEntries: number;
+    readonly spilledEntries: number;
+  };
+  readonly connections: number;
+  readonly rssBytes: number;
+  /** How long the event loop stood still since the last question. */
+  readonly stallMs: { readonly p999: number; readonly max: number };
+}
+
 interface Run {
   readonly child: ChildProcess;
   readonly ended: Promise<RunEnd>;
@@ -158,12 +172,12 @@ export class NodeUnderTest {
   }
 
   /** The node's own numbers. */
-  async stats<T>(): Promise<T> {
+  async stats(): Promise<NodeNumbers> {
     const said = this.saysOrEnds("stats");
     this.#run?.child.stdin?.write("stats\n");
     const event = await said;
     if (event === undefined) throw new Error("the node ended instead of answering");
-    return event.detail as T;
+    return event.detail as NodeNumbers;
   }
 
   /** SIGKILL, sent before this returns; resolves when the process is gone. */
