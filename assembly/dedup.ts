@@ -90,8 +90,6 @@ function matches(line: usize, mask: v128, value: v128): u32 {
 function isIn(generation: u32, h: u64, ordinal: u32, id: usize): bool {
   const mask = i32x4.splat(~placeMask);
   const tag = i32x4.splat(tagOf(h));
-  const zero = i32x4.splat(0);
-  const all = i32x4.splat(-1);
   let bucket = bucketOf(h);
   while (true) {
     const line = lineAt(bucket, generation);
@@ -106,8 +104,8 @@ function isIn(generation: u32, h: u64, ordinal: u32, id: usize): bool {
       }
       hits &= hits - 1;
     }
-    // A line with a free entry has never overflowed into the next.
-    if (matches(line, all, zero) != 0) return false;
+    // A line fills from its start and is never emptied in part: with its last entry free it has not overflowed.
+    if (load<u32>(line, LINE_BYTES - 4) == 0) return false;
     bucket = (bucket + 1) & dedupBucketMask;
   }
   return false;

@@ -33,7 +33,7 @@ import {
   tailBytes,
 } from "./memory";
 import { clearLog, logCount } from "./dedup";
-import { receiptLogEnd } from "./tick";
+import { receiptLogEnd } from "./receipt-log";
 
 // Absolute counts; the rings' masks give the places.
 export let runStart: u32 = 0;

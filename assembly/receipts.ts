@@ -5,7 +5,7 @@
 import * as L from "./layout";
 import { clearFlag, control, count, due, dueMask, flag, receiptLog, receiptLogMask, sends, setFlag, slotAt } from "./memory";
 import { writeReceipt } from "./gather";
-import { receiptLogStart, takeReceiptLog } from "./tick";
+import { receiptLogStart, takeReceiptLog } from "./receipt-log";
 
 let dueStart: u32 = 0;
 let dueEnd: u32 = 0;

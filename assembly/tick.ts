@@ -7,11 +7,13 @@
  * or refused (a row in the outcomes, which the host answers). Sends of one connection take effect in their order.
  */
 import { accountAt, brandIndex, callAttention, clearFlag, control, count, crossing, flag, setFlag, slotAt } from "./memory";
-import { items, outcomes, receiptLog, receiptLogMask, senders } from "./memory";
+import { items, outcomes } from "./memory";
 import * as L from "./layout";
 import { devicePosition, findAccount, NONE, slotOf } from "./accounts";
 import { isDuplicate, isLogFull, remember, rotateIfDue } from "./dedup";
 import { addItem, gather, gatherBytes, hasRoom, itemCount } from "./gather";
+import { addDirtyAck } from "./journal";
+import { isReceiptLogFull, logSenders, noteSender } from "./receipt-log";
 import { at, begin, binAt, end, failed, readArray, readBin, readUint, skip } from "./msgpack";
 
 /** Results of a send besides the codes of the registry. */
@@ -31,7 +33,6 @@ const KIND_ROSTER_QUERY: u32 = 6;
 let messageAt: usize = 0;
 let frameAt: usize = 0;
 let timeMs: f64 = 0;
-let senderCount: u32 = 0;
 let fresh: bool = true;
 /** Accounts that were asked for so that the frame at frameAt could be judged. */
 let accountsAsked: u32 = 0;
@@ -198,13 +199,6 @@ function readSend(slot: usize, index: u32): bool {
   return true;
 }
 
-/** The connection has a receipt to come from this batch; a refusal needs none, it is answered by itself. */
-function noteSender(slot: usize, index: u32): void {
-  if (flag(slot, L.FLAG_SENT_NOW)) return;
-  setFlag(slot, L.FLAG_SENT_NOW);
-  store<u32>(senders + <usize>(senderCount++) * 4, index);
-}
-
 let idAt: usize = 0;
 
 /** The rules of a send, in order of precedence; nothing takes effect unless all hold. */
@@ -282,10 +276,6 @@ function sendBytes(): u32 {
     bytes += L.JOURNAL_RUN_HEADER_BYTES + L.DELIVER_HEADER_BYTES + payload + 8;
   }
   return bytes;
-}
-
-function isReceiptLogFull(): bool {
-  return receiptLogEnd - receiptLogStart + senderCount >= receiptLogMask;
 }
 
 // @ts-ignore: decorator
@@ -370,31 +360,3 @@ function accept(slot: usize, ordinal: u32): void {
   const last = readItems;
   for (let i = itemCount; i < last; i++) addItem(slot, <u32>idAt);
 }
-
-// The receipt log: absolute counts, so that full and empty differ.
-export let receiptLogStart: u32 = 0;
-export let receiptLogEnd: u32 = 0;
-
-export function takeReceiptLog(upTo: u32): void {
-  receiptLogStart = upTo;
-}
-
-/** One row for each connection that has receipts to come from this batch: they wait for the commit that covers it. */
-function logSenders(): void {
-  for (let i: u32 = 0; i < senderCount; i++) {
-    const index = load<u32>(senders + <usize>i * 4);
-    const slot = slotAt(index);
-    clearFlag(slot, L.FLAG_SENT_NOW);
-    const connection = load<u32>(slot, L.SLOT_CONNECTION);
-    // Ended later in the batch: nobody is left to be told.
-    if (connection == 0) continue;
-    const row = receiptLog + <usize>(receiptLogEnd & receiptLogMask) * L.LOG_BYTES;
-    store<u32>(row, index, L.LOG_SLOT);
-    store<u32>(row, connection, L.LOG_CONNECTION);
-    store<u32>(row, load<u32>(slot, L.SLOT_POSITION), L.LOG_POSITION);
-    receiptLogEnd++;
-  }
-  senderCount = 0;
-}
-
-import { addDirtyAck } from "./journal";

@@ -92,6 +92,7 @@ export class RunningNode {
   }
 
   static async start(parts: NodeParts): Promise<RunningNode> {
+    let node: RunningNode | undefined;
     const store = await openStore({
       directory: parts.dataDirectory,
       nowMs: systemClock.wallMs,
@@ -99,13 +100,14 @@ export class RunningNode {
         parts.log.warn("damaged on disk and left out", { table, detail });
         parts.onCorruption(table, detail);
       },
+      onCommitted: (durationMs) => node?.metrics.committed(durationMs),
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
     });
     const { records, badRecords, entries } = store.stats().recovery;
     parts.log.info("store opened", { epoch: store.epoch, records, badRecords, entries });
     try {
-      const node = new RunningNode(parts, store);
+      node = new RunningNode(parts, store);
       if (parts.listen !== undefined) await node.#listen(parts.listen);
       return node;
     } catch (error) {

@@ -274,6 +274,12 @@ export class Kernel {
     return this.wide(this.slotAt(slot) + L.SLOT_LAST);
   }
 
+  /** Entries sent and not acked since the connection first went live. */
+  inFlight(slot: number): number {
+    const base = this.wide(this.slotAt(slot) + L.SLOT_LIVE_BASE);
+    return base === 0 ? 0 : Math.max(0, this.cursor(slot) - Math.max(base, this.floor(slot)));
+  }
+
   connection(slot: number): number {
     return this.word(this.slotAt(slot) + L.SLOT_CONNECTION);
   }

@@ -3,10 +3,10 @@
  * All of it is rare; none of it is on the way of an accepted envelope.
  */
 import { ACCOUNT_ADDRESS_BYTES, type AccountAddress, deviceAddress } from "../base/address.js";
-import { equalBytes } from "../base/bytes.js";
+import { concatBytes, equalBytes } from "../base/bytes.js";
 import { OUTCOME_CONTROL } from "../kernel/kernel.js";
 import { rosterDifference } from "../rules/rosters.js";
-import { type ClientFrame, decodeClientFrame, type SendFrame } from "../wire/client-frames.js";
+import { type ClientFrame, decodeClientFrame } from "../wire/client-frames.js";
 import { type CodeName, codeName, codes } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
@@ -16,6 +16,8 @@ import type { Attachment, PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
 const RETRY_LATER_MS = 250;
+/** For a connection that asked for more answers in one turn than it may have. */
+const TOO_MANY_ANSWERS_RETRY_MS = 1_000;
 
 export function answer(state: PathState): void {
   const { kernel } = state;
@@ -24,10 +26,22 @@ export function answer(state: PathState): void {
     const outcome = kernel.outcome(i);
     const attachment = state.connections[outcome.slot];
     if (attachment === undefined) continue;
-    if (outcome.code === OUTCOME_CONTROL) control(state, attachment, outcome.frame);
+    if (!mayAnswer(state, attachment))
+      closeAttachment(state, attachment, "overloaded", TOO_MANY_ANSWERS_RETRY_MS);
+    else if (outcome.code === OUTCOME_CONTROL) control(state, attachment, outcome.frame);
     else refuse(state, attachment, outcome);
   }
+  flush(state);
   kernel.clearOutcomes();
+}
+
+/** An answer costs a thousand times what its question does: one connection gets so many in a turn and no more. */
+function mayAnswer(state: PathState, attachment: Attachment): boolean {
+  if (attachment.answeredTurn !== state.turnCount) {
+    attachment.answeredTurn = state.turnCount;
+    attachment.answers = 0;
+  }
+  return ++attachment.answers <= state.limits.answersPerTurnMax;
 }
 
 const ENDING: readonly CodeName[] = ["badFrame", "positionAhead"];
@@ -40,6 +54,7 @@ function refuse(
   const name = codeName(outcome.code) as CodeName;
   state.events.refused?.(name);
   if (ENDING.includes(name)) {
+    flush(state);
     closeAttachment(state, attachment, name);
     return;
   }
@@ -50,12 +65,13 @@ function refuse(
 
 /** Every listed account whose devices differ, and the sender's own when it was left out. */
 function staleRosters(state: PathState, attachment: Attachment, frame: Uint8Array): RosterDifference[] {
-  const send = decodeClientFrame(frame, 0, state.limits).frame as SendFrame;
+  const send = decoded(state, frame);
+  if (send?.kind !== "send") return [];
   const device = state.kernel.address(attachment.slot);
   const own = device.subarray(0, ACCOUNT_ADDRESS_BYTES);
-  const listed = send.accounts.some(({ account }) => equalBytes(account, own))
-    ? send.accounts
-    : [...send.accounts, { account: own, version: 0, devices: [] }];
+  const isOwnMissing =
+    state.account(own).devices.length > 1 && !send.accounts.some(({ account }) => equalBytes(account, own));
+  const listed = isOwnMissing ? [...send.accounts, { account: own, version: 0, devices: [] }] : send.accounts;
   const differences: RosterDifference[] = [];
   for (const { account, version, devices } of listed) {
     const difference = rosterDifference(state.account(account), device, {
@@ -129,11 +145,24 @@ function say(state: PathState, attachment: Attachment, frame: PlainServerFrame):
   give(state, attachment, encodeServerFrame(frame));
 }
 
+/** Answers to one connection that follow one another leave in one send: a refused pipeline is answered as it came. */
 function give(state: PathState, attachment: Attachment, bytes: Uint8Array): void {
-  const result = attachment.connection.send(bytes);
-  if (result === 2) closeAttachment(state, attachment, "tooSlow");
+  if (state.answering !== attachment) flush(state);
+  state.answering = attachment;
+  state.answers.push(bytes);
+}
+
+function flush(state: PathState): void {
+  const { answering, answers } = state;
+  if (answering === undefined) return;
+  state.answering = undefined;
+  const bytes = answers.length === 1 ? (answers[0] as Uint8Array) : concatBytes(answers);
+  answers.length = 0;
+  if (state.connections[answering.slot] !== answering) return;
+  const result = answering.connection.send(bytes);
+  if (result === 2) closeAttachment(state, answering, "tooSlow");
   else if (result === 0) {
-    attachment.isBlocked = true;
-    state.kernel.goLagging(attachment.slot);
+    answering.isBlocked = true;
+    state.kernel.goLagging(answering.slot);
   }
 }

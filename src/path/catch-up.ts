@@ -40,7 +40,7 @@ function advance(state: PathState, attachment: Attachment): boolean {
   if (kernel.isLive(slot)) return true;
   settleBatches(attachment, kernel.floor(slot));
   while (!attachment.isBlocked && state.connections[slot] === attachment) {
-    const entries = attachment.windowEntries - attachment.entriesOut;
+    const entries = attachment.windowEntries - Math.max(attachment.entriesOut, kernel.inFlight(slot));
     const bytes = attachment.windowBytes - attachment.bytesOut;
     if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return true;
     if (kernel.isQueued(slot) && sendQueued(state, attachment, entries, bytes)) continue;

@@ -63,6 +63,8 @@ export function attach(
     batches: [],
     entriesOut: 0,
     bytesOut: 0,
+    answeredTurn: 0,
+    answers: 0,
   };
   state.connections[slot] = attachment;
   state.connectionCount++;

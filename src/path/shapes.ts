@@ -8,7 +8,7 @@ import type { CodeName } from "../wire/codes.js";
 export interface Connection {
   /**
    * Takes one or more whole frames, copied before it returns. 1: gone; 0: waiting in this connection (say so with
-   * `writable` when it has drained); 2: nothing was taken.
+   * `writable` when it has drained); 2: nothing was taken. Must not call back into the path meanwhile.
    */
   send(bytes: Uint8Array): 0 | 1 | 2;
   /** Says why with an error frame as far as possible, then closes. Must not call back into the path meanwhile. */
@@ -45,6 +45,7 @@ export interface PathLimits {
   readonly messageBytesMax: number;
   readonly accountsPerSendMax: number;
   readonly devicesPerAccountMax: number;
+  readonly answersPerTurnMax: number;
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;

@@ -20,6 +20,9 @@ export interface Attachment {
   readonly batches: { readonly last: number; readonly entries: number; readonly bytes: number }[];
   entriesOut: number;
   bytesOut: number;
+  /** Answers given in the turn of this number; answers.ts. */
+  answeredTurn: number;
+  answers: number;
 }
 
 export class PathState {
@@ -37,7 +40,12 @@ export class PathState {
   readonly closed: Attachment[] = [];
   /** Slots to catch up in the next turn, besides those the kernel names. */
   readonly lagging = new Set<number>();
+  /** Turns since start. */
+  turnCount = 0;
   moment: Moment = { wallMs: 0, monotonicMs: 0, patience: 0 };
+  /** answers.ts: the connection that is being answered, and what it will be sent. */
+  answering: Attachment | undefined;
+  readonly answers: Uint8Array[] = [];
   /** commit.ts */
   isCommitting = false;
   lastCommitMs = 0;

@@ -23,6 +23,7 @@ import type { PathState } from "./state.js";
 
 export function turn(state: PathState, moment: Moment): void {
   state.moment = moment;
+  state.turnCount++;
   route(state);
   dropClosed(state);
   catchUp(state);

@@ -17,6 +17,8 @@ export const limits = {
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
   /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
+  /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. */
+  answersPerTurnMax: 1_024,
   brandsMax: 63,
   tokenBytesMax: 4 * KiB,
 
@@ -71,9 +73,9 @@ export const limits = {
   /** Messages taken in between two ticks. */
   inboxBytes: 8 * MiB,
   /** Accepted and not yet spilled, in the kernel's memory. */
-  journalTailBytes: 64 * MiB,
+  journalTailBytes: 96 * MiB,
   /** Accepted and not yet flushed: reaching it pushes back on senders. */
-  uncommittedBytesMax: 32 * MiB,
+  uncommittedBytesMax: 48 * MiB,
   /** The tail is spilled when its oldest record is this old, or when it is half full. */
   spillAgeMs: 2_000,
 

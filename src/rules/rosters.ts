@@ -23,7 +23,6 @@ export function rosterDifference(
   const due = roster.devices.map((device) => device.number).filter((number) => number !== self);
   const missing = due.filter((number) => !listed.devices.includes(number));
   const surplus = listed.devices.filter((number) => !due.includes(number));
-  if (isOwn && due.length === 0 && listed.devices.length === 0) return undefined;
   if (missing.length === 0 && surplus.length === 0 && listed.version === roster.version) return undefined;
   return { account: roster.address, version: roster.version, missing, surplus };
 }

@@ -2,7 +2,7 @@
  * The dedup keys of the window, one row per commit, so that a repeated send is
  * still recognised after a restart. Exact comparison is the kernel's; the store
  * only keeps the keys as long as the window says: a row goes when it is older
- * than dedupWindowMs, or when dedupWindowCount newer keys exist.
+ * than dedupWindowMs, or when more than dedupWindowCount newer keys exist.
  *
  * Which rows exist is kept in memory (number, time, count), oldest first.
  */
@@ -69,7 +69,7 @@ export class DedupWindow {
 
   #isOutside(row: WindowRow, nowMs: number): boolean {
     const newerCount = this.#keyCount - row.count;
-    return nowMs - row.timeMs > this.#bounds.dedupWindowMs || newerCount >= this.#bounds.dedupWindowCount;
+    return nowMs - row.timeMs > this.#bounds.dedupWindowMs || newerCount > this.#bounds.dedupWindowCount;
   }
 
   /** Removes up to `rowsMax` rows that are outside the window; tells how many. */
@@ -97,7 +97,7 @@ export class DedupWindow {
     for (const { number, timeMs, count } of rows) {
       newerCount -= count;
       if (count === 0 || nowMs - timeMs > this.#bounds.dedupWindowMs) continue;
-      if (newerCount >= this.#bounds.dedupWindowCount) continue;
+      if (newerCount > this.#bounds.dedupWindowCount) continue;
       const key = numberKey(number);
       const value = database.get("dedup", key);
       const row = value && decodeDedup(key, value);

@@ -105,6 +105,7 @@ export class LmdbStore implements Store {
     assert(records.length >= 1, "a commit has a record");
     assert(dedupKeys.length % DEDUP_KEY_BYTES === 0, "dedup keys have 20 bytes each");
     this.#isCommitting = true;
+    const startedMs = performance.now();
     for (const { number, bytes } of records) sealRecord(bytes, number);
     const stage = (batch: Batch): boolean => {
       for (const { number, bytes } of records) this.#journal.append(batch, number, bytes);
@@ -116,6 +117,7 @@ export class LmdbStore implements Store {
     const durable = settled.then(() => {
       this.#isCommitting = false;
       this.#commits++;
+      this.#options.onCommitted?.(performance.now() - startedMs);
     });
     durable.catch(() => {});
     return durable;

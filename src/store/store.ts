@@ -96,6 +96,8 @@ export interface StoreOptions {
   readonly directory: string;
   readonly nowMs: () => number;
   readonly onCorruption?: (report: CorruptionReport) => void;
+  /** How long a commit took, its flush included. */
+  readonly onCommitted?: (durationMs: number) => void;
   /** Overrides of limits. */
   readonly quotas?: Partial<QueueBounds & DedupBounds>;
   readonly commitTimeoutMs?: number;

@@ -43,7 +43,8 @@ export function encodeRefusal(refusal: {
   writer.uint(refusal.position);
   writer.uint(codes[refusal.code].code);
   writer.uint(refusal.retryAfterMs ?? 0);
-  writer.raw(encodeBody(refusal.detail ?? {}));
+  if (refusal.detail?.rosters === undefined) writer.map(0);
+  else writer.raw(encodeBody(refusal.detail));
   return writer.take();
 }
 

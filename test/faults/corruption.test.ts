@@ -11,7 +11,7 @@ import { buildMutant } from "../support/mutant.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
 import { scanOutput } from "../support/output-scan.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
-import { until } from "../support/until.js";
+import { until, untilOrStill } from "../support/until.js";
 import { World } from "../support/world.js";
 
 /** One damage per so many rows; nothing else can be told of a row whose neighbours are bad too. */
@@ -76,8 +76,10 @@ class Scene {
     await this.node.start();
     this.fleet.resume();
     this.fleet.wantAll();
-    await until("everybody has been told that all is there", () =>
-      this.fleet.actors.every((actor) => actor.isLive),
+    await untilOrStill(
+      () => this.fleet.actors.every((actor) => actor.isLive),
+      () => 0,
+      5 * stillMs,
     );
     await this.fleet.drain(stillMs);
     return judge(this.fleet.history.events, { gaps: "accounted" });

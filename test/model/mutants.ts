@@ -73,7 +73,7 @@ export const lateCounters: readonly Change[] = [
   }))
   .concat(
     ["receiptLogStart", "receiptLogEnd"].map((name) => ({
-      file: "tick.ts",
+      file: "receipt-log.ts",
       from: `let ${name}: u32 = 0;`,
       to: `let ${name}: u32 = ${NEAR_THE_END};`,
     })),

@@ -195,6 +195,21 @@ describe("a device that was away", () => {
     expect(bob.connection.texts).toEqual(Array.from({ length: 80 }, (_, i) => `w${i}`));
   });
 
+  it("never has more than its window in flight, whether it is live or catching up", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect({ windowEntries: 20 });
+    for (let i = 0; i < 100; i++) {
+      alice.send(i, `v${i}`, bob);
+      world.turn();
+    }
+    expect(bob.connection.texts).toHaveLength(20);
+    for (let i = 0; i < 10; i++) {
+      bob.ack(bob.connection.of("deliver").at(-1)?.sequence as number);
+      world.turn();
+    }
+    expect(bob.connection.texts).toEqual(Array.from({ length: 100 }, (_, i) => `v${i}`));
+  });
+
   it("resumes behind what it has acked, across connections and restarts", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
@@ -352,6 +367,19 @@ describe("refusals", () => {
     alice.send(1_000, "again", bob);
     await world.settle();
     expect(alice.connection.of("receipt").at(-1)?.position).toBe(61);
+  });
+
+  it("are so many in one turn and no more: the connection that asks for more is ended, the others are served", async () => {
+    const mallory = await world.device(3, 3).connect();
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    const before = mallory.connection.frames.length;
+    world.path.receive(mallory.slot, Buffer.alloc(300_000, Uint8Array.of(0x92, 0x05, 0x01)));
+    alice.send(1, "served", bob);
+    world.turn();
+    expect(mallory.connection.ended).toBe("overloaded");
+    expect(mallory.connection.frames.length - before).toBeLessThanOrEqual(1_024);
+    expect(bob.connection.texts).toEqual(["served"]);
   });
 
   it("end a connection whose bytes cannot be read, and nothing else", async () => {

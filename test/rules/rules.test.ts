@@ -45,7 +45,7 @@ describe("how a send's list differs from a roster", () => {
       { version: 0, devices: [] },
       { missing: [2], surplus: [] },
     ],
-    ["no own other device", roster(1, 1, 1, 1), { version: 0, devices: [] }, undefined],
+    ["own version wrong", roster(1, 1, 1, 1), { version: 0, devices: [] }, { missing: [], surplus: [] }],
     [
       "the same account of another brand is not own",
       roster(2, 1, 1, 1),

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkDirectory } from "../../src/store/store.js";
 import { type Bundle, bundleProgram } from "../support/bundle.js";
 
-const KILLS = Number(process.env.STORE_KILLS ?? 12);
+const KILLS = Number(process.env.STORE_KILLS ?? 8);
 const SEED = Number(process.env.STORE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 let program: Bundle;
 let directory = "";

@@ -338,6 +338,25 @@ test("dedup keys of the window come back oldest first; older ones and surplus on
   expect([...second.recoveredDedupKeys()].map(({ keys }) => keys[0])).toEqual([2, 3]);
 });
 
+test("a row of dedup keys counts until more newer keys than the window's count exist", async () => {
+  const commit = (store: Store, number: number): Promise<void> => {
+    const bytes = journalRecord(number, []);
+    return store.commit({
+      records: [{ number, bytes }],
+      dedupKeys: keysOf(2, number),
+      timeMs: fixture.nowMs,
+    });
+  };
+  const first = await fixture.open({ quotas: { dedupWindowCount: 4 } });
+  for (const number of [1, 2, 3]) await commit(first, number);
+  expect(first.stats().dedupKeys).toBe(6);
+  await commit(first, 4);
+  expect(first.stats().dedupKeys).toBe(6);
+  await first.close();
+  const second = await fixture.open({ quotas: { dedupWindowCount: 3 } });
+  expect([...second.recoveredDedupKeys()].map(({ keys }) => keys[0])).toEqual([3, 4]);
+});
+
 test("dedup rows outside the window are removed, a few with each commit and the rest with a sweep", async () => {
   const store = await fixture.open({ quotas: { dedupWindowMs: 1_000 } });
   const commit = (number: number): Promise<void> =>

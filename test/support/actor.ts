@@ -54,6 +54,7 @@ export class Actor {
   #acked = 0;
   #messages = 0;
   #isReformed = false;
+  #leaving: Stranger | undefined;
   /** The highest sequence that the present connection has brought. */
   #heard = 0;
   /** … and the highest that was acked there: an ack of an earlier one may have been lost with the node. */
@@ -92,14 +93,19 @@ export class Actor {
       token: this.#fleet.world.token(this.device),
       resume: this.#resume(),
       windowEntries: this.habits.windowEntries,
-      delivery: (delivery) => this.#delivered(connection, delivery),
+      delivery: (delivery) => {
+        if (this.#leaving !== stranger) this.#delivered(connection, delivery);
+      },
       receipt: (position, durability) => this.#receipted(position, durability),
       refusal: (position, code) => this.#refused(position, code),
-      gap: (gap) => this.#gap(connection, gap),
+      gap: (gap) => {
+        if (this.#leaving !== stranger) this.#gap(connection, gap);
+      },
       live: () => {
         this.isLive = true;
       },
       messageEnd: () => this.#messageEnd(),
+      unreadable: () => this.#fleet.history.note({ op: "unreadable", device: this.device.address }),
     });
     this.stranger = stranger;
     this.isLive = false;
@@ -125,6 +131,14 @@ export class Actor {
 
   drop(): void {
     this.stranger?.drop();
+  }
+
+  /** Acks what it has and goes; what comes after the ack counts as not taken. */
+  leave(): void {
+    if (!this.isConnected) return;
+    this.#ack();
+    this.#leaving = this.stranger;
+    void this.stranger?.close();
   }
 
   /** A new envelope to these accounts, given to the connection now or when there is one. */

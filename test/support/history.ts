@@ -9,6 +9,7 @@
  *   connected a device was welcomed; what it hears from now on comes by this connection
  *   delivered a connection brought an envelope
  *   gap       a connection brought word of removed entries
+ *   unreadable a connection brought bytes that are no frames
  *   applied   the SDK handed an envelope to its application, which took it
  *   killed    the node was ended without warning, or ended itself
  */
@@ -58,6 +59,7 @@ export type HistoryEvent =
       readonly id: string;
       readonly digest: string;
     }
+  | { readonly op: "unreadable"; readonly device: string }
   | { readonly op: "killed"; readonly how: string };
 
 export type TimedEvent = HistoryEvent & { readonly atMs: number };

@@ -160,6 +160,7 @@ class Judge {
       this.#fault("unsettled", `${event.device} was refused ${event.id} with ${event.code}`);
     } else if (event.op === "delivered") this.#delivery(event);
     else if (event.op === "gap") this.#gap(event);
+    else if (event.op === "unreadable") this.#fault("misled", `${event.device} got bytes that are no frames`);
     else if (event.op === "applied") this.#apply(event);
   }
 

@@ -25,7 +25,9 @@ import { openStore, type QueueItem, type Store } from "../../src/store/store.js"
 import { journalRecord, numberedRun, sequencesIn, testDevice, testPayload } from "./journal-record.js";
 
 const [verb, directory = "", seedText = "1"] = process.argv.slice(2);
-const DEVICES = 40;
+const DEVICES = 400;
+/** Most traffic is among these; now and then a commit reaches all, so that its spill takes several slices. */
+const BUSY_DEVICES = 40;
 let seed = Number(seedText);
 
 function random(bound: number): number {
@@ -67,9 +69,10 @@ class Driver {
 
   async start(): Promise<void> {
     say(`opened ${this.#store.epoch}`);
-    for (let device = 0; device < DEVICES; device++) {
+    const devices = Array.from({ length: DEVICES }, (_, device) => device);
+    await Promise.all(devices.map((device) => this.#store.registerDevice(accountOf(testDevice(device)), 1)));
+    for (const device of devices) {
       const address = testDevice(device);
-      await this.#store.registerDevice(accountOf(address), 1);
       const items = this.#store.readQueue(address, 0, 1 << 30);
       this.#newest.set(device, items.at(-1)?.lastSequence ?? 0);
       if (items.length > 0) say(`found ${device} ${items.map(describe).join(" ")}`);
@@ -79,8 +82,9 @@ class Driver {
 
   async commit(payloadBytesMax: number): Promise<void> {
     const runs: SpillRun[] = [];
-    for (let i = random(12); i >= 0; i--) {
-      const device = random(DEVICES);
+    const isBroad = random(25) === 0;
+    for (let i = isBroad ? DEVICES - 1 : random(12); i >= 0; i--) {
+      const device = isBroad ? i : random(BUSY_DEVICES);
       const count = 1 + random(4);
       const run = numberedRun(testDevice(device), this.#next + 1, count, random(payloadBytesMax));
       this.#next += count;
@@ -90,8 +94,8 @@ class Driver {
     }
     const acks: Ack[] = [];
     const acked: [number, number][] = [];
-    for (let i = random(3); i > 0; i--) {
-      const device = random(DEVICES);
+    for (let i = isBroad ? DEVICES - 1 : random(3); i >= 0; i--) {
+      const device = isBroad ? i : random(BUSY_DEVICES);
       const floor = (this.#newest.get(device) ?? 0) - random(3);
       if (floor <= (this.#floors.get(device) ?? 0)) continue;
       acks.push({ device: testDevice(device), floor });

@@ -7,6 +7,9 @@
 /** A value of the part of msgpack that frames use. */
 export type Value = number | string | boolean | null | Buffer | Value[] | Map<string, Value>;
 
+/** Bytes that are not what they should be. */
+export class Unreadable extends Error {}
+
 export class Reader {
   at = 0;
   readonly #bytes: Buffer;
@@ -21,7 +24,7 @@ export class Reader {
 
   value(): Value {
     const head = this.#bytes[this.at++];
-    if (head === undefined) throw new Error("a value is cut off");
+    if (head === undefined) throw new Unreadable("a value is cut off");
     if (head <= 0x7f) return head;
     if (head <= 0x8f) return this.#map(head & 0x0f);
     if (head <= 0x9f) return this.#array(head & 0x0f);
@@ -59,12 +62,12 @@ export class Reader {
       case 0xde:
         return this.#map(this.#uint(2));
       default:
-        throw new Error(`a node does not write msgpack 0x${head.toString(16)}`);
+        throw new Unreadable(`a node does not write msgpack 0x${head.toString(16)}`);
     }
   }
 
   #take(bytes: number): Buffer {
-    if (this.at + bytes > this.#bytes.length) throw new Error("a value is cut off");
+    if (this.at + bytes > this.#bytes.length) throw new Unreadable("a value is cut off");
     this.at += bytes;
     return this.#bytes.subarray(this.at - bytes, this.at);
   }

@@ -9,7 +9,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { frames, type Party, Reader, type Value } from "./stranger-codec.js";
+import { frames, type Party, Reader, Unreadable, type Value } from "./stranger-codec.js";
 
 export interface Delivery {
   readonly sequence: number;
@@ -44,6 +44,8 @@ export interface StrangerEars {
   readonly signal?: (sender: string, payload: Buffer) => void;
   readonly pong?: (nonce: number, timeMs: number) => void;
   readonly messageEnd?: () => void;
+  /** The node wrote bytes that are no frames; the connection is given up. */
+  readonly unreadable?: () => void;
   readonly ended?: (end: End) => void;
 }
 
@@ -199,11 +201,19 @@ export class Stranger {
 
   #message(payload: Buffer): void {
     const reader = new Reader(payload);
-    while (!reader.isAtEnd) this.#frame(reader.value() as Value[]);
+    try {
+      while (!reader.isAtEnd) this.#frame(reader.value() as Value[]);
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      this.#options.unreadable?.();
+      this.drop();
+      return;
+    }
     this.#options.messageEnd?.();
   }
 
   #frame(frame: Value[]): void {
+    if (!Array.isArray(frame)) throw new Unreadable("a frame is an array");
     const ears = this.#options;
     switch (frame[0]) {
       case 32:
