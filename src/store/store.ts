@@ -57,7 +57,7 @@ export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
 
 export interface JournalCommit {
-  /** One or two records, numbers rising. The views stay unchanged until the promise settles. */
+  /** One or more records, numbers rising. The views stay unchanged until the promise settles. */
   readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
   /** Concatenated 20-byte dedup keys accepted in this commit; the store's from now on. */
   readonly dedupKeys: Uint8Array;
@@ -168,16 +168,15 @@ function syncDirectory(directory: string): void {
 export async function openStore(options: StoreOptions): Promise<Store> {
   makeDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
-  let database: Database | undefined;
+  let store: LmdbStore | undefined;
   try {
-    database = Database.open(options.directory, { readOnly: false });
-    const store = new LmdbStore(options, lock, database);
+    store = new LmdbStore(options, lock, Database.open(options.directory, { readOnly: false }));
     await store.open();
     syncDirectory(options.directory);
     return store;
   } catch (error) {
-    await database?.close();
-    lock.release();
+    if (store === undefined) lock.release();
+    else await store.close();
     throw error;
   }
 }

@@ -98,7 +98,7 @@ test("a node that is run, provoked, damaged and questioned writes no secret", as
   const port = await freePort();
   const dataDirectory = join(directory, "data");
   const config = join(directory, "interline.json");
-  writeFileSync(config, JSON.stringify({ brands: world.brandSettings(), limits: { spillAgeMs: 50 } }));
+  writeFileSync(config, JSON.stringify({ brands: world.brandSettings(), limits: { spillAgeMs: 100 } }));
   const node = new NodeProcess({
     dataDirectory,
     outputDirectory: directory,

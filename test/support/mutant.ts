@@ -83,8 +83,8 @@ export const mutants = {
   brandOutOfKey: [
     {
       file: "src/store/schema.js",
-      find: "    key.set(address, 2);\n",
-      put: "    key.set(address, 2);\n    key[3] = 1;\n",
+      find: "    key[1] = partition;\n    key.set(address, 2);\n",
+      put: "    key.set(address, 2);\n    key.fill(0, 0, 4);\n    key[3] = 1;\n",
     },
   ],
   /** C3: a key is found by its id alone, whoever it belongs to. */

@@ -1,0 +1,166 @@
+/**
+ * B2: no bytes on any socket end the process, stall it, or make it allocate out
+ * of proportion. The node under test has a heap of 256 MB.
+ *
+ * "Stall" is what the node's own event loop says of itself, since on a busy
+ * machine a client cannot tell a stall from its own waiting.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { SeededRandom } from "../demo/seeded-random.js";
+import {
+  BOMB_BYTES,
+  bombs,
+  deadlyFrame,
+  hostileFirst,
+  hostileHead,
+  oddFrame,
+} from "../support/hostile-input.js";
+import { NodeUnderTest } from "../support/node-under-test.js";
+import { scanOutput } from "../support/output-scan.js";
+import { PingPong } from "../support/ping-pong.js";
+import { RawWebSocket } from "../support/raw-web-socket.js";
+import { amount, seededRandom, tell } from "../support/scale.js";
+import { Stranger } from "../support/stranger.js";
+import { World } from "../support/world.js";
+
+const INPUTS = amount({ short: 200_000, full: 100_000_000 });
+/** Inputs of one connection before the one that ends it. */
+const ODD_PER_CONNECTION = 60;
+const LANES = 12;
+const STALL_MS = 50;
+/** One pause of the collector or of the machine. */
+const STALL_ONCE_MS = 500;
+const PROPORTION = 8;
+/** What a process may take for itself while it works. */
+const RSS_SLACK_BYTES = 64 << 20;
+
+const heap = ["--max-old-space-size=256"];
+const makeWorld = () => new World({ brands: 2, accountsPerBrand: 20, devices: () => 1 });
+
+class Attack {
+  inputs = 0;
+  bytes = 0;
+  readonly #port: number;
+  readonly #world: World;
+  readonly #random: SeededRandom;
+
+  constructor(port: number, world: World, random: SeededRandom) {
+    this.#port = port;
+    this.#world = world;
+    this.#random = random;
+  }
+
+  async lane(lane: number): Promise<void> {
+    for (let round = 0; this.inputs < INPUTS; round++) {
+      if (round % 4 === 0) await this.#head();
+      else if (round % 4 === 1) await this.#first();
+      else await this.#device(lane);
+    }
+  }
+
+  #count(bytes: Buffer): Buffer {
+    this.inputs++;
+    this.bytes += bytes.length;
+    return bytes;
+  }
+
+  async #head(): Promise<void> {
+    const raw = await RawWebSocket.dial({ port: this.#port });
+    raw.write(this.#count(hostileHead(this.#random, this.#port)));
+    await Promise.race([raw.ended, delay(3)]);
+    raw.socket.resetAndDestroy();
+  }
+
+  async #first(): Promise<void> {
+    const raw = await RawWebSocket.open({ port: this.#port });
+    raw.write(
+      this.#count(hostileFirst(this.#random, this.#world.token(this.#random.pick(this.#world.devices)))),
+    );
+    await Promise.race([raw.ended, delay(3)]);
+    raw.socket.resetAndDestroy();
+  }
+
+  /** Many odd frames, then one that ends the connection; a lane has devices of its own. */
+  async #device(lane: number): Promise<void> {
+    const device = this.#world.devices[2 + lane];
+    if (device === undefined) throw new Error("more lanes than devices");
+    const stranger = await Stranger.open({ port: this.#port, token: this.#world.token(device) });
+    for (let i = 0; i < ODD_PER_CONNECTION; i++) {
+      stranger.write(this.#count(oddFrame(this.#random, this.#world)));
+      if (i % 6 === 5) stranger.flush();
+    }
+    stranger.flush();
+    await delay(1);
+    stranger.write(this.#count(deadlyFrame(this.#random, this.#world)));
+    await Promise.race([stranger.ended, delay(20)]);
+    stranger.drop();
+  }
+}
+
+test("garbage, bombs and forbidden frames neither end nor stall a node, and others go on", async () => {
+  const world = makeWorld();
+  const node = await NodeUnderTest.create({ world, execArguments: heap });
+  const random = seededRandom("hostile bytes");
+  try {
+    await node.start();
+    const pair = await PingPong.start(node.port, world);
+    const before = await node.stats();
+    const attack = new Attack(node.port, world, random);
+    await Promise.all(Array.from({ length: LANES }, (_, lane) => attack.lane(lane)));
+    const after = await node.stats();
+    const served = await pair.stop();
+    const grownBytes = after.rssBytes - before.rssBytes;
+    tell(
+      `${attack.inputs} inputs, ${(attack.bytes / 2 ** 20).toFixed()} MiB; memory grew by ${(grownBytes / 2 ** 20).toFixed()} MiB; ` +
+        `event loop stood still for ${after.stallMs.p999.toFixed(1)} ms (99.9 %), ${after.stallMs.max.toFixed(1)} ms at most; ` +
+        `${served.exchanges} exchanges meanwhile, p99 ${served.p99Ms.toFixed(1)} ms`,
+    );
+    expect(after.stallMs.p999).toBeLessThan(STALL_MS);
+    expect(after.stallMs.max).toBeLessThan(STALL_ONCE_MS);
+    expect(served.exchanges).toBeGreaterThan(1_000);
+    expect(grownBytes).toBeLessThan(PROPORTION * attack.bytes + RSS_SLACK_BYTES);
+    await node.stop();
+    scanOutput(node, world);
+  } finally {
+    await node.discard();
+  }
+});
+
+test("a message that unfolds without end costs no more than eight times its bytes", async () => {
+  const world = makeWorld();
+  const node = await NodeUnderTest.create({ world, execArguments: heap });
+  try {
+    await node.start();
+    const warm = await PingPong.start(node.port, world);
+    for (const [i, bomb] of bombs(BOMB_BYTES - 64).entries()) {
+      const before = await node.stats();
+      const devices = world.devices.slice(2, 2 + LANES);
+      // Half of them before, half of them after signing in.
+      await Promise.all(
+        devices.map(async (device, n) => {
+          if (n % 2 === 0) {
+            const stranger = await Stranger.open({ port: node.port, token: world.token(device) });
+            stranger.write(bomb);
+            await stranger.ended;
+          } else {
+            const raw = await RawWebSocket.open({ port: node.port });
+            raw.send(bomb);
+            await raw.ended;
+          }
+        }),
+      );
+      const after = await node.stats();
+      const grownBytes = after.rssBytes - before.rssBytes;
+      expect(grownBytes, `bomb ${i}`).toBeLessThan(PROPORTION * LANES * bomb.length);
+      expect(after.stallMs.max, `bomb ${i}`).toBeLessThan(STALL_ONCE_MS);
+    }
+    const served = await warm.stop();
+    tell(
+      `${bombs(1).length} bombs × ${LANES}: the longest exchange meanwhile took ${served.longestMs.toFixed()} ms`,
+    );
+    await node.stop();
+  } finally {
+    await node.discard();
+  }
+});
