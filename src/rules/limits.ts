@@ -86,7 +86,7 @@ export const limits = {
   /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
   receiptHoldMs: 40,
   /** The shortest time between two commits while the loop is fully busy. */
-  commitSpacingMs: 4,
+  commitSpacingMs: 12,
   /** A commit not flushed after this long counts as failed. */
   commitTimeoutMs: 30_000,
 

@@ -122,7 +122,10 @@ test("a node that is run, provoked, damaged and questioned writes no secret", as
     await node.stop();
     const random = fleet.random;
     const spoil = ({ value }: { value: Buffer }) => flipBits(value, random);
-    const damaged = await damageRows(dataDirectory, "queues", (rows) => rows, spoil);
+    const tables = ["queues", "journal", "dedup"];
+    const damaged: unknown[] = [];
+    for (const table of tables)
+      damaged.push(...(await damageRows(dataDirectory, table, (rows) => rows, spoil)));
     await node.start();
     fleet.wantAll();
     await Promise.all(fleet.actors.map((actor) => actor.connect()));

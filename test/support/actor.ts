@@ -42,6 +42,8 @@ export class Actor {
   stranger: Stranger | undefined;
   /** Whether it wants to be connected. */
   isWanted = false;
+  /** Called for every envelope that comes, with its id. */
+  heard: ((id: string) => void) | undefined;
   /** Everything queued for it has come by the present connection. */
   isLive = false;
   readonly #fleet: Fleet;
@@ -56,7 +58,7 @@ export class Actor {
   #isReformed = false;
   #leaving: Stranger | undefined;
   /** The highest sequence that the present connection has brought. */
-  #heard = 0;
+  #heardUpTo = 0;
   /** … and the highest that was acked there: an ack of an earlier one may have been lost with the node. */
   #ackedHere = 0;
   #gone: Promise<unknown> = Promise.resolve();
@@ -109,7 +111,7 @@ export class Actor {
     });
     this.stranger = stranger;
     this.isLive = false;
-    this.#heard = 0;
+    this.#heardUpTo = 0;
     this.#ackedHere = 0;
     let wasWelcomed = false;
     this.#gone = stranger.ended.then((end) => {
@@ -213,10 +215,11 @@ export class Actor {
       digest: digestOf(payload),
     });
     this.#fleet.arrived(device, sender, id);
+    this.heard?.(id);
   }
 
   #hear(sequence: number): void {
-    this.#heard = sequence;
+    this.#heardUpTo = sequence;
     this.#highest = Math.max(this.#highest, sequence);
   }
 
@@ -240,9 +243,9 @@ export class Actor {
   }
 
   #ack(): void {
-    if (this.#heard <= this.#ackedHere || !this.isConnected) return;
-    this.#ackedHere = this.#heard;
-    this.#acked = Math.max(this.#acked, this.#heard);
-    this.stranger?.ack(this.#heard);
+    if (this.#heardUpTo <= this.#ackedHere || !this.isConnected) return;
+    this.#ackedHere = this.#heardUpTo;
+    this.#acked = Math.max(this.#acked, this.#heardUpTo);
+    this.stranger?.ack(this.#heardUpTo);
   }
 }

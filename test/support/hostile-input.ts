@@ -34,6 +34,31 @@ export function bombs(bytes: number): Buffer[] {
   ];
 }
 
+/** Messages full of frames that are all allowed, each of them the dearest of its kind. */
+export function floods(world: World, bytes: number): Buffer[] {
+  const stranger = () => Buffer.concat([Buffer.of(0, 1), randomBytes(16)]);
+  const { address } = world.accounts[1] as { address: Buffer };
+  const devices = [{ device: 1, payload: Buffer.of(1) }];
+  const kinds = [
+    () => frames.ack(0),
+    () => frames.ping(1),
+    () => frames.rosterQuery(1, stranger()),
+    () => frames.send(randomBytes(16), [{ account: address, version: 9, devices }]),
+    () =>
+      frames.send(
+        randomBytes(16),
+        Array.from({ length: 16 }, () => ({ account: stranger(), version: 9, devices: [] })),
+      ),
+    () => frames.ephemeral([{ account: address, devices }]),
+    () => frames.send(Buffer.alloc(16, 1), [{ account: address, version: 1, devices }]),
+  ];
+  return kinds.map((kind) => {
+    const parts: Buffer[] = [];
+    for (let left = bytes; left > 0; left -= (parts.at(-1) as Buffer).length) parts.push(kind());
+    return Buffer.concat(parts.slice(0, -1));
+  });
+}
+
 /** Before any WebSocket: raw bytes, and requests that are none. */
 export function hostileHead(random: SeededRandom, port: number): Buffer {
   const header = (name: string, value: string) =>

@@ -95,12 +95,12 @@ export const mutants = {
       put: "let key; for (const other of this.#brands.values()) { key ??= await other.keys.find(algorithm, header.kid); }",
     },
   ],
-  /** B6: a peer that does not read is waited for, and whoever comes after it waits too. */
-  stalledKept: [
+  /** B6: whoever has entries to take that it does not take is waited for a little, each time. */
+  slowAwaited: [
     {
-      file: "src/edge/deadlines.js",
-      find: 'link.end("tooSlow", 0);',
-      put: "link.lastSeenTick = tick;",
+      file: "src/path/catch-up.js",
+      find: "    settleBatches(attachment, kernel.floor(slot));\n",
+      put: "    settleBatches(attachment, kernel.floor(slot));\n    if (attachment.entriesOut > 0) for (const until = performance.now() + 4; performance.now() < until; );\n",
     },
   ],
   /** B7: a peer may stay without ever saying hello. */

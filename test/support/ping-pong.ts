@@ -23,6 +23,8 @@ export class PingPong {
   #sentMs = 0;
   #isOver = false;
   #finished: () => void = () => {};
+  /** What must not happen to those who do nothing bad. */
+  readonly #complaints: string[] = [];
 
   private constructor(world: World) {
     this.#world = world;
@@ -42,6 +44,8 @@ export class PingPong {
           token: world.token(from),
           receipt: () => pair.#receipts++,
           delivery: ({ sequence }) => pair.#arrived(from, to, sequence),
+          refusal: (_, code) => pair.#complaints.push(`a send was refused with ${code}`),
+          ended: ({ code }) => pair.#complaints.push(`a connection was ended with ${code}`),
         }),
       );
     }
@@ -57,7 +61,10 @@ export class PingPong {
     });
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("an envelope under way never arrived")), 15_000);
+      timer = setTimeout(
+        () => reject(new Error(`an envelope under way never arrived: ${this.#complaints}`)),
+        15_000,
+      );
     });
     await Promise.race([finished, tooLate]);
     clearTimeout(timer);

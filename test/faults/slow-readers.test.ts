@@ -1,0 +1,175 @@
+/**
+ * B6: a device that reads slowly, or not at all, costs at most its cap and slows
+ * nobody; what it missed comes later.
+ *
+ * Quiet and slow phases alternate in one run, with the same traffic: in a quiet phase
+ * every device reads, in a slow one a tenth of them does not, and another tenth reads
+ * a little now and then. The node holds its promise when the middle of the
+ * phases' ratios of p99 delivery is within the bound, or when the slow phases'
+ * p99 is so short that a ratio of two such numbers says nothing.
+ */
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { Actor } from "../support/actor.js";
+import { Fleet } from "../support/fleet.js";
+import { describeFaults, judge } from "../support/judge.js";
+import { buildMutant } from "../support/mutant.js";
+import { NodeUnderTest } from "../support/node-under-test.js";
+import { scanOutput } from "../support/output-scan.js";
+import { amount, seededRandom, tell } from "../support/scale.js";
+import { until } from "../support/until.js";
+import { World } from "../support/world.js";
+
+const DEVICES = amount({ short: 1_000, full: 10_000 });
+const PHASE_MS = amount({ short: 3_000, full: 20_000 });
+const ROUNDS = 3;
+const RATIO_MAX = 2;
+/** Below this a ratio measures the machine. */
+const P99_SHORT_MS = 25;
+/** What a slow device may cost: its window, and what the addon and the kernel need beside it. */
+const COST_BYTES = 512 * 1024;
+const TURN_MS = 5;
+const PER_TURN = 12;
+const PAYLOAD_BYTES = 900;
+const TRICKLE_MS = 250;
+
+interface Phase {
+  readonly p99Ms: number;
+  readonly delivered: number;
+}
+
+class SlowReaders {
+  readonly fleet: Fleet;
+  readonly #node: NodeUnderTest;
+  readonly #healthy: readonly Actor[];
+  readonly #stalled: readonly Actor[];
+  readonly #trickling: readonly Actor[];
+  readonly #sentMs = new Map<string, number>();
+  #latenciesMs: number[] = [];
+
+  constructor(node: NodeUnderTest, fleet: Fleet) {
+    this.#node = node;
+    this.fleet = fleet;
+    const tenth = fleet.actors.length / 10;
+    this.#stalled = fleet.actors.slice(0, tenth);
+    this.#trickling = fleet.actors.slice(tenth, 2 * tenth);
+    this.#healthy = fleet.actors.slice(2 * tenth);
+    for (const actor of this.#healthy) actor.heard = (id) => this.#arrived(id);
+  }
+
+  /** Traffic for a while; every second envelope is for one of the devices that may be slow. */
+  async phase(isSlow: boolean): Promise<Phase> {
+    const { fleet } = this;
+    this.#latenciesMs = [];
+    const endMs = performance.now() + PHASE_MS;
+    let trickleMs = 0;
+    if (isSlow) for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.pause();
+    while (performance.now() < endMs) {
+      for (let i = 0; i < PER_TURN; i++) this.#send(i % 2 === 0);
+      if (isSlow && performance.now() > trickleMs) {
+        trickleMs = performance.now() + TRICKLE_MS;
+        for (const actor of this.#trickling) readALittle(actor);
+      }
+      await delay(TURN_MS);
+    }
+    for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.resume();
+    const sorted = this.#latenciesMs.toSorted((a, b) => a - b);
+    await until("the receipts", () => fleet.unansweredCount === 0);
+    return { p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN, delivered: sorted.length };
+  }
+
+  /** Memory of the node's own. */
+  get memoryBytes(): number {
+    const status = readFileSync(`/proc/${this.#node.pid}/status`, "latin1");
+    return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+
+  #send(isForHealthy: boolean): void {
+    const { random } = this.fleet;
+    const sender = random.pick(this.#healthy);
+    const to = random.pick(isForHealthy ? this.#healthy : [...this.#stalled, ...this.#trickling]);
+    if (to === sender || !sender.isConnected) return;
+    const { id } = sender.send([to.device.account], PAYLOAD_BYTES);
+    if (isForHealthy) this.#sentMs.set(id.toString("hex"), performance.now());
+  }
+
+  #arrived(id: string): void {
+    const sentMs = this.#sentMs.get(id);
+    if (sentMs === undefined) return;
+    this.#sentMs.delete(id);
+    this.#latenciesMs.push(performance.now() - sentMs);
+  }
+}
+
+/** What is there now, and no more. */
+function readALittle({ stranger }: Actor): void {
+  if (stranger === undefined) return;
+  stranger.socket.once("data", () => stranger.socket.pause());
+  stranger.socket.resume();
+}
+
+async function slowReaders(rounds: number, build?: string) {
+  const world = new World({ brands: 1, accountsPerBrand: DEVICES, devices: () => 1 });
+  const node = await NodeUnderTest.create({ world, ...(build === undefined ? {} : { build }) });
+  const fleet = new Fleet({ world, port: node.port, random: seededRandom("slow readers") });
+  try {
+    await node.start();
+    await fleet.register();
+    fleet.wantAll();
+    const connecting = fleet.keepConnected();
+    await until("all are there", () => fleet.actors.every((actor) => actor.isLive));
+    const readers = new SlowReaders(node, fleet);
+    // Warms up, and takes the memory that traffic itself takes.
+    await readers.phase(false);
+    const beforeBytes = readers.memoryBytes;
+    let grownBytes = 0;
+    const quiet: Phase[] = [];
+    const slow: Phase[] = [];
+    for (let round = 0; round < rounds; round++) {
+      quiet.push(await readers.phase(false));
+      slow.push(await readers.phase(true));
+      grownBytes = Math.max(grownBytes, readers.memoryBytes - beforeBytes);
+    }
+    await fleet.drain(build === undefined ? undefined : 2_000);
+    fleet.release();
+    await connecting;
+    if (build === undefined) scanOutput(node, world);
+    return { quiet, slow, grownBytes, verdict: judge(fleet.history.events, { gaps: "none" }) };
+  } finally {
+    fleet.release();
+    await node.discard();
+  }
+}
+
+const p99s = (phases: readonly Phase[]) => phases.map(({ p99Ms }) => p99Ms.toFixed(1)).join(", ");
+const middle = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+
+/** How much longer healthy deliveries take beside slow readers; at most 1 when they are short anyway. */
+function slowdown(quiet: readonly Phase[], slow: readonly Phase[]): number {
+  const ratio = middle(slow.map(({ p99Ms }, i) => p99Ms / (quiet[i] as Phase).p99Ms));
+  return middle(slow.map(({ p99Ms }) => p99Ms)) < P99_SHORT_MS ? Math.min(1, ratio) : ratio;
+}
+
+test("devices that read slowly or not at all slow nobody, cost little, and miss nothing", async () => {
+  const { quiet, slow, grownBytes, verdict } = await slowReaders(ROUNDS);
+  tell(
+    `${DEVICES} devices, a tenth stalled and a tenth trickling: p99 of the others ${p99s(quiet)} ms quiet, ` +
+      `${p99s(slow)} ms slow; memory grew by ${(grownBytes / 2 ** 20).toFixed(1)} MiB; ` +
+      `${verdict.sent} sends, ${verdict.faults.length} faults`,
+  );
+  expect(slowdown(quiet, slow)).toBeLessThanOrEqual(RATIO_MAX);
+  expect(grownBytes).toBeLessThan((DEVICES / 5) * COST_BYTES);
+  expect(describeFaults(verdict)).toBe("");
+});
+
+test("control: a node that waits for slow readers is caught", async () => {
+  const mutant = buildMutant("slowAwaited");
+  try {
+    const { quiet, slow } = await slowReaders(1, mutant.build);
+    tell(`slowAwaited: p99 ${p99s(quiet)} ms quiet, ${p99s(slow)} ms slow`);
+    expect(slowdown(quiet, slow)).toBeGreaterThan(RATIO_MAX);
+  } finally {
+    mutant.remove();
+  }
+});
