@@ -32,6 +32,7 @@ const INPUTS = amount({ short: 200_000, full: 100_000_000 });
 const ODD_PER_CONNECTION = 60;
 const LANES = 12;
 const BOMBERS = 8;
+const PAGE_SLACK_BYTES = 16 << 20;
 const LAST_NONCE = 123_456;
 const STALL_MS = 50;
 /** One pause of the collector or of the machine. */
@@ -80,7 +81,12 @@ class Attack {
   async #first(): Promise<void> {
     const raw = await RawWebSocket.open({ port: this.#port });
     raw.write(
-      this.#count(hostileFirst(this.#random, this.#world.token(this.#random.pick(this.#world.devices)))),
+      this.#count(
+        hostileFirst(
+          this.#random,
+          this.#world.token(this.#random.pick(this.#world.devices.slice(2 + LANES))),
+        ),
+      ),
     );
     await Promise.race([raw.ended, delay(3)]);
     raw.socket.resetAndDestroy();
@@ -138,25 +144,25 @@ test("a message that unfolds without end costs no more than eight times its byte
   const node = await NodeUnderTest.create({ world, execArguments: heap });
   try {
     await node.start();
-    const messages = [...bombs(BOMB_BYTES - 64), ...floods(world, BOMB_BYTES - 64)];
-    let longestMs = 0;
-    for (const [i, message] of messages.entries()) {
+    const many = bombs(BOMB_BYTES - 64).map((message) => ({ message, times: BOMBERS }));
+    const legal = floods(world, BOMB_BYTES - 64).map((message) => ({ message, times: 1 }));
+    const longestMs: number[] = [];
+    for (const [i, { message, times }] of [...many, ...legal].entries()) {
       await node.stats();
       const beforeBytes = anonymousBytes(node.pid);
       await Promise.all(
         world.devices
-          .slice(2, 2 + BOMBERS)
+          .slice(2, 2 + times)
           .map((device, n) => drop(message, node.port, world.token(device), n)),
       );
       const { stallMs } = await node.stats();
       const grownBytes = anonymousBytes(node.pid) - beforeBytes;
-      longestMs = Math.max(longestMs, stallMs.max);
-      expect(grownBytes, `message ${i}`).toBeLessThan(PROPORTION * BOMBERS * message.length);
+      longestMs.push(stallMs.max);
+      expect(grownBytes, `message ${i}`).toBeLessThan(PROPORTION * times * message.length + PAGE_SLACK_BYTES);
       expect(stallMs.max, `message ${i}`).toBeLessThan(STALL_ONCE_MS);
     }
-    tell(
-      `${messages.length} messages of 1 MiB, ${BOMBERS} times each at once: the longest stall took ${longestMs.toFixed()} ms`,
-    );
+    tell(`stalls in ms, ${BOMBERS} bombs of 1 MiB at once: ${rounded(longestMs.slice(0, many.length))}`);
+    tell(`stalls in ms, 1 MiB of allowed frames: ${rounded(longestMs.slice(many.length))}`);
     await node.stop();
     scanOutput(node, world);
   } finally {
@@ -183,6 +189,8 @@ async function drop(message: Buffer, port: number, token: string, n: number): Pr
   await Promise.race([stranger.ended, answer]);
   stranger.drop();
 }
+
+const rounded = (values: readonly number[]) => values.map((value) => value.toFixed()).join(", ");
 
 /** Memory that belongs to the process alone: pages of the data file come and go with the system's cache. */
 function anonymousBytes(pid: number): number {
