@@ -42,7 +42,7 @@ function answerQuestions(node: InterlineNode): void {
   createInterface({ input: process.stdin }).on("line", (line) => {
     if (line !== "stats") return;
     const { store, counters, tailBytes, connections } = node.stats();
-    const stallMs = { p999: delayNs.percentile(99.9) / 1e6, max: delayNs.max / 1e6 };
+    const stallMs = { p99: delayNs.percentile(99) / 1e6, max: delayNs.max / 1e6 };
     say("stats", { store, counters, tailBytes, connections, rssBytes: process.memoryUsage.rss(), stallMs });
     delayNs.reset();
   });

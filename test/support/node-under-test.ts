@@ -52,7 +52,7 @@ export interface NodeNumbers {
   readonly connections: number;
   readonly rssBytes: number;
   /** How long the event loop stood still since the last question. */
-  readonly stallMs: { readonly p999: number; readonly max: number };
+  readonly stallMs: { readonly p99: number; readonly max: number };
 }
 
 interface Run {
