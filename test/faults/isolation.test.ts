@@ -20,6 +20,9 @@ const BRANDS = amount({ short: 5, full: 10 });
 const OPERATIONS = amount({ short: 30_000, full: 5_000_000 });
 const ACCOUNTS = 4;
 const RESTART_EVERY = amount({ short: 10_000, full: 500_000 });
+const TURN_MS = 5;
+/** Of a device that is away. */
+const UNANSWERED_MAX = 50;
 const TOKEN_INVALID = 201;
 
 /** Devices of the same name in every brand, doing the same things under the same envelope ids. */
@@ -42,10 +45,9 @@ async function operations(random: SeededRandom, count: number, build?: string) {
     const connecting = fleet.keepConnected();
     let restarts = 0;
     for (let done = 0; done < count; ) {
-      done += twins(fleet, world, random);
+      for (let i = 0; i < 4; i++) done += twins(fleet, world, random);
       if (random.fraction() < 0.01) comeOrGo(fleet, random);
-      if (fleet.unansweredCount > 2_000) await delay(5);
-      else await delay(0);
+      await delay(fleet.unansweredCount > 2_000 ? TURN_MS : 0);
       if (Math.floor(done / RESTART_EVERY) > restarts) {
         restarts++;
         await restart(node, fleet);
@@ -72,6 +74,7 @@ function twins(fleet: Fleet, world: World, random: SeededRandom): number {
     const actor = fleet.actors[brand * (fleet.actors.length / BRANDS) + sender] as Actor;
     const to = world.accounts[random.between(0, BRANDS - 1) * ACCOUNTS + target] as WorldAccount;
     if (to === actor.device.account && to.devices.length === 1) continue;
+    if (actor.unanswered.length > UNANSWERED_MAX) continue;
     actor.send([to], random.between(40, 300), id);
     sends++;
   }

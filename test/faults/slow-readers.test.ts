@@ -11,13 +11,14 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Actor } from "../support/actor.js";
+import { type Actor, goodHabits } from "../support/actor.js";
 import { Fleet } from "../support/fleet.js";
 import { describeFaults, judge } from "../support/judge.js";
 import { buildMutant } from "../support/mutant.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
 import { scanOutput } from "../support/output-scan.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
+import { frames } from "../support/stranger-codec.js";
 import { until } from "../support/until.js";
 import { World } from "../support/world.js";
 
@@ -29,9 +30,22 @@ const RATIO_MAX = 2;
 const P99_SHORT_MS = 25;
 /** What a slow device may cost: its window, and what the addon and the kernel need beside it. */
 const COST_BYTES = 512 * 1024;
+/** What may wait in the node for one socket (limits.backpressureBytesMax). */
+const BACKPRESSURE_BYTES = 4 << 20;
+/** The journal's tail is reserved at start, and becomes memory as traffic passes through it (limits.journalTailBytes). */
+const TAIL_BYTES = 64 << 20;
 const TURN_MS = 5;
 const PER_TURN = 12;
 const PAYLOAD_BYTES = 900;
+const PAYLOAD_BYTES_TO_SLOW = 4_000;
+/** Every second slow device grants so little that its window is full at once. */
+const SMALL_WINDOW = 4;
+/** So many of the stalled ones are sent more signals than any socket takes. */
+const FLOODED = DEVICES / 125;
+const SIGNALS = 70;
+const SIGNAL_BYTES = 96 * 1024;
+/** Short, so that those whose sockets are full are evicted within a phase. */
+const STALL_MS = 1_500;
 const TRICKLE_MS = 250;
 
 interface Phase {
@@ -64,7 +78,10 @@ class SlowReaders {
     this.#latenciesMs = [];
     const endMs = performance.now() + PHASE_MS;
     let trickleMs = 0;
-    if (isSlow) for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.pause();
+    if (isSlow) {
+      for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.pause();
+      this.#flood();
+    }
     while (performance.now() < endMs) {
       for (let i = 0; i < PER_TURN; i++) this.#send(i % 2 === 0);
       if (isSlow && performance.now() > trickleMs) {
@@ -85,12 +102,25 @@ class SlowReaders {
     return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
   }
 
+  /** Signals are not held back by a window: they fill the sockets themselves. */
+  #flood(): void {
+    const payload = Buffer.alloc(SIGNAL_BYTES);
+    this.#stalled.slice(0, FLOODED).forEach(({ device }, i) => {
+      const sender = this.#healthy[i];
+      for (let n = 0; n < SIGNALS; n++) {
+        const devices = [{ device: device.number, payload }];
+        sender?.stranger?.write(frames.ephemeral([{ account: device.account.address, devices }]));
+        if (n % 8 === 7) sender?.stranger?.flush();
+      }
+    });
+  }
+
   #send(isForHealthy: boolean): void {
     const { random } = this.fleet;
     const sender = random.pick(this.#healthy);
     const to = random.pick(isForHealthy ? this.#healthy : [...this.#stalled, ...this.#trickling]);
     if (to === sender || !sender.isConnected) return;
-    const { id } = sender.send([to.device.account], PAYLOAD_BYTES);
+    const { id } = sender.send([to.device.account], isForHealthy ? PAYLOAD_BYTES : PAYLOAD_BYTES_TO_SLOW);
     if (isForHealthy) this.#sentMs.set(id.toString("hex"), performance.now());
   }
 
@@ -111,8 +141,13 @@ function readALittle({ stranger }: Actor): void {
 
 async function slowReaders(rounds: number, build?: string) {
   const world = new World({ brands: 1, accountsPerBrand: DEVICES, devices: () => 1 });
-  const node = await NodeUnderTest.create({ world, ...(build === undefined ? {} : { build }) });
-  const fleet = new Fleet({ world, port: node.port, random: seededRandom("slow readers") });
+  const limits = { stallMs: STALL_MS };
+  const node = await NodeUnderTest.create({ world, limits, ...(build === undefined ? {} : { build }) });
+  const habits = (_: unknown, i: number) => ({
+    ...goodHabits,
+    windowEntries: i < DEVICES / 5 && i % 2 === 0 ? SMALL_WINDOW : 0,
+  });
+  const fleet = new Fleet({ world, port: node.port, random: seededRandom("slow readers"), habits });
   try {
     await node.start();
     await fleet.register();
@@ -132,10 +167,11 @@ async function slowReaders(rounds: number, build?: string) {
       grownBytes = Math.max(grownBytes, readers.memoryBytes - beforeBytes);
     }
     await fleet.drain(build === undefined ? undefined : 2_000);
+    const evictions = fleet.ends.length;
     fleet.release();
     await connecting;
     if (build === undefined) scanOutput(node, world);
-    return { quiet, slow, grownBytes, verdict: judge(fleet.history.events, { gaps: "none" }) };
+    return { quiet, slow, grownBytes, evictions, verdict: judge(fleet.history.events, { gaps: "none" }) };
   } finally {
     fleet.release();
     await node.discard();
@@ -152,14 +188,15 @@ function slowdown(quiet: readonly Phase[], slow: readonly Phase[]): number {
 }
 
 test("devices that read slowly or not at all slow nobody, cost little, and miss nothing", async () => {
-  const { quiet, slow, grownBytes, verdict } = await slowReaders(ROUNDS);
+  const { quiet, slow, grownBytes, evictions, verdict } = await slowReaders(ROUNDS);
   tell(
     `${DEVICES} devices, a tenth stalled and a tenth trickling: p99 of the others ${p99s(quiet)} ms quiet, ` +
       `${p99s(slow)} ms slow; memory grew by ${(grownBytes / 2 ** 20).toFixed(1)} MiB; ` +
-      `${verdict.sent} sends, ${verdict.faults.length} faults`,
+      `${evictions} evictions; ${verdict.sent} sends, ${verdict.faults.length} faults`,
   );
   expect(slowdown(quiet, slow)).toBeLessThanOrEqual(RATIO_MAX);
-  expect(grownBytes).toBeLessThan((DEVICES / 5) * COST_BYTES);
+  expect(grownBytes).toBeLessThan((DEVICES / 5) * COST_BYTES + FLOODED * BACKPRESSURE_BYTES + TAIL_BYTES);
+  expect(evictions).toBeGreaterThan(0);
   expect(describeFaults(verdict)).toBe("");
 });
 

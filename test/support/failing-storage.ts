@@ -61,12 +61,17 @@ export class FailingStorage {
 
   static async create(
     random: SeededRandom,
-    { build, spillAgeMs = SPILL_AGE_MS }: { build?: string; spillAgeMs?: number } = {},
+    {
+      build,
+      spillAgeMs = SPILL_AGE_MS,
+      isServed = false,
+    }: { build?: string; spillAgeMs?: number; isServed?: boolean } = {},
   ): Promise<FailingStorage> {
     const world = new World({ brands: 2, accountsPerBrand: 4, devices: () => 1 });
     const node = await NodeUnderTest.create({
       world,
       limits: { spillAgeMs },
+      isServed,
       ...(build === undefined ? {} : { build }),
     });
     await node.start();

@@ -95,12 +95,17 @@ export const mutants = {
       put: "let key; for (const other of this.#brands.values()) { key ??= await other.keys.find(algorithm, header.kid); }",
     },
   ],
-  /** B6: whoever has entries to take that it does not take is waited for a little, each time. */
+  /** B6: every turn waits a little for each device that is behind. */
   slowAwaited: [
     {
       file: "src/path/catch-up.js",
-      find: "    settleBatches(attachment, kernel.floor(slot));\n",
-      put: "    settleBatches(attachment, kernel.floor(slot));\n    if (attachment.entriesOut > 0) for (const until = performance.now() + 4; performance.now() < until; );\n",
+      find: "export function catchUp(state) {\n",
+      put: `export function catchUp(state) {
+    for (const one of state.connections) {
+        if (one === undefined || state.kernel.isLive(one.slot)) continue;
+        for (const until = performance.now() + 1; performance.now() < until;);
+    }
+`,
     },
   ],
   /** B7: a peer may stay without ever saying hello. */
@@ -116,7 +121,7 @@ export const mutants = {
     {
       file: "src/edge/edge.js",
       find: "const { device } = await this.#handlers.signIn(hello.token);",
-      put: "const { device } = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write(`refused ${hello.token}\\n`); throw error; });",
+      put: "const { device } = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write('refused ' + hello.token); throw error; });",
     },
   ],
 } as const satisfies Record<string, readonly Replacement[]>;
@@ -144,9 +149,22 @@ export function buildMutant(name: MutantName): { readonly build: string; remove(
   return { build, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
+/** How many places each replacement of a mutant fits, in the present build: every one must be 1. */
+export function placesOf(name: MutantName): number[] {
+  const replacements: readonly Replacement[] = mutants[name];
+  return replacements.map(({ file, find }) => {
+    const folder = file.startsWith(KERNEL_FOLDER) ? repositoryRoot() : join(repositoryRoot(), "dist");
+    return placesIn(readFileSync(join(folder, file), "utf8"), find);
+  });
+}
+
+function placesIn(text: string, find: string): number {
+  return text.split(find).length - 1;
+}
+
 function replaceOnce(path: string, { file, find, put }: Replacement): void {
   const before = readFileSync(path, "utf8");
-  const places = before.split(find).length - 1;
+  const places = placesIn(before, find);
   if (places !== 1) throw new Error(`the mutation of ${file} fits ${places} places: ${find}`);
   writeFileSync(
     path,

@@ -10,7 +10,7 @@
  * A run may go under strace, which sees, delays, fails or kills at system calls.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,6 +27,8 @@ export interface NodeUnderTestOptions {
   readonly build?: string;
   /** Arguments of Node.js itself. */
   readonly execArguments?: readonly string[];
+  /** `interline serve`, as people run it, instead of fault-node.ts. */
+  readonly isServed?: boolean;
 }
 
 /** How a run ended. */
@@ -108,24 +110,7 @@ export class NodeUnderTest {
   /** Starts a run, under strace with these arguments if given. `began()` resolves when the process is there. */
   launch(options: { readonly strace?: readonly string[] } = {}): void {
     if (this.#run !== undefined) throw new Error("the node runs already");
-    const {
-      build = join(repositoryRoot(), "dist"),
-      execArguments = [],
-      limits = {},
-      more = {},
-    } = this.#options;
-    const node = [
-      process.execPath,
-      ...execArguments,
-      join(build, "test", "support", "fault-node.js"),
-      JSON.stringify({
-        dataDirectory: this.dataDirectory,
-        port: this.#port,
-        brands: this.#options.world.brandSettings(),
-        limits,
-        ...more,
-      }),
-    ];
+    const node = [process.execPath, ...(this.#options.execArguments ?? []), ...this.#program()];
     const [program, ...rest] =
       options.strace === undefined ? node : ["strace", ...options.strace, "--", ...node];
     const child = spawn(program as string, rest, { stdio: ["pipe", "pipe", "pipe"] });
@@ -138,6 +123,16 @@ export class NodeUnderTest {
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) =>
       this.#line(run, line),
     );
+  }
+
+  #program(): string[] {
+    const { build = join(repositoryRoot(), "dist"), limits = {}, more = {}, world, isServed } = this.#options;
+    const { dataDirectory } = this;
+    const options = { dataDirectory, port: this.#port, brands: world.brandSettings(), limits, ...more };
+    if (!isServed) return [join(build, "test", "support", "fault-node.js"), JSON.stringify(options)];
+    const config = join(dataDirectory, "interline.json");
+    writeFileSync(config, JSON.stringify({ ...options, logLevel: "trace" }));
+    return [join(build, "src", "cli", "main.js"), "serve", "--config", config, "--json"];
   }
 
   /** Starts a run and waits until it is ready; answers how long that took. Rejects when it ends before. */
@@ -229,16 +224,23 @@ export class NodeUnderTest {
 
   #line(run: Run, line: string): void {
     this.output += `${line}\n`;
-    let event: NodeEvent;
-    try {
-      event = JSON.parse(line);
-    } catch {
-      return;
-    }
+    const event = eventIn(line);
+    if (event === undefined) return;
     this.events.push(event);
-    if (event.event === "opening") run.pid = (event.detail as { pid: number }).pid;
+    run.pid ??= (event.detail as { pid?: number }).pid;
     const due = this.#waiting.filter((waiting) => waiting.event === event.event);
     this.#waiting = this.#waiting.filter((waiting) => !due.includes(waiting));
     for (const waiting of due) waiting.seen(event);
+  }
+}
+
+/** What a line of either program says; undefined when it is another line. */
+function eventIn(line: string): NodeEvent | undefined {
+  try {
+    const object = JSON.parse(line);
+    if (object.ok === true) return { event: "ready", detail: object };
+    return typeof object.event === "string" ? object : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -24,7 +24,7 @@ export function secretsIn(output: string, world: World, history?: History): stri
 
 /** Throws when the node wrote a secret, or nothing at all. */
 export function scanOutput(node: NodeUnderTest, world: World, history?: History): void {
-  if (!node.output.includes('"ready"')) throw new Error("the node's output was not captured");
+  if (node.output.length === 0) throw new Error("the node's output was not captured");
   const found = secretsIn(node.output, world, history);
   if (found.length > 0) throw new Error(`the node wrote what it must not: ${found.join(", ")}`);
 }

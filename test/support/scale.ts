@@ -7,7 +7,7 @@
 import { randomInt } from "node:crypto";
 import { SeededRandom } from "../demo/seeded-random.js";
 
-export const isFullRun = process.env["INTERLINE_FAULTS"] === "full";
+export const isFullRun = process.env.INTERLINE_FAULTS === "full";
 
 /** The short number, or the full one. */
 export function amount(numbers: { readonly short: number; readonly full: number }): number {
@@ -16,7 +16,7 @@ export function amount(numbers: { readonly short: number; readonly full: number 
 
 /** A generator whose seed is printed, from the environment if it gives one. */
 export function seededRandom(name: string): SeededRandom {
-  const given = process.env["INTERLINE_SEED"];
+  const given = process.env.INTERLINE_SEED;
   const seed = given === undefined ? randomInt(2 ** 31) : Number(given);
   tell(`${name}: INTERLINE_SEED=${seed}`);
   return new SeededRandom(seed);
