@@ -33,13 +33,16 @@ function injections(count: number, random: SeededRandom): Injection[] {
 }
 
 function expectFailStop(outcome: Outcome): void {
-  const { injection, end, exitMs, early, mayAbort } = outcome;
+  const { injection, end, exitMs, early, mayAbort, wrote } = outcome;
   const what = JSON.stringify(injection);
   expect(exitMs, `${what}: the call failed`).toBeDefined();
   expect(exitMs, `${what}: time to the exit`).toBeLessThan(EXIT_MS);
   expect(early, `${what}: receipts for what was not durable`).toBe(0);
   if (mayAbort && end.signal === "SIGABRT") return;
-  expect(end, `${what}: exit`).toMatchObject({ code: 1, signal: null });
+  expect(end, `${what}: exit, after it wrote ${wrote.slice(-2_000)}`).toMatchObject({
+    code: 1,
+    signal: null,
+  });
 }
 
 /**

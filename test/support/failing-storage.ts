@@ -37,6 +37,8 @@ export interface Outcome {
   readonly early: number;
   /** How the connections ended that were there. */
   readonly ends: readonly End[];
+  /** Its output. */
+  readonly wrote: string;
   /**
    * A page of the data file could not be written. The lmdb package then formats
    * a text into a buffer that is too small for it (mdb_page_flush, 100 bytes), and
@@ -113,6 +115,7 @@ export class FailingStorage {
     rmSync(file);
     const [failedS] = trace.failuresS;
     const latest = fleet.actors.map((actor) => actor.latest);
+    const wrote = this.#node.output.slice(outputBefore);
     const outcome = {
       injection,
       atOpen: !isReady,
@@ -121,7 +124,8 @@ export class FailingStorage {
       receipts: fleet.receipts - receiptsBefore,
       early: earlyReceipts(trace, new Map(latest.map(({ port, ids }) => [port, ids]))).length,
       ends: [...fleet.ends],
-      mayAbort: this.#node.output.includes("Write error: ", outputBefore),
+      wrote,
+      mayAbort: injection.call !== "fdatasync",
     };
     this.outcomes.push(outcome);
     return outcome;
