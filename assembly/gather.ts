@@ -5,7 +5,7 @@
  *   run in the tail   ┌ header 64 ───────────────────────────────────┬ frames ───────────────┬ pad to 8 ┐
  *                     │ bytes, count, sequences, address … │ ride 8  │ deliver ▸ deliver ▸ … │          │
  *                     └──────────────────────────────────────────────┴───────────────────────┴──────────┘
- *                                               what is sent: ╰ receipt, if due ▸ frames ╯
+ *                            what is sent: ╰ receipt, if one is due (receipts.ts) ▸ frames ╯
  *
  *   deliver frame     96 21 │ cf sequence 8 │ c4 14 sender 20 │ c4 10 id 16 │ cf time 8 │ c6 length 4 │ payload
  */
@@ -146,29 +146,10 @@ function sendRun(slot: usize, index: u32, frames: usize, framesBytes: u32, entri
   store<u64>(slot, last, L.SLOT_CURSOR);
   store<u32>(slot, inFlightBytes + framesBytes, L.SLOT_IN_FLIGHT_BYTES);
   count(L.CONTROL_COUNT_DELIVERED, entries);
-  const ride = rideReceipt(slot, frames);
   const n = load<u32>(control, L.CONTROL_SENDS);
   const row = sends + <usize>n * L.SEND_BYTES;
   store<u32>(row, index, L.SEND_SLOT);
-  store<u32>(row, <u32>frames - ride, L.SEND_OFFSET);
-  store<u32>(row, framesBytes + ride, L.SEND_LENGTH);
+  store<u32>(row, <u32>frames, L.SEND_OFFSET);
+  store<u32>(row, framesBytes, L.SEND_LENGTH);
   store<u32>(control, n + 1, L.CONTROL_SENDS);
-}
-
-/** Writes the device's due receipt right before its frames; returns the bytes it takes. */
-function rideReceipt(slot: usize, frames: usize): u32 {
-  const durable = load<u32>(slot, L.SLOT_POSITION_DURABLE);
-  if (durable == load<u32>(slot, L.SLOT_POSITION_TOLD)) return 0;
-  store<u32>(slot, durable, L.SLOT_POSITION_TOLD);
-  writeReceipt(frames - L.RECEIPT_BYTES, durable);
-  count(L.CONTROL_COUNT_RECEIPTS_RIDDEN, 1);
-  return L.RECEIPT_BYTES;
-}
-
-/** [34, position, durability disk] in its fixed shape: 93 22 ce position 4, 02. */
-export function writeReceipt(to: usize, position: u32): void {
-  store<u16>(to, 0x2293);
-  store<u8>(to, 0xce, 2);
-  store<u32>(to, bswap<u32>(position), 3);
-  store<u8>(to, 2, 7);
 }

@@ -41,7 +41,7 @@ export {
   uncommittedBytes,
   unsealedReceipts,
 } from "./journal";
-export { collectReceipts, dueCount, settleReceipts } from "./receipts";
+export { collectReceipts, dueCount, rideReceipts, settleReceipts } from "./receipts";
 
 /** Once, after reserve: seeds are random, `epoch` rises with every process on the same data. */
 export function start(

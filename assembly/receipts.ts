@@ -1,10 +1,9 @@
 /**
  * Receipts after a commit. They are cumulative, so a connection is listed once however much became durable, and
- * what is not yet told rides with its next run (gather.ts) or leaves from here when it has waited long enough.
+ * what is not yet told rides with the next run to its device or leaves by itself when it has waited long enough.
  */
 import * as L from "./layout";
 import { clearFlag, control, count, due, dueMask, flag, receiptLog, receiptLogMask, sends, setFlag, slotAt } from "./memory";
-import { writeReceipt } from "./gather";
 import { receiptLogStart, takeReceiptLog } from "./receipt-log";
 
 let dueStart: u32 = 0;
@@ -30,6 +29,25 @@ export function settleReceipts(logEnd: u32, monotonicMs: u32): void {
     if (!flag(slot, L.FLAG_DUE_LISTED)) listDue(index, slot);
   }
   takeReceiptLog(logEnd);
+}
+
+/** Puts right before the frames of each send, where the gather left room, the receipt that its device is due. */
+export function rideReceipts(): void {
+  const n = load<u32>(control, L.CONTROL_SENDS);
+  let ridden: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const row = sends + <usize>i * L.SEND_BYTES;
+    const slot = slotAt(load<u32>(row, L.SEND_SLOT));
+    const durable = load<u32>(slot, L.SLOT_POSITION_DURABLE);
+    if (durable == load<u32>(slot, L.SLOT_POSITION_TOLD)) continue;
+    store<u32>(slot, durable, L.SLOT_POSITION_TOLD);
+    const from = load<u32>(row, L.SEND_OFFSET) - L.RECEIPT_BYTES;
+    writeReceipt(from, durable);
+    store<u32>(row, from, L.SEND_OFFSET);
+    store<u32>(row, load<u32>(row, L.SEND_LENGTH) + L.RECEIPT_BYTES, L.SEND_LENGTH);
+    ridden++;
+  }
+  count(L.CONTROL_COUNT_RECEIPTS_RIDDEN, ridden);
 }
 
 /**
@@ -68,4 +86,12 @@ export function collectReceipts(monotonicMs: u32, holdMs: u32, to: usize, max: u
 
 export function dueCount(): u32 {
   return dueEnd - dueStart;
+}
+
+/** [34, position, durability disk] in its fixed shape: 93 22 ce position 4, 02. */
+function writeReceipt(to: usize, position: u32): void {
+  store<u16>(to, 0x2293);
+  store<u8>(to, 0xce, 2);
+  store<u32>(to, bswap<u32>(position), 3);
+  store<u8>(to, 2, 7);
 }

@@ -104,8 +104,8 @@ export class RunningNode {
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
     });
-    const { records, badRecords, entries } = store.stats().recovery;
-    parts.log.info("store opened", { epoch: store.epoch, records, badRecords, entries });
+    const { blocks, badBlocks, entries } = store.stats().recovery;
+    parts.log.info("store opened", { epoch: store.epoch, blocks, badBlocks, entries });
     try {
       node = new RunningNode(parts, store);
       if (parts.listen !== undefined) await node.#listen(parts.listen);

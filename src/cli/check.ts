@@ -43,7 +43,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
   out.line(`queues    ${entries(queues.entries)} for ${devices}, ${formatBytes(queues.bytes)}`);
   out.line(
-    `journal   ${counted(journal.records, "record")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,
+    `journal   ${counted(journal.blocks, "commit")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,
   );
   out.line(`dedup     ${counted(dedup.keys, "key")} in ${counted(dedup.rows, "row")}`);
   for (const { table, kind, detail, address, number } of findings) {

@@ -115,14 +115,14 @@ const shows: Readonly<Record<Exclude<Subject, "device">, (view: View) => void>> 
   },
   journal: ({ inspector, out, page }) => {
     const { items, cursor } = inspector.journal(page);
-    const records = items.map(({ problem, ...record }) => ({
-      ...record,
+    const commits = items.map(({ problem, ...commit }) => ({
+      ...commit,
       ...(problem === undefined ? {} : { problem }),
     }));
-    out.json({ ok: true, records, cursor: cursor ?? null });
+    out.json({ ok: true, commits, cursor: cursor ?? null });
     print(
       out,
-      ["record", "bytes", "runs", "entries", "acks", "time", "problem"],
+      ["commit", "bytes", "runs", "entries", "acks", "time", "problem"],
       items.map(({ number, bytes, runs, entries, acks, timeMs, problem }) => [
         ...[number, bytes, runs, entries, acks],
         problem === undefined ? formatTime(timeMs) : "",

@@ -363,6 +363,11 @@ export class Kernel {
     this.call("settleReceipts")(batch.receiptLogEnd, monotonicMs);
   }
 
+  /** Puts before the frames of each send, which must be a tick's, the receipt that its device is due. */
+  rideReceipts(): void {
+    this.call("rideReceipts")();
+  }
+
   /** Fills the sends with receipts that waited at least `holdMs`, at most `max`, which the control block has room for. */
   collectReceipts(monotonicMs: number, holdMs: number, max: number): number {
     const room = L.CONTROL_BYTES / 2;

@@ -31,7 +31,7 @@ export interface MetricsSnapshot {
     readonly commits: number;
     readonly flushes: number;
     readonly bytesWritten: number;
-    readonly journalRows: number;
+    readonly journalBlocks: number;
     readonly queuedBytes: number;
     readonly spilledEntries: number;
     readonly quotaEntries: number;
@@ -101,7 +101,7 @@ const readings: readonly Reading[] = [
   counter("commits_total", "Commits of the journal.", (s) => s.store.commits),
   counter("flushes_total", "Flushes to disk.", (s) => s.store.flushes),
   counter("store_written_bytes_total", "Bytes of rows written.", (s) => s.store.bytesWritten),
-  gauge("journal_rows", "Records in the journal.", (s) => s.store.journalRows),
+  gauge("journal_blocks", "Commits in the journal that are not yet spilled.", (s) => s.store.journalBlocks),
   gauge("queued_bytes", "Frames in queues on disk.", (s) => s.store.queuedBytes),
   counter(
     "spilled_entries_total",

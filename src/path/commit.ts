@@ -1,9 +1,12 @@
 /**
  * Commits group by themselves: while one is being flushed the ticks accumulate, and the next takes them all. While
- * the loop is busy they are also kept a few milliseconds apart, which their receipts would spend waiting for a ride.
- * Only after the flush has returned are receipts due: nothing else in the engine settles them.
+ * the loop is busy they are also kept a few milliseconds apart. Only after the flush has returned are receipts due:
+ * nothing else in the engine settles them.
+ *
+ * A commit begins before what it holds is sent. While the loop is fully busy and a commit is large, its turn takes many
+ * times what the flush takes: to wait for the flush then lets the receipts ride in the very sends of the turn, where
+ * they would otherwise wait for the next one.
  */
-import type { SealedBatch } from "../kernel/kernel.js";
 import type { PathState } from "./state.js";
 
 /** Acks alone are committed this seldom: losing them costs a repeated delivery, not an envelope. */
@@ -11,26 +14,33 @@ const ACKS_ALONE_MS = 250;
 
 export function commit(state: PathState): void {
   const { kernel, moment } = state;
-  if (state.isCommitting || !state.hasUncommitted) return;
+  if (state.underWay !== undefined || state.hasFailed || !state.hasUncommitted) return;
   const sinceMs = moment.monotonicMs - state.lastCommitMs;
   if (sinceMs < state.limits.commitSpacingMs * moment.patience) return;
   const isAcksAlone = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
   if (isAcksAlone && sinceMs < ACKS_ALONE_MS) return;
   const batch = kernel.seal(moment.wallMs, moment.monotonicMs);
   if (batch === undefined) return;
-  state.isCommitting = true;
+  const { records, dedupKeys } = batch;
+  const commit = state.store.commit({ records, dedupKeys, timeMs: moment.wallMs });
+  state.underWay = { batch, commit, bytes: records.reduce((sum, record) => sum + record.bytes.length, 0) };
   state.lastCommitMs = moment.monotonicMs;
-  state.store.commit({ records: batch.records, dedupKeys: batch.dedupKeys, timeMs: moment.wallMs }).then(
-    () => flushed(state, batch),
-    () => failed(state),
-  );
+  commit.durable.then(state.wake, () => failed(state));
 }
 
-function flushed(state: PathState, batch: SealedBatch): void {
-  state.isCommitting = false;
-  if (state.hasFailed) return;
-  state.kernel.committed(batch, state.moment.monotonicMs);
-  state.wake();
+/** What the commit under way made durable, if it is by now, is receipted from here on. */
+export function settleCommit(state: PathState, waitMs = 0): void {
+  const { underWay } = state;
+  if (underWay === undefined || state.hasFailed || !underWay.commit.isDurable(waitMs)) return;
+  state.underWay = undefined;
+  state.kernel.committed(underWay.batch, state.moment.monotonicMs);
+}
+
+/** How long the sends of this turn may wait for the flush of what they hold. */
+export function flushWaitMs({ underWay, moment, limits }: PathState): number {
+  const isWorthIt =
+    moment.patience === 1 && underWay !== undefined && underWay.bytes >= limits.flushWaitBytes;
+  return isWorthIt ? limits.flushWaitMs : 0;
 }
 
 /** The store says `failed` to the node, which stops; from here on nothing is receipted. */

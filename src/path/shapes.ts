@@ -49,6 +49,8 @@ export interface PathLimits {
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;
+  readonly flushWaitBytes: number;
+  readonly flushWaitMs: number;
   readonly receiptHoldMs: number;
   readonly commitSpacingMs: number;
   readonly spillAgeMs: number;

@@ -5,7 +5,7 @@
 import { failed } from "./commit.js";
 import type { PathState } from "./state.js";
 
-const RUNS_PER_SCAN = 65_536;
+const RUNS_PER_SCAN = 16_384;
 
 export function spill(state: PathState): void {
   const { kernel, limits, moment } = state;

@@ -1,7 +1,7 @@
 /** What the stages of the path share. Fields are changed only by the stage that is named beside them. */
 import type { AccountAddress } from "../base/address.js";
-import type { Kernel } from "../kernel/kernel.js";
-import type { AccountRecord, Store } from "../store/store.js";
+import type { Kernel, SealedBatch } from "../kernel/kernel.js";
+import type { AccountRecord, Commit, Store } from "../store/store.js";
 import type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
@@ -46,8 +46,8 @@ export class PathState {
   /** answers.ts: the connection that is being answered, and what it will be sent. */
   answering: Attachment | undefined;
   readonly answers: Uint8Array[] = [];
-  /** commit.ts */
-  isCommitting = false;
+  /** commit.ts: what is being flushed. */
+  underWay: { readonly batch: SealedBatch; readonly commit: Commit; readonly bytes: number } | undefined;
   lastCommitMs = 0;
   /** spill.ts */
   isSpilling = false;
@@ -90,7 +90,7 @@ export class PathState {
   settle(): void {
     if (this.settling.length === 0) return;
     const isSettled =
-      !this.isCommitting &&
+      this.underWay === undefined &&
       this.kernel.uncommittedBytes === 0 &&
       this.kernel.dueReceipts === 0 &&
       !this.kernel.hasUnsealedReceipts;

@@ -2,20 +2,21 @@
  * One turn of the path over all that has arrived: the order of work, top to bottom.
  *
  *   inbox ▸ parse ▸ admit ▸ dedup ▸ route ▸ sequence ▸ gather     in the kernel, one call for the whole batch
+ *         ▸ commit    what was accepted begins its way to the disk; its receipts come after the flush
+ *         ▸ ride      receipts of what is durable by now go right before the frames of their devices
  *         ▸ send      one native send per recipient device, straight from the tail of the journal
  *         ▸ answer    refusals and control frames, which are few
  *         ▸ catch up  devices that have entries waiting and room for them
- *         ▸ receipts  what earlier commits made durable and found no ride
- *         ▸ commit    what was accepted goes to disk; its receipts come in a later turn, after the flush
+ *         ▸ receipts  those that found no ride for long enough
  *         ▸ spill     what stayed unacked for long moves from the tail to the queues
  *
- * Delivery does not wait for the commit; receipts do.
+ * Delivery does not wait for the commit, but for a moment under full load (commit.ts); receipts do.
  */
 import { statuses } from "../kernel/kernel.js";
 import type { CodeName } from "../wire/codes.js";
 import { answer } from "./answers.js";
 import { catchUp } from "./catch-up.js";
-import { commit } from "./commit.js";
+import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
@@ -24,6 +25,7 @@ import type { PathState } from "./state.js";
 export function turn(state: PathState, moment: Moment): void {
   state.moment = moment;
   state.turnCount++;
+  settleCommit(state);
   route(state);
   dropClosed(state);
   catchUp(state);
@@ -46,6 +48,11 @@ function route(state: PathState): void {
       kernel.loadAccount(state.account(kernel.neededAccount()));
       continue;
     }
+    if (status === statuses.done) {
+      commit(state);
+      settleCommit(state, flushWaitMs(state));
+    }
+    kernel.rideReceipts();
     send(state);
     answer(state);
     if (status === statuses.done) break;

@@ -16,9 +16,9 @@ export const limits = {
   accountsPerSendMax: 16,
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
-  /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
   /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. */
   answersPerTurnMax: 1_024,
+  /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
   brandsMax: 63,
   tokenBytesMax: 4 * KiB,
 
@@ -76,6 +76,8 @@ export const limits = {
   journalTailBytes: 96 * MiB,
   /** Accepted and not yet flushed: reaching it pushes back on senders. */
   uncommittedBytesMax: 48 * MiB,
+  /** One block of the journal: what is uncommitted, and its dedup keys. */
+  journalBlockBytesMax: 56 * MiB,
   /** The tail is spilled when its oldest record is this old, or when it is half full. */
   spillAgeMs: 2_000,
 
@@ -86,7 +88,10 @@ export const limits = {
   /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
   receiptHoldMs: 40,
   /** The shortest time between two commits while the loop is fully busy. */
-  commitSpacingMs: 12,
+  commitSpacingMs: 4,
+  /** While the loop is fully busy and a commit has this many bytes, what is to be sent waits this long for its flush. */
+  flushWaitBytes: 512 * KiB,
+  flushWaitMs: 3,
   /** A commit not flushed after this long counts as failed. */
   commitTimeoutMs: 30_000,
 
@@ -114,8 +119,9 @@ export const limits = {
   storeSliceMs: 4,
   /** Rows that one slice of background work removes at most. */
   storeSliceRows: 2_048,
-  /** Dedup rows outside the window that one commit takes along. */
-  dedupRowsPerCommit: 4,
+  /** What of dedup keys goes into one row, and how many rows outside the window one spill takes along. */
+  dedupRowBytesMax: 256 * KiB,
+  dedupRowsPerSpill: 64,
   /** The owner of a data directory touches its lock file this often … */
   lockHeartbeatMs: 2_000,
   /** … and is taken for dead, where its process cannot be seen, after missing this many beats. */
@@ -170,5 +176,6 @@ assert(limits.stallBytesMin < limits.windowBytesDefault, "one window taken in ti
 assert(limits.edgeSweepMs * 4 <= limits.endingMs, "deadlines are long against their resolution");
 assert(limits.inboxBytes * 2 < limits.uncommittedBytesMax, "a tick's worth of work is no overload");
 assert(limits.uncommittedBytesMax <= limits.journalTailBytes / 2, "what is uncommitted fits the tail");
+assert(limits.uncommittedBytesMax + 4 * MiB < limits.journalBlockBytesMax, "a block holds a commit");
 assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a chunk");
 assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");

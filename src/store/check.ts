@@ -3,7 +3,7 @@
  * says what it found. It changes nothing.
  *
  *   rows        every CRC and length; keys in their account's partition
- *   journal     each record's parts add up; numbers rise by the table's order
+ *   journal     every block is there and its parts add up
  *   queues      sequences rise within a row and from row to row; running totals
  *               are continuous; frames are deliver frames of the sequences and
  *               count the header says; gaps stand in front
@@ -19,8 +19,7 @@ import { type AccountAddress, accountOf, type DeviceAddress } from "../base/addr
 import { brandInRow } from "./brand-bytes.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
-import { readRecord } from "./journal.js";
-import { type DirectoryState, openReadOnly } from "./read-only.js";
+import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
   accountKey,
   addressInKey,
@@ -30,22 +29,23 @@ import {
   partitionOf,
   readU32,
   readU64BE,
+  type StorePart,
   type TableName,
 } from "./schema.js";
 
 export interface CheckFinding {
-  readonly table: TableName;
+  readonly table: StorePart;
   readonly kind: "damaged" | "order" | "totals" | "reference" | "unreadable";
   readonly detail: string;
   readonly address?: DeviceAddress | AccountAddress;
-  /** Of the journal record, the dedup row, or the queue row's first entry. */
+  /** Of the journal's block, the dedup row, or the queue row's first entry. */
   readonly number?: number;
 }
 
 export interface CheckReport extends DirectoryState {
   /** True when nothing was found. */
   readonly ok: boolean;
-  readonly journal: { readonly records: number; readonly entries: number; readonly acks: number };
+  readonly journal: { readonly blocks: number; readonly entries: number; readonly acks: number };
   readonly queues: {
     readonly devices: number;
     readonly rows: number;
@@ -103,7 +103,7 @@ export class Checker {
   }
 
   /** Finds fault with a device that no roster lists. */
-  requireRegistered(table: TableName, device: DeviceAddress, number: number): void {
+  requireRegistered(table: StorePart, device: DeviceAddress, number: number): void {
     const key = accountKey(accountOf(device));
     const row = this.database.get("accounts", key);
     const account = row && decodeAccount(key, row);
@@ -162,22 +162,19 @@ async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]>
   return { accounts, devices };
 }
 
-async function checkJournal(checker: Checker): Promise<CheckReport["journal"]> {
-  const counts = { records: 0, entries: 0, acks: 0 };
-  await checker.eachRow("journal", ({ key, value }) => {
-    counts.records++;
-    const number = readU64BE(key, 0);
-    const record = readRecord(number, value);
-    if (typeof record === "string") {
-      checker.find({ table: "journal", kind: "damaged", detail: record, number });
-      return;
-    }
-    counts.acks += record.acks.length;
-    for (const run of record.runs) {
-      counts.entries += run.entryCount;
-      checker.requireRegistered("journal", run.device, number);
+function checkJournal(checker: Checker): CheckReport["journal"] {
+  const counts = { blocks: 0, entries: 0, acks: 0 };
+  const damages = visitJournal(checker.database, checker.state, ({ site, records }) => {
+    counts.blocks++;
+    for (const { runs, acks } of records) {
+      counts.acks += acks.length;
+      for (const run of runs) {
+        counts.entries += run.entryCount;
+        checker.requireRegistered("journal", run.device, site.number);
+      }
     }
   });
+  for (const damage of damages) checker.find({ table: "journal", kind: "damaged", ...damage });
   return counts;
 }
 
@@ -247,7 +244,7 @@ export async function checkDirectory(
         });
       }
     }
-    const journal = await checkJournal(checker);
+    const journal = checkJournal(checker);
     const queues = await checkQueues(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);

@@ -100,7 +100,10 @@ export class Database {
   readonly #root: RootDatabase<Uint8Array, Uint8Array>;
   readonly #tables: Tables = {};
 
-  private constructor(root: RootDatabase<Uint8Array, Uint8Array>) {
+  private constructor(
+    readonly directory: string,
+    root: RootDatabase<Uint8Array, Uint8Array>,
+  ) {
     this.#root = root;
   }
 
@@ -117,7 +120,7 @@ export class Database {
     } catch (cause) {
       throw new CodedError("directoryDamaged", { cause, fatal: true, detail: (cause as Error).message });
     }
-    const database = new Database(root);
+    const database = new Database(directory, root);
     try {
       database.#refuseCutFile(path);
       for (const name of tableNames) database.#openTable(name, false);

@@ -1,11 +1,13 @@
 /**
- * The dedup keys of the window, one row per commit, so that a repeated send is
- * still recognised after a restart. Exact comparison is the kernel's; the store
+ * The dedup keys of the window, so that a repeated send is still recognised
+ * after a restart: those of the newest commits lie in the journal, and come
+ * here, many commits to a row, when the journal is spilled. Exact comparison is the kernel's; the store
  * only keeps the keys as long as the window says: a row goes when it is older
  * than dedupWindowMs, or when more than dedupWindowCount newer keys exist.
  *
  * Which rows exist is kept in memory (number, time, count), oldest first.
  */
+import { concatBytes } from "../base/bytes.js";
 import type { Batch, Database } from "./database.js";
 import { DEDUP_KEY_BYTES, decodeDedup, encodeDedup, numberKey, readU64BE } from "./schema.js";
 
@@ -18,6 +20,7 @@ interface WindowRow {
 export interface DedupBounds {
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
+  readonly dedupRowBytesMax: number;
 }
 
 export class DedupWindow {
@@ -59,8 +62,27 @@ export class DedupWindow {
     this.#keyCount += row.count;
   }
 
-  add(batch: Batch, keys: Uint8Array, timeMs: number): void {
-    if (keys.length === 0) return;
+  /** Keys of commits, oldest first, in rows of at most `dedupRowBytesMax`, or of one commit. */
+  add(batch: Batch, commits: readonly { readonly timeMs: number; readonly dedupKeys: Uint8Array }[]): void {
+    let parts: Uint8Array[] = [];
+    let bytes = 0;
+    let timeMs = 0;
+    const flush = (): void => {
+      if (bytes > 0) this.#addRow(batch, timeMs, concatBytes(parts));
+      parts = [];
+      bytes = 0;
+    };
+    for (const commit of commits) {
+      if (bytes + commit.dedupKeys.length > this.#bounds.dedupRowBytesMax) flush();
+      parts.push(commit.dedupKeys);
+      bytes += commit.dedupKeys.length;
+      timeMs = commit.timeMs;
+    }
+    flush();
+  }
+
+  /** The row's keys are as young as the youngest: forgetting late is safe. */
+  #addRow(batch: Batch, timeMs: number, keys: Uint8Array): void {
     const number = this.#nextNumber++;
     const key = numberKey(number);
     batch.put("dedup", key, encodeDedup(key, { timeMs, keys }));

@@ -1,6 +1,6 @@
 /**
  * A look into a data directory, live or closed (read-only.ts): pages of
- * queues, journal records and accounts, and one device in detail. Nothing is
+ * queues, blocks of the journal and accounts, and one device in detail. Nothing is
  * verified beyond what reading needs; check.ts does that.
  *
  * Pages: at most `limit` items, and a `cursor` for the next call when there is
@@ -10,17 +10,19 @@ import { type AccountAddress, accountOf, type DeviceAddress } from "../base/addr
 import { fromHex, toHex } from "../base/bytes.js";
 import { brandInRow } from "./brand-bytes.js";
 import type { Database } from "./database.js";
-import { readRecord } from "./journal.js";
+import type { JournalBlock } from "./journal-reader.js";
 import { entriesAbove, entriesBefore, isIntact, QueueReader, type QueueRow } from "./queue-reader.js";
-import { type DirectoryState, openReadOnly } from "./read-only.js";
+import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
   accountKey,
   addressInKey,
   DEVICE_KEY_BYTES,
   decodeAccount,
   deviceKey,
+  numberKey,
   queueEnd,
   readU64BE,
+  type StorePart,
   type TableName,
 } from "./schema.js";
 
@@ -89,7 +91,8 @@ export interface DeviceView {
 }
 
 export interface Overview extends DirectoryState {
-  readonly rows: Readonly<Record<TableName, number>>;
+  /** Of each table; of the journal the blocks. */
+  readonly rows: Readonly<Record<StorePart, number>>;
   readonly brands: readonly { readonly brand: number; readonly queuedBytes: number | undefined }[];
   readonly fileBytes: number;
 }
@@ -133,7 +136,7 @@ export class Inspector {
       ...this.#state,
       rows: {
         meta: count("meta"),
-        journal: count("journal"),
+        journal: this.#journal().length,
         dedup: count("dedup"),
         accounts: count("accounts"),
         queues: count("queues"),
@@ -152,11 +155,20 @@ export class Inspector {
   }
 
   journal(request: PageRequest = {}): Page<JournalSummary> {
-    const rows = this.#fresh().rows("journal", startOf(request));
-    return pageOf(rows, request, {
-      keyOf: ({ key }) => key,
-      toItem: ({ key, value }) => summaryOfRecord(readU64BE(key, 0), value),
-    });
+    const { start } = startOf(request);
+    const first = start === undefined ? 0 : readU64BE(start, 0);
+    const blocks = this.#journal().filter(({ number }) => number >= first);
+    return pageOf(blocks, request, { keyOf: ({ number }) => numberKey(number), toItem: (block) => block });
+  }
+
+  /** What is not yet spilled, in its order. */
+  #journal(): JournalSummary[] {
+    const found: JournalSummary[] = [];
+    const damages = visitJournal(this.#fresh(), this.#state, (block) => found.push(summaryOfBlock(block)));
+    for (const { number, detail } of damages) {
+      found.push({ number, bytes: 0, problem: detail, timeMs: 0, runs: 0, entries: 0, acks: 0 });
+    }
+    return found.sort((a, b) => a.number - b.number);
   }
 
   accounts(request: PageRequest = {}): Page<AccountSummary> {
@@ -259,19 +271,16 @@ function summaryOfRow(row: QueueRow): QueueRowSummary {
   };
 }
 
-function summaryOfRecord(number: number, value: Uint8Array): JournalSummary {
-  const record = readRecord(number, value);
-  if (typeof record === "string") {
-    return { number, bytes: value.length, problem: record, timeMs: 0, runs: 0, entries: 0, acks: 0 };
-  }
+function summaryOfBlock({ site, records }: JournalBlock): JournalSummary {
+  const runs = records.flatMap((record) => record.runs);
   return {
-    number,
-    bytes: value.length,
+    number: site.number,
+    bytes: site.bytes,
     problem: undefined,
-    timeMs: record.timeMs,
-    runs: record.runs.length,
-    entries: record.runs.reduce((sum, run) => sum + run.entryCount, 0),
-    acks: record.acks.length,
+    timeMs: site.timeMs,
+    runs: runs.length,
+    entries: runs.reduce((sum, run) => sum + run.entryCount, 0),
+    acks: records.reduce((sum, record) => sum + record.acks.length, 0),
   };
 }
 

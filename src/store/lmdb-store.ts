@@ -3,7 +3,8 @@
  * for what, what is refused once the store has failed or closed, and which
  * damage was already reported.
  */
-import { statfsSync } from "node:fs";
+import { closeSync, existsSync, openSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
@@ -13,15 +14,17 @@ import { BrandBytes } from "./brand-bytes.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
 import { Floors } from "./floors.js";
-import { Journal, type SpillRun, sealRecord } from "./journal.js";
+import { Journal } from "./journal.js";
+import { JournalFile } from "./journal-file.js";
+import type { SpillRun } from "./journal-record.js";
 import type { DirectoryLock } from "./lock.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
-import { openRun, type RecoveryResult, recover } from "./recovery.js";
-import { DEDUP_KEY_BYTES, deviceKey } from "./schema.js";
+import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
+import { blocksBefore, DEDUP_KEY_BYTES, deviceKey, JOURNAL_FILE } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
-import type { CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
+import type { Commit, CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
 import { type SweepPlace, type SweepResult, SweepWork } from "./sweep.js";
 import { type Work, Writer } from "./writer.js";
 
@@ -33,16 +36,15 @@ export class LmdbStore implements Store {
   readonly #lock: DirectoryLock;
   readonly #database: Database;
   readonly #writer: Writer;
-  readonly #journal = new Journal();
   readonly #dedup: DedupWindow;
   readonly #queues: QueueContext;
   readonly #sweepPlace: SweepPlace = { next: undefined };
   readonly #reported = new Set<string>();
+  #journal: Journal | undefined;
   #accounts: Accounts | undefined;
   #epoch = 0;
-  #recovery: RecoveryResult = { records: 0, badRecords: 0, entries: 0 };
+  #recovery: RecoveryResult = { blocks: 0, badBlocks: 0, entries: 0 };
   #commits = 0;
-  #isCommitting = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: StoreOptions, lock: DirectoryLock, database: Database) {
@@ -68,11 +70,11 @@ export class LmdbStore implements Store {
   }
 
   async open(): Promise<void> {
-    const { epoch, nextOrdinal } = await openRun(this.#database, this.#writer);
-    this.#epoch = epoch;
+    const run = await openRun(this.#database, this.#writer);
+    this.#epoch = run.epoch;
     this.#database.refresh();
     this.#accounts = new Accounts(this.#database, this.#writer, {
-      nextOrdinal,
+      nextOrdinal: run.nextOrdinal,
       onDamage: (address) =>
         this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
     });
@@ -82,14 +84,34 @@ export class LmdbStore implements Store {
     this.#queues.brands.load(this.#database, (brand) => {
       this.#report({ table: "meta", detail: "a brand's byte counter is damaged", number: brand });
     });
-    this.#recovery = await recover({
-      database: this.#database,
-      writer: this.#writer,
-      journal: this.#journal,
-      queues: this.#queues,
-      bytesMax: limits.recoveryBytesMax,
-      onDamage: (number, detail) => this.#report({ table: "journal", detail, number }),
+    await this.#openJournal(run);
+  }
+
+  async #openJournal(run: OpenedRun): Promise<void> {
+    const path = join(this.#options.directory, JOURNAL_FILE);
+    const onDamage = (number: number, detail: string): void =>
+      this.#report({ table: "journal", detail, number });
+    if (run.isKnown && !existsSync(path)) onDamage(run.spilledBlock + 1, "its file is missing");
+    const descriptor = existsSync(path) ? openSync(path, "r") : undefined;
+    try {
+      this.#recovery = await recover({
+        descriptor,
+        run,
+        writer: this.#writer,
+        dedup: this.#dedup,
+        queues: this.#queues,
+        bytesMax: limits.recoveryBytesMax,
+        onDamage,
+      });
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
+    }
+    const file = await JournalFile.open(path, {
+      tag: run.tag,
+      timeoutMs: this.#options.commitTimeoutMs ?? limits.commitTimeoutMs,
+      onFailure: (error) => this.#writer.fail(error),
     });
+    this.#journal = new Journal(file, blocksBefore(run.epoch) + 1);
   }
 
   get epoch(): number {
@@ -100,32 +122,41 @@ export class LmdbStore implements Store {
     return this.#read(() => this.#dedup.keys(this.#database, this.#options.nowMs()));
   }
 
-  commit({ records, dedupKeys, timeMs }: JournalCommit): Promise<void> {
-    assert(!this.#isCommitting || this.#writer.error !== undefined, "one commit at a time");
-    assert(records.length >= 1, "a commit has a record");
-    assert(dedupKeys.length % DEDUP_KEY_BYTES === 0, "dedup keys have 20 bytes each");
-    this.#isCommitting = true;
+  commit(commit: JournalCommit): Commit {
+    assert(commit.records.length >= 1, "a commit has a record");
+    assert(commit.dedupKeys.length % DEDUP_KEY_BYTES === 0, "dedup keys have 20 bytes each");
     const startedMs = performance.now();
-    for (const { number, bytes } of records) sealRecord(bytes, number);
-    const stage = (batch: Batch): boolean => {
-      for (const { number, bytes } of records) this.#journal.append(batch, number, bytes);
-      this.#dedup.add(batch, dedupKeys, timeMs);
-      this.#dedup.drop(batch, timeMs, limits.dedupRowsPerCommit);
-      return true;
-    };
-    const settled = this.#submit("prompt", { stage });
-    const durable = settled.then(() => {
-      this.#isCommitting = false;
-      this.#commits++;
-      this.#options.onCommitted?.(performance.now() - startedMs);
-    });
+    try {
+      this.#refuseWhenEnded();
+    } catch (error) {
+      return { durable: rejected(error), isDurable: () => false };
+    }
+    const write = this.#openedJournal.append(commit);
+    const durable = write.durable.then(
+      () => {
+        if (this.#writer.error) throw this.#writer.error;
+        this.#commits++;
+        this.#options.onCommitted?.(performance.now() - startedMs);
+      },
+      (error) => {
+        throw this.#writer.error ?? error;
+      },
+    );
     durable.catch(() => {});
-    return durable;
+    return {
+      durable,
+      isDurable: (waitMs) => this.#writer.error === undefined && write.isDurable(waitMs),
+    };
   }
 
-  spill(runs: readonly SpillRun[], throughRecord: number): Promise<void> {
-    const release = (batch: Batch): void => this.#journal.removeThrough(batch, throughRecord);
-    return this.#submit("slow", new SpillWork(this.#queues, runs, { release, isRecovery: false }));
+  async spill(runs: readonly SpillRun[], throughRecord: number): Promise<void> {
+    let whenDurable = (): void => {};
+    const release = (batch: Batch): void => {
+      whenDurable = this.#openedJournal.release(batch, throughRecord, this.#dedup);
+      this.#dedup.drop(batch, this.#options.nowMs(), limits.dedupRowsPerSpill);
+    };
+    await this.#submitSlow(new SpillWork(this.#queues, runs, { release, isRecovery: false }));
+    whenDurable();
   }
 
   hasQueued(device: DeviceAddress): boolean {
@@ -162,7 +193,7 @@ export class LmdbStore implements Store {
       nowMs,
       rowBudget,
     });
-    await this.#submit("slow", work);
+    await this.#submitSlow(work);
     return work.result;
   }
 
@@ -177,7 +208,8 @@ export class LmdbStore implements Store {
       ...this.#queues.stats,
       ...this.#writer.stats,
       commits: this.#commits,
-      journalRows: this.#journal.rowCount,
+      journalBlocks: this.#journal?.blockCount ?? 0,
+      journalBytes: this.#journal?.fileBytes ?? 0,
       dedupRows: this.#dedup.rowCount,
       dedupKeys: this.#dedup.keyCount,
       queuedBytes: this.#queues.brands.total,
@@ -196,10 +228,12 @@ export class LmdbStore implements Store {
   }
 
   async #close(): Promise<void> {
+    await this.#journal?.close();
     if (!this.#writer.error) {
       const stage = (batch: Batch): boolean => {
         const isDone = trimSlice(this.#queues, batch, new Slice());
         this.#queues.brands.stage(batch);
+        this.#journal?.stageEnd(batch);
         return isDone;
       };
       await this.#writer.submitSlow({ stage }).catch(() => {});
@@ -216,20 +250,19 @@ export class LmdbStore implements Store {
     return this.#accounts;
   }
 
+  get #openedJournal(): Journal {
+    assert(this.#journal !== undefined, "the store is open");
+    return this.#journal;
+  }
+
   #refuseWhenEnded(): void {
     if (this.#writer.error) throw this.#writer.error;
     if (this.#closing) throw new CodedError("storageFailed", { detail: "the store is closed" });
   }
 
-  #submit(kind: "prompt" | "slow", work: Work): Promise<void> {
-    try {
-      this.#refuseWhenEnded();
-    } catch (error) {
-      const refused = Promise.reject(error as Error);
-      refused.catch(() => {});
-      return refused;
-    }
-    return kind === "prompt" ? this.#writer.submitPrompt(work) : this.#writer.submitSlow(work);
+  async #submitSlow(work: Work): Promise<void> {
+    this.#refuseWhenEnded();
+    await this.#writer.submitSlow(work);
   }
 
   /** Reads are only refused by a database that is broken: that ends the store like a failed write. */
@@ -251,4 +284,10 @@ export class LmdbStore implements Store {
     this.#reported.add(place);
     this.#options.onCorruption?.(report);
   }
+}
+
+function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error as Error);
+  promise.catch(() => {});
+  return promise;
 }

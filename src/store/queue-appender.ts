@@ -10,7 +10,7 @@
 import { assert } from "../base/assert.js";
 import type { Batch } from "./database.js";
 import { frameSequenceAt, passFrames } from "./frames.js";
-import type { SpillRun } from "./journal.js";
+import type { SpillRun } from "./journal-record.js";
 import { entriesBefore, isIntact, nameOf } from "./queue-reader.js";
 import { brandOf, type QueueContext } from "./queues.js";
 import { encodeChunk, queueKey } from "./schema.js";

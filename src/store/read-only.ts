@@ -5,13 +5,14 @@
  * node cannot reuse the pages it sees, so reads here are short and start from
  * the newest state each.
  */
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "../wire/coded-error.js";
 import { Database } from "./database.js";
+import { type JournalBlock, readJournal } from "./journal-reader.js";
 import { currentOwner } from "./lock.js";
 import { checkFormat } from "./recovery.js";
-import { DATA_FILE, decodeNumber, FORMAT_VERSION, metaKeys } from "./schema.js";
+import { DATA_FILE, decodeNumber, FORMAT_VERSION, JOURNAL_FILE, metaKeys } from "./schema.js";
 
 export interface DirectoryState {
   readonly formatVersion: number;
@@ -36,14 +37,10 @@ export function openReadOnly(directory: string): { database: Database; state: Di
     if (!checkFormat(database)) {
       throw new CodedError("directoryUnknown", { fatal: true, detail: "its first start was never finished" });
     }
-    const number = (key: Uint8Array): number | undefined => {
-      const row = database.get("meta", key);
-      return row && decodeNumber(key, row);
-    };
     const state = {
       formatVersion: FORMAT_VERSION,
-      epoch: number(metaKeys.epoch),
-      nextOrdinal: number(metaKeys.ordinal),
+      epoch: metaNumber(database, metaKeys.epoch),
+      nextOrdinal: metaNumber(database, metaKeys.ordinal),
       ownerPid: currentOwner(directory)?.pid,
     };
     return { database, state };
@@ -51,4 +48,44 @@ export function openReadOnly(directory: string): { database: Database; state: Di
     void database.close();
     throw error;
   }
+}
+
+function metaNumber(database: Database, key: Uint8Array): number | undefined {
+  const row = database.get("meta", key);
+  return row && decodeNumber(key, row);
+}
+
+export interface JournalDamage {
+  readonly number: number;
+  readonly detail: string;
+}
+
+/**
+ * Hands every block that is not yet spilled to `visit`, in the order in which they lie in the file, and returns what
+ * is damaged. On a live directory, what was spilled meanwhile is not.
+ */
+export function visitJournal(
+  database: Database,
+  { ownerPid }: DirectoryState,
+  visit: (block: JournalBlock) => void,
+): JournalDamage[] {
+  const path = join(database.directory, JOURNAL_FILE);
+  const tag = metaNumber(database, metaKeys.tag);
+  const spilledBlock = metaNumber(database, metaKeys.spilled);
+  const closedBlock = metaNumber(database, metaKeys.closed);
+  if (tag === undefined || spilledBlock === undefined || closedBlock === undefined)
+    return [{ number: 0, detail: "its numbers are damaged" }];
+  if (!existsSync(path)) return [{ number: spilledBlock + 1, detail: "its file is missing" }];
+  const damages: JournalDamage[] = [];
+  const descriptor = openSync(path, "r");
+  try {
+    const onDamage = (number: number, detail: string): unknown => damages.push({ number, detail });
+    for (const block of readJournal(descriptor, { tag, spilledBlock, closedBlock }, onDamage)) visit(block);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (ownerPid === undefined) return damages;
+  database.refresh();
+  const spilledNow = metaNumber(database, metaKeys.spilled) ?? spilledBlock;
+  return damages.filter(({ number }) => number > spilledNow);
 }

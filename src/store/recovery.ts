@@ -6,28 +6,31 @@
  *      directory gets its tables and the version,
  *   2. the epoch rises by one, durably: every sequence of this run is above
  *      all earlier ones,
- *   3. every journal record is verified; a bad one is reported and passed over,
- *      its neighbours count,
- *   4. the acks of all records become floors, then their runs are spilled like
+ *   3. every block of the journal is verified; a bad or missing one is reported
+ *      and passed over, its neighbours count,
+ *   4. the acks of all blocks become floors, then their runs are spilled like
  *      live ones, except that what is acked or already queued is passed over,
- *      and the records are removed.
+ *      and the blocks are named as spilled.
  *
  * A crash in the middle is harmless: 4 finds its own work done. The time it
  * takes follows the journal, which is bounded by the kernel's tail, and not
  * what is queued.
  */
+import { randomInt } from "node:crypto";
 import { CodedError } from "../wire/coded-error.js";
 import type { Batch, Database } from "./database.js";
-import { type Journal, readRecord, type SpillRun } from "./journal.js";
+import type { DedupWindow } from "./dedup-window.js";
+import { readBlock } from "./journal-block.js";
+import { type BlockSite, type JournalMarks, readJournal } from "./journal-reader.js";
+import { readRecords, type SpillRun } from "./journal-record.js";
 import type { QueueContext } from "./queues.js";
 import {
+  blocksBefore,
   decodeNumber,
   deviceKey,
   encodeNumber,
   FORMAT_VERSION,
   metaKeys,
-  numberKey,
-  readU64BE,
   tableNames,
 } from "./schema.js";
 import { SpillWork } from "./spill.js";
@@ -55,11 +58,16 @@ export function checkFormat(database: Database): boolean {
   return true;
 }
 
-/** Makes the directory this version's if it is new, and raises the epoch. Resolves with both counters, durable. */
-export async function openRun(
-  database: Database,
-  writer: Writer,
-): Promise<{ readonly epoch: number; readonly nextOrdinal: number }> {
+/** What one opening of a data directory goes by. */
+export interface OpenedRun extends JournalMarks {
+  readonly epoch: number;
+  readonly nextOrdinal: number;
+  /** False when the directory was just made. */
+  readonly isKnown: boolean;
+}
+
+/** Makes the directory this version's if it is new, and raises the epoch. Resolves with its numbers, durable. */
+export async function openRun(database: Database, writer: Writer): Promise<OpenedRun> {
   const isKnown = checkFormat(database);
   database.createTables();
   const number = (key: Uint8Array, whenNew: number): number => {
@@ -71,69 +79,99 @@ export async function openRun(
   };
   const epoch = number(metaKeys.epoch, 0) + 1;
   const nextOrdinal = number(metaKeys.ordinal, 1);
+  const tag = number(metaKeys.tag, randomInt(1, 2 ** 48 - 1));
+  const spilledBlock = number(metaKeys.spilled, 0);
+  const closedBlock = number(metaKeys.closed, 0);
   if (epoch >= 2 ** 21) throw refuse(`its epoch ${epoch} leaves no room for sequences`);
+  const rows = [
+    [metaKeys.format, FORMAT_VERSION],
+    [metaKeys.epoch, epoch],
+    [metaKeys.ordinal, nextOrdinal],
+    [metaKeys.tag, tag],
+    [metaKeys.spilled, spilledBlock],
+    [metaKeys.closed, closedBlock],
+  ] as const;
   const stage = (batch: Batch): boolean => {
-    batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, FORMAT_VERSION));
-    batch.put("meta", metaKeys.epoch, encodeNumber(metaKeys.epoch, epoch));
-    batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, nextOrdinal));
+    for (const [key, value] of rows) batch.put("meta", key, encodeNumber(key, value));
     return true;
   };
   await writer.submitPrompt({ stage });
-  return { epoch, nextOrdinal };
+  return { epoch, nextOrdinal, tag, spilledBlock, closedBlock, isKnown };
 }
 
 interface RecoveryParts {
-  readonly database: Database;
+  /** Of the journal's file; undefined where there is none yet. */
+  readonly descriptor: number | undefined;
+  readonly run: OpenedRun;
   readonly writer: Writer;
-  readonly journal: Journal;
+  readonly dedup: DedupWindow;
   readonly queues: QueueContext;
   readonly bytesMax: number;
-  readonly onDamage: (recordNumber: number, detail: string) => void;
+  readonly onDamage: (blockNumber: number, detail: string) => void;
 }
 
 export interface RecoveryResult {
-  readonly records: number;
-  readonly badRecords: number;
+  readonly blocks: number;
+  readonly badBlocks: number;
   readonly entries: number;
 }
 
-/** Empties the journal into the queues. */
+/** Empties the journal into the queues and the dedup window. */
 export async function recover(parts: RecoveryParts): Promise<RecoveryResult> {
-  const { database, journal, queues } = parts;
-  const numbers: number[] = [];
-  let badRecords = 0;
-  for (const { key, value } of database.rows("journal")) {
-    const number = readU64BE(key, 0);
-    const record = readRecord(number, value);
-    numbers.push(number);
-    journal.adopt(number);
-    if (typeof record === "string") {
-      badRecords++;
-      parts.onDamage(number, record);
-    } else {
-      for (const { device, floor } of record.acks) queues.floors.add(deviceKey(device), floor);
+  const { descriptor, run, queues, writer } = parts;
+  const sites: BlockSite[] = [];
+  let badBlocks = 0;
+  const damage = (number: number, detail: string): void => {
+    badBlocks++;
+    parts.onDamage(number, detail);
+  };
+  if (descriptor !== undefined) {
+    for (const { site, records } of readJournal(descriptor, run, damage)) {
+      sites.push(site);
+      for (const { device, floor } of records.flatMap(({ acks }) => acks))
+        queues.floors.add(deviceKey(device), floor);
     }
   }
-  const entries = await spillRecords(parts, numbers);
-  return { records: numbers.length, badRecords, entries };
+  const entries = descriptor === undefined ? 0 : await spillBlocks(parts, descriptor, inOrder(sites));
+  const next = encodeNumber(metaKeys.spilled, blocksBefore(run.epoch));
+  await writer.submitPrompt({
+    stage(batch) {
+      batch.put("meta", metaKeys.spilled, next);
+      return true;
+    },
+  });
+  return { blocks: sites.length + badBlocks, badBlocks, entries };
 }
 
+const inOrder = (sites: readonly BlockSite[]): BlockSite[] => [...sites].sort((a, b) => a.number - b.number);
+
 /** In portions of `bytesMax`, so that memory does not follow the journal's size. */
-async function spillRecords(parts: RecoveryParts, numbers: readonly number[]): Promise<number> {
-  const { database, journal, queues, writer, bytesMax } = parts;
+async function spillBlocks(
+  parts: RecoveryParts,
+  descriptor: number,
+  sites: readonly BlockSite[],
+): Promise<number> {
+  const { queues, writer, bytesMax, dedup } = parts;
   const before = queues.stats.spilledEntries;
   queues.floors.hold();
   let runs: SpillRun[] = [];
+  let commits: { timeMs: number; dedupKeys: Uint8Array }[] = [];
   let bytes = 0;
-  for (const [i, number] of numbers.entries()) {
-    const value = database.get("journal", numberKey(number));
-    const record = value && readRecord(number, value);
-    if (typeof record === "object") for (const run of record.runs) runs.push(run);
-    bytes += value?.length ?? 0;
-    if (bytes < bytesMax && i < numbers.length - 1) continue;
-    const release = (batch: Batch): void => journal.removeThrough(batch, number);
+  for (const [i, site] of sites.entries()) {
+    const content = readBlock(descriptor, site);
+    const records = content && readRecords(content.records);
+    if (typeof records === "object") for (const record of records) runs.push(...record.runs);
+    if (content) commits.push({ timeMs: site.timeMs, dedupKeys: content.dedupKeys });
+    bytes += site.bytes;
+    if (bytes < bytesMax && i < sites.length - 1) continue;
+    const known = commits;
+    const release = (batch: Batch): void => {
+      dedup.add(batch, known);
+      batch.put("meta", metaKeys.spilled, encodeNumber(metaKeys.spilled, site.number));
+    };
     await writer.submitSlow(new SpillWork(queues, runs, { release, isRecovery: true }));
     runs = [];
+    commits = [];
     bytes = 0;
   }
   queues.floors.release();

@@ -1,17 +1,22 @@
 /**
- * The bytes on disk, format version 1: every table, key and row of a data
- * directory. Nothing else in the engine knows them.
+ * The bytes on disk, format version 2: every file of a data directory, and
+ * every table, key and row of its database.
  *
- * A data directory holds `store.mdb` (one LMDB environment, drawn here),
- * `store.mdb-lock` (LMDB's own table of readers) and the owner's lock file
- * (lock.ts). Keys are big-endian, so that their order is the order of numbers;
- * values are little-endian.
+ *   journal.dat       what was committed and is not yet spilled (journal-block.ts)
+ *   store.mdb         everything else: one LMDB environment, drawn here
+ *   store.mdb-lock    LMDB's own table of readers
+ *   lock.…            the owner's (lock.ts)
+ *
+ * Keys are big-endian, so that their order is the order of numbers; values are
+ * little-endian.
  *
  *   table     key                                          value
  *   meta      "format" | "epoch" | "ordinal"               number row
+ *             "tag"                                        number row: marks this directory's blocks
+ *             "spilled"                                    number row: blocks up to this one are spilled
+ *             "closed"                                     number row: … were flushed at the last close
  *             "brand" ++ brand u16                         number row: bytes queued for the brand
- *   journal   record number u64                            the kernel's record (journal.ts)
- *   dedup     commit number u64                            dedup row
+ *   dedup     row number u64                               dedup row
  *   accounts  partition u16 | brand u16 | account 16       account row
  *   queues    partition u16 | brand u16 | account 16 |     chunk row
  *             device u16 | first sequence u64
@@ -40,23 +45,27 @@
  * bytes of frames, it has ever held up to and with this row, since it was last
  * empty. The size of a queue is thus a difference of two rows, and a row that
  * is missing in between shows. Gaps stand before all entries of their queue.
- *
- * Not sealed here: the journal's records, which carry their own CRC.
  */
 import { crc32 } from "node:zlib";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { type GapReason, gapReasons } from "../wire/protocol.js";
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const DATA_FILE = "store.mdb";
-export const tableNames = ["meta", "journal", "dedup", "accounts", "queues", "floors"] as const;
+export const JOURNAL_FILE = "journal.dat";
+export const tableNames = ["meta", "dedup", "accounts", "queues", "floors"] as const;
 export type TableName = (typeof tableNames)[number];
+/** Where something can be damaged. */
+export type StorePart = TableName | "journal";
 
 export const metaKeys = {
   format: Buffer.from("format"),
   epoch: Buffer.from("epoch"),
   ordinal: Buffer.from("ordinal"),
+  tag: Buffer.from("tag"),
+  spilled: Buffer.from("spilled"),
+  closed: Buffer.from("closed"),
 } as const;
 const BRAND_PREFIX = Buffer.from("brand");
 const NUMBER_MAGIC = 0x31444c49;
@@ -126,6 +135,11 @@ function writeU64BE(bytes: Uint8Array, at: number, value: number): void {
   }
 }
 
+/** The number before the first block that is written after the directory was opened for the `epoch`-th time. */
+export function blocksBefore(epoch: number): number {
+  return epoch * TWO_32;
+}
+
 // --- keys ---
 
 /**
@@ -181,7 +195,7 @@ export function firstSequenceInKey(key: Uint8Array): number {
   return readU64BE(key, DEVICE_KEY_BYTES);
 }
 
-/** The key of a journal record or a dedup row. */
+/** The key of a dedup row. */
 export function numberKey(number: number): Uint8Array {
   const key = new Uint8Array(8);
   writeU64BE(key, 0, number);

@@ -1,6 +1,6 @@
 /**
  * Spill: runs out of the journal go to the end of their devices' queues, then
- * the journal's records they came from go. Slow work (writer.ts), cut into
+ * the journal's blocks they came from are given up. Slow work (writer.ts), cut into
  * slices of limits.storeSliceMs and one transaction each, in this order:
  *
  *   trim      what was acked up to now leaves the queues, because the journal's
@@ -9,14 +9,14 @@
  *             so that a slice touches neighbouring pages
  *   append    chunks are written; a small last chunk is grown instead
  *   quota     queues that grew beyond their bounds lose their oldest entries
- *   release   the journal's rows are removed
+ *   release   the journal's blocks are named as spilled
  *
- * A crash between slices leaves the journal's rows, and recovery does the same
+ * A crash between slices leaves the journal's blocks, and recovery does the same
  * work again: entries at or below a queue's last sequence are there already
  * and are passed over. Running live, such entries are our bug.
  */
 import type { Batch } from "./database.js";
-import type { SpillRun } from "./journal.js";
+import type { SpillRun } from "./journal-record.js";
 import { QueueAppender } from "./queue-appender.js";
 import { nameOf } from "./queue-reader.js";
 import { enforceQuota, type QueueContext } from "./queues.js";

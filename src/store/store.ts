@@ -13,15 +13,14 @@
  *
  * What a caller must keep to:
  *  - One commit at a time; one at a time for spills is wise.
- *  - Views handed over stay unchanged until the promise settles. commit()
- *    writes the CRC into its records at offset 20.
+ *  - Runs handed to spill() stay unchanged until its promise settles.
  *  - readQueue() may show what a spill is just writing, before its promise
  *    has settled: whoever merges both goes by sequence.
  *  - After a `failed` by time-out LMDB may hold its locks for ever: close()
  *    then leaves the file and the lock to the end of the process.
  *
- * How a write goes: writer.ts. What the bytes mean: schema.ts, journal.ts. What
- * an open does: recovery.ts.
+ * How a commit goes: journal.ts. How other writes go: writer.ts. What the bytes
+ * mean: schema.ts. What an open does: recovery.ts.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -29,13 +28,13 @@ import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "./accounts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
-import type { SpillRun } from "./journal.js";
+import type { SpillRun } from "./journal-record.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
-import type { TableName } from "./schema.js";
+import type { StorePart } from "./schema.js";
 import type { SweepResult } from "./sweep.js";
 
 export type { AccountRecord, DeviceEntry } from "./accounts.js";
@@ -52,25 +51,33 @@ export {
   type QueueRowSummary,
   type QueueSummary,
 } from "./inspect.js";
-export type { SpillRun } from "./journal.js";
+export type { SpillRun } from "./journal-record.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
 
 export interface JournalCommit {
-  /** One or more records, numbers rising. The views stay unchanged until the promise settles. */
+  /** One or more records, numbers rising; copied. */
   readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
   /** Concatenated 20-byte dedup keys accepted in this commit; the store's from now on. */
   readonly dedupKeys: Uint8Array;
   readonly timeMs: number;
 }
 
+/** A commit on its way to the disk. */
+export interface Commit {
+  /** Resolves when all of it is there; rejects when it, or any write before, failed. */
+  readonly durable: Promise<void>;
+  /** Whether it is there by now, without waiting for the promise's turn; waits up to `waitMs`, holding the thread. */
+  isDurable(waitMs: number): boolean;
+}
+
 /** Something on disk is not as it was written. Holds addresses: not for logs as it is. */
 export interface CorruptionReport {
-  readonly table: TableName;
+  readonly table: StorePart;
   readonly detail: string;
   /** Of the queue or roster that is hit. */
   readonly address?: DeviceAddress | AccountAddress;
-  /** Of the journal record, the dedup row, or the chunk's first entry. */
+  /** Of the journal's block, the dedup row, or the chunk's first entry. */
   readonly number?: number;
 }
 
@@ -79,7 +86,9 @@ export interface StoreStats extends Readonly<QueueStats> {
   readonly flushes: number;
   readonly bytesWritten: number;
   readonly rowsWritten: number;
-  readonly journalRows: number;
+  /** Blocks that are not yet spilled, and how far their file was written since the store was opened. */
+  readonly journalBlocks: number;
+  readonly journalBytes: number;
   readonly dedupRows: number;
   readonly dedupKeys: number;
   /** Frames on disk, of all brands. */
@@ -108,10 +117,10 @@ export interface Store {
   readonly epoch: number;
   /** Dedup keys of the window at open, oldest first. For once, at start. */
   recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }>;
-  /** Resolves when all of it is on disk. One at a time. */
-  commit(commit: JournalCommit): Promise<void>;
+  /** Begins to write it; one at a time. */
+  commit(commit: JournalCommit): Commit;
   /**
-   * Moves runs to their devices' queues, applies quotas, then removes the
+   * Moves runs to their devices' queues, applies quotas, then gives up the
    * journal's records numbered up to `throughRecord`, with their acks: what they
    * acked must have been told by trim(), or be left out of the runs. Resolves
    * when all of it is on disk.

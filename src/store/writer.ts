@@ -2,12 +2,13 @@
  * One transaction after the other: whatever has gathered while one is flushed
  * goes into the next. Nothing else writes to the database, and a transaction
  * is put together only when none is under way; what is read meanwhile is thus
- * the state that the transaction will find.
+ * the state that the transaction will find. Commits do not come this way: they
+ * are blocks of the journal (journal.ts).
  *
- * Two kinds of work. *Prompt* work (commits, registrations) goes whole into
- * the next transaction. *Slow* work (spills, trims, sweeps) is taken in order,
- * one slice per transaction, so that a commit waits for one slice at most and
- * the event loop is held for limits.storeSliceMs at most.
+ * Two kinds of work. *Prompt* work (registrations) goes whole into the next
+ * transaction. *Slow* work (spills, trims, sweeps) is taken in order, one slice
+ * per transaction, so that a sign-in waits for one slice at most and the event
+ * loop is held for limits.storeSliceMs at most.
  *
  * Fail-stop: the first write that fails, throws or does not come back in time
  * ends it. `failed` resolves, everything pending and everything after rejects,
@@ -17,6 +18,7 @@
  */
 import { CodedError } from "../wire/coded-error.js";
 import { Batch, type Database } from "./database.js";
+import { Watchdog } from "./watchdog.js";
 
 export interface Work {
   /** Adds rows for one transaction. True when all of this work is in; false asks for another slice. */
@@ -42,25 +44,20 @@ export class Writer {
   readonly failed: Promise<Error>;
   readonly stats: WriterStats = { flushes: 0, bytesWritten: 0, rowsWritten: 0 };
   readonly #database: WritableDatabase;
-  readonly #timeoutMs: number;
   #prompt: Pending[] = [];
   #slow: Pending[] = [];
   #staged: Pending[] = [];
   #running: Promise<void> | undefined;
   #error: Error | undefined;
   #settleFailed: (error: Error) => void = () => {};
-  #watchdog: NodeJS.Timeout;
-  /** How long the transaction under way has been watched; undefined when there is none. */
-  #underWayMs: number | undefined;
-  #isStuck = false;
+  readonly #watchdog: Watchdog;
 
   constructor(database: WritableDatabase, options: { timeoutMs: number }) {
     this.#database = database;
-    this.#timeoutMs = options.timeoutMs;
     this.failed = new Promise((resolve) => {
       this.#settleFailed = resolve;
     });
-    this.#watchdog = this.#watch();
+    this.#watchdog = new Watchdog(options.timeoutMs, (error) => this.fail(error));
   }
 
   /** The failure that stopped the writer. */
@@ -70,7 +67,7 @@ export class Writer {
 
   /** True when a write never came back: LMDB may hold its locks for ever. */
   get isStuck(): boolean {
-    return this.#isStuck;
+    return this.#watchdog.isOverdue;
   }
 
   submitPrompt(work: Work): Promise<void> {
@@ -97,7 +94,7 @@ export class Writer {
   }
 
   stop(): void {
-    clearInterval(this.#watchdog);
+    this.#watchdog.stop();
   }
 
   async #run(): Promise<void> {
@@ -127,10 +124,9 @@ export class Writer {
   }
 
   async #write(batch: Batch): Promise<void> {
-    this.#underWayMs = 0;
+    this.#watchdog.begin();
     await this.#database.write(batch);
-    this.#underWayMs = undefined;
-    this.#isStuck = false;
+    this.#watchdog.end();
     this.stats.flushes++;
     this.stats.bytesWritten += batch.bytes;
     this.stats.rowsWritten += batch.changes.length;
@@ -148,26 +144,5 @@ export class Writer {
     this.#prompt = [];
     this.#slow = [];
     this.#settleFailed(error);
-  }
-
-  /**
-   * Counts the time that a write takes in steps it has seen itself, each worth
-   * at most two: a process that was stopped for a minute finds its write done,
-   * not failed.
-   */
-  #watch(): NodeJS.Timeout {
-    const stepMs = Math.max(5, Math.min(1_000, this.#timeoutMs / 8));
-    let seenMs = performance.now();
-    const timer = setInterval(() => {
-      const nowMs = performance.now();
-      const elapsedMs = Math.min(nowMs - seenMs, 2 * stepMs);
-      seenMs = nowMs;
-      if (this.#underWayMs === undefined) return;
-      this.#underWayMs += elapsedMs;
-      if (this.#underWayMs < this.#timeoutMs) return;
-      this.#isStuck = true;
-      this.fail(new Error(`a write was not finished after ${this.#timeoutMs} ms`));
-    }, stepMs);
-    return timer.unref();
   }
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { damageRows, flipBits } from "../support/damage.js";
 import { Fleet, PAYLOAD_CANARY } from "../support/fleet.js";
+import { changeJournal } from "../support/journal-file.js";
 import { buildMutant } from "../support/mutant.js";
 import { freePort, NodeProcess } from "../support/node-process.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
@@ -114,6 +115,9 @@ test("a node that is run, provoked, damaged and questioned writes no secret", as
     await sender?.connect();
     for (const account of world.accounts.slice(1)) for (let i = 0; i < 20; i++) sender?.send([account], 300);
     await until("the receipts", () => fleet.unansweredCount === 0);
+    await until("the journal is spilled", async () =>
+      (await read(`http://127.0.0.1:${port}/metrics`)).includes("interline_journal_blocks 0\n"),
+    );
     const pages = await Promise.all(
       ["/metrics", "/health/live", "/health/ready", "/", "/nothing"].map((path) =>
         read(`http://127.0.0.1:${port}${path}`),
@@ -122,10 +126,13 @@ test("a node that is run, provoked, damaged and questioned writes no secret", as
     await node.stop();
     const random = fleet.random;
     const spoil = ({ value }: { value: Buffer }) => flipBits(value, random);
-    const tables = ["queues", "journal", "dedup"];
     const damaged: unknown[] = [];
-    for (const table of tables)
+    for (const table of ["queues", "dedup"])
       damaged.push(...(await damageRows(dataDirectory, table, (rows) => rows, spoil)));
+    changeJournal(dataDirectory, (blocks) => {
+      for (const { bytes } of blocks) flipBits(bytes, random).copy(bytes);
+      damaged.push(...blocks);
+    });
     await node.start();
     fleet.wantAll();
     await Promise.all(fleet.actors.map((actor) => actor.connect()));

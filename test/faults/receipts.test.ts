@@ -1,6 +1,6 @@
 /**
  * A1: no receipt leaves before the flush that covers it. strace looks at every
- * write and flush of the data file and at every byte that goes to a device.
+ * write and flush of the journal and at every byte that goes to a device.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -140,13 +140,13 @@ test("while a flush takes five seconds envelopes are delivered and no receipt le
   try {
     await node.start();
     const all = await correspond(node.port, people);
-    const inject = `inject=fdatasync:delay_exit=${DELAY_MS * 1000}`;
+    const inject = `inject=pwrite64:delay_exit=${DELAY_MS * 1000}`;
     const strace = await attachStrace(node.pid, [
       "-f",
       "-o",
       "/dev/null",
       "-e",
-      "trace=fdatasync",
+      "trace=pwrite64",
       "-e",
       inject,
     ]);

@@ -20,14 +20,15 @@ const DRAINING = 502;
 /** Every call and error in turn, at the first, the second, … of the calls of its kind, and later ones at random. */
 function injections(count: number, random: SeededRandom): Injection[] {
   const kinds = [
-    { call: "fdatasync", error: "EIO" },
-    { call: "pwrite64,pwritev", error: "EIO" },
-    { call: "pwrite64,pwritev", error: "ENOSPC" },
+    // Only spills and sign-ins flush in two steps: a thread does that a few times in a second.
+    { call: "fdatasync", error: "EIO", latest: 6 },
+    { call: "pwrite64,pwritev", error: "EIO", latest: 60 },
+    { call: "pwrite64,pwritev", error: "ENOSPC", latest: 60 },
   ] as const;
   return Array.from({ length: count }, (_, i) => {
-    const kind = kinds[i % kinds.length] as (typeof kinds)[number];
+    const { latest, ...kind } = kinds[i % kinds.length] as (typeof kinds)[number];
     const round = Math.floor(i / kinds.length);
-    const when = round < 4 ? round + 1 : random.between(2, 60);
+    const when = round < 4 ? round + 1 : random.between(2, latest);
     return { ...kind, when, isLasting: i % 3 === 0 };
   });
 }

@@ -10,9 +10,8 @@ import {
   RECORD_MAGIC,
   RECORD_VERSION,
   RUN_HEADER_BYTES,
-  readRecord,
-  sealRecord,
-} from "../../src/store/journal.js";
+  readRecords,
+} from "../../src/store/journal-record.js";
 import { codes } from "../../src/wire/codes.js";
 import { durabilities, kinds } from "../../src/wire/protocol.js";
 import { decodeServerMessage, encodeServerFrame } from "../../src/wire/server-frames.js";
@@ -132,22 +131,22 @@ describe("what the kernel lays out", () => {
     expect(L.JOURNAL_HEADER_BYTES).toBe(RECORD_HEADER_BYTES);
     expect(L.JOURNAL_RUN_HEADER_BYTES).toBe(RUN_HEADER_BYTES);
     expect(L.JOURNAL_ACK_BYTES).toBe(ACK_BYTES);
-    const bytes = record.bytes.slice();
-    sealRecord(bytes, record.number);
-    expect(readRecord(record.number, bytes)).toEqual({
-      number: 2 ** 32 + 1,
-      timeMs: 1_700_000_000_123,
-      runs: [
-        {
-          device: receiver.address,
-          firstSequence: sequence,
-          lastSequence: sequence,
-          entryCount: 1,
-          frames: new Uint8Array(delivered),
-        },
-      ],
-      acks: [{ device: receiver.address, floor: sequence }],
-    });
+    expect(readRecords(record.bytes.slice())).toEqual([
+      {
+        number: 2 ** 32 + 1,
+        timeMs: 1_700_000_000_123,
+        runs: [
+          {
+            device: receiver.address,
+            firstSequence: sequence,
+            lastSequence: sequence,
+            entryCount: 1,
+            frames: new Uint8Array(delivered),
+          },
+        ],
+        acks: [{ device: receiver.address, floor: sequence }],
+      },
+    ]);
   });
 
   it("is the receipt frame of the protocol", () => {

@@ -116,15 +116,14 @@ export class Stage {
       outcomes: { slot: number; code: number; position: number }[];
       batches: number;
     };
-    this.pair.turn(
-      WALL_MS,
-      (address) => this.record(address),
-      (batch) => {
+    this.pair.turn(WALL_MS, {
+      account: (address) => this.record(address),
+      take: (batch) => {
         result.sends.push(...batch.sends);
         result.outcomes.push(...batch.outcomes);
         result.batches++;
       },
-    );
+    });
     this.pair.compareState(this.monotonicMs);
     return result;
   }

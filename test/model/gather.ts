@@ -8,11 +8,15 @@ import { deliverFrame, type Run, runBytes, type Tail } from "./tail.js";
 
 const RUN_HEADER_BYTES = 64;
 const PADDING_BYTES_MAX = 8;
+/** Right before the frames. */
+const RIDE_AT = RUN_HEADER_BYTES - 8;
 const FRAME_HEADER_BYTES = 65;
 
 export interface ModelSend {
   readonly slot: number;
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
+  /** Of a send of frames: their device, and their run as it lies in the tail. */
+  readonly run?: { readonly device: ModelDevice; readonly bytes: Uint8Array };
 }
 
 export class Gather {
@@ -64,26 +68,34 @@ export class Gather {
     frames.forEach((frame, i) => {
       this.onEntry(device, first + i, frame);
     });
-    this.tail.addRun(run, runBytes(run, this.send(device, run)));
+    const inTail = runBytes(run);
+    this.tail.addRun(run, inTail);
+    if (device.isLive) this.send(device, run, inTail);
   }
 
-  /** Returns the receipt that rode along, if one did. */
-  private send(device: ModelDevice, run: Run): Uint8Array | undefined {
-    if (!device.isLive) return undefined;
+  private send(device: ModelDevice, run: Run, inTail: Uint8Array): void {
     const entries = run.frames.length;
     const bytes = run.frames.reduce((sum, frame) => sum + frame.length, 0);
     if (!hasWindowFor(device, entries, bytes)) {
       device.isLive = false;
       this.callAttention(device);
-      return undefined;
+      return;
     }
     device.cursor = run.first + entries - 1;
     device.inFlightBytes += bytes;
     this.delivered += entries;
-    const ride = this.receipts.ride(device);
-    const frames = ride === undefined ? run.frames : [ride, ...run.frames];
-    this.sends.push({ slot: device.slot, bytes: Buffer.concat(frames) });
-    return ride;
+    const sent = Buffer.concat(run.frames);
+    this.sends.push({ slot: device.slot, bytes: sent, run: { device, bytes: inTail } });
+  }
+
+  /** Puts before the frames of each send the receipt that its device is due, in the room that its run has for one. */
+  ride(): void {
+    for (const send of this.sends) {
+      const receipt = send.run && this.receipts.ride(send.run.device);
+      if (receipt === undefined) continue;
+      send.bytes = Buffer.concat([receipt, send.bytes]);
+      send.run?.bytes.set(receipt, RIDE_AT);
+    }
   }
 }
 

@@ -345,6 +345,10 @@ export class KernelModel {
     this.receipts.settle(batch.receiptLogEnd, monotonicMs);
   }
 
+  rideReceipts(): void {
+    this.gather.ride();
+  }
+
   collectReceipts(monotonicMs: number, holdMs: number, max: number): void {
     this.gather.sends.push(...this.receipts.collect(monotonicMs, holdMs, max));
   }

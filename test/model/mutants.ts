@@ -135,9 +135,9 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     "tells a receipt twice that rode along",
     [
       {
-        file: "gather.ts",
-        from: "  store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n",
-        to: "",
+        file: "receipts.ts",
+        from: "    store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n    const from",
+        to: "    const from",
       },
     ],
   ],

@@ -221,8 +221,8 @@ export function receiptFrame(position: number): Uint8Array {
   return frame;
 }
 
-/** A run in a record; `ride` is the receipt that was sent right before its frames, if one was. */
-export function runBytes(run: Run, ride: Uint8Array | undefined): Uint8Array {
+/** A run in a record. */
+export function runBytes(run: Run): Uint8Array {
   const frames = Buffer.concat(run.frames);
   const bytes = Buffer.alloc(HEADER_BYTES + Math.ceil(frames.length / 8) * 8);
   bytes.writeUInt32LE(bytes.length, 0);
@@ -231,7 +231,6 @@ export function runBytes(run: Run, ride: Uint8Array | undefined): Uint8Array {
   bytes.writeBigUInt64LE(BigInt(run.first), 16);
   bytes.writeBigUInt64LE(BigInt(run.first + run.frames.length - 1), 24);
   bytes.set(run.device.address, 32);
-  if (ride !== undefined) bytes.set(ride, 56);
   bytes.set(frames, HEADER_BYTES);
   return bytes;
 }

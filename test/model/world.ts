@@ -228,11 +228,13 @@ export class World {
   }
 
   private turn(): void {
-    this.pair.turn(
-      this.moment.wallMs,
-      (address) => this.people.record(address),
-      (batch) => this.takeBatch(batch),
-    );
+    this.pair.turn(this.moment.wallMs, {
+      account: (address) => this.people.record(address),
+      beforeSends: () => {
+        if (this.random.chance(0.5)) this.sealOrCommit();
+      },
+      take: (batch) => this.takeBatch(batch),
+    });
     for (const { device, slot } of this.links.values()) {
       this.disk.noteFloor(device, this.pair.kernel.floor(slot));
     }

@@ -9,7 +9,7 @@ import { accountOf, type DeviceAddress, deviceAddress } from "../../src/base/add
 import { Kernel } from "../../src/kernel/kernel.js";
 import { type Connection, Path, type PathEvents } from "../../src/path/path.js";
 import { limits } from "../../src/rules/limits.js";
-import { openStore, type Store } from "../../src/store/store.js";
+import { type Commit, openStore, type Store } from "../../src/store/store.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
 import type { CodeName } from "../../src/wire/codes.js";
 import { decodeServerMessage, type ServerFrame } from "../../src/wire/server-frames.js";
@@ -151,10 +151,8 @@ export class World {
     for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
     const commit = store.commit.bind(store);
     const gated: Store = Object.assign(Object.create(store), {
-      commit: async (batch: Parameters<Store["commit"]>[0]) => {
-        if (world?.holdCommits) await new Promise<void>((resolve) => world?.heldCommits.push(resolve));
-        await commit(batch);
-      },
+      commit: (batch: Parameters<Store["commit"]>[0]) =>
+        world?.holdCommits ? heldCommit(world.heldCommits, () => commit(batch)) : commit(batch),
     });
     const path = new Path({
       kernel,
@@ -205,6 +203,13 @@ export class World {
     return this;
   }
 
+  /** Turns, while time stands, until a commit is flushed and its receipts are due. */
+  async untilDue(): Promise<void> {
+    for (this.turn(); this.kernel.dueReceipts === 0; this.turn()) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   /** Turns until everything accepted is committed and receipted. */
   async settle(): Promise<void> {
     let isSettled = false;
@@ -237,6 +242,19 @@ export class World {
     await this.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** A commit that begins when the test lets it go; what it holds must not be looked at again until then. */
+function heldCommit(held: (() => void)[], begin: () => Commit): Commit {
+  let begun: Commit | undefined;
+  const letGo = new Promise<void>((resolve) => held.push(resolve));
+  return {
+    durable: letGo.then(() => {
+      begun = begin();
+      return begun.durable;
+    }),
+    isDurable: (waitMs) => begun?.isDurable(waitMs) ?? false,
+  };
 }
 
 /** The store keeps private state: every method but the replaced one is called on the real object. */

@@ -60,7 +60,7 @@ describe("receipts", () => {
     world.patience = 1;
     alice.send(1, "a", bob);
     world.later(10).turn();
-    while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
+    await world.untilDue();
     world.later(1).turn();
     expect(alice.connection.of("receipt")).toEqual([]);
     const sends = alice.connection.sends;
@@ -70,13 +70,30 @@ describe("receipts", () => {
     expect(alice.connection.frames.slice(-2).map((frame) => frame.kind)).toEqual(["receipt", "deliver"]);
   });
 
+  it("ride with the sends of their own turn when those wait for the flush", async () => {
+    await world.remove();
+    world = await World.open({ limits: { flushWaitBytes: 0, flushWaitMs: 5_000 } });
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    await world.settle();
+    world.patience = 1;
+    alice.send(1, "a", bob);
+    bob.send(1, "b", alice);
+    const sends = alice.connection.sends;
+    world.later(100).turn();
+    expect(alice.connection.sends - sends).toBe(1);
+    for (const { connection } of [alice, bob]) {
+      expect(connection.frames.slice(-2).map((frame) => frame.kind)).toEqual(["receipt", "deliver"]);
+    }
+  });
+
   it("leave by themselves once they have waited long enough", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
     world.patience = 1;
     alice.send(1, "a", bob);
     world.later(10).turn();
-    while (world.kernel.dueReceipts === 0) await new Promise((resolve) => setImmediate(resolve));
+    await world.untilDue();
     world.later(100).turn();
     expect(alice.connection.of("receipt")).toHaveLength(1);
   });

@@ -10,27 +10,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkDirectory, openStore } from "../../src/store/store.js";
-import { type Bundle, bundleProgram } from "../support/bundle.js";
+import { compiledProgram } from "../support/compiled.js";
 import { testDevice } from "../support/journal-record.js";
 import { readAll, sequencesOf } from "../support/store-fixture.js";
 
-let program: Bundle;
+const program = compiledProgram("store-child");
 let directory = "";
 
 beforeAll(async () => {
-  program = await bundleProgram("test/support/store-child.ts");
   directory = mkdtempSync(join(tmpdir(), "interline-fail-"));
 });
 
 afterAll(() => {
-  program.cleanUp();
   rmSync(directory, { recursive: true, force: true });
 });
 
 test.runIf(process.platform !== "win32")(
   "the first failed write ends the store; what had resolved is there afterwards",
   async () => {
-    const command = `trap '' XFSZ; ulimit -f 8192; exec "${process.execPath}" "${program.path}" fill "${directory}" 5`;
+    const command = `trap '' XFSZ; ulimit -f 8192; exec "${process.execPath}" "${program}" fill "${directory}" 5`;
     const child = spawnSync("sh", ["-c", command], { encoding: "utf8", timeout: 60_000 });
     const lines = child.stdout.trim().split("\n");
     if (child.status === 7) {

@@ -6,7 +6,7 @@ import { accountOf } from "../../src/base/address.js";
 import { currentOwner } from "../../src/store/lock.js";
 import { deviceKey, encodeNumber } from "../../src/store/schema.js";
 import { checkDirectory, inspectDirectory, type Store } from "../../src/store/store.js";
-import { bundleProgram } from "../support/bundle.js";
+import { compiledProgram } from "../support/compiled.js";
 import { journalRecord, numberedRun, testDevice } from "../support/journal-record.js";
 import { range, readAll, StoreFixture, sequencesOf } from "../support/store-fixture.js";
 
@@ -33,7 +33,7 @@ async function filledStore(): Promise<Store> {
   const keys = new Uint8Array(40);
   keys[0] = keys[20] = 1;
   const bytes = journalRecord(1, [numberedRun(bob, 5, 2)], [{ device: ann, floor: 13 }]);
-  await store.commit({ records: [{ number: 1, bytes }], dedupKeys: keys, timeMs: fixture.nowMs });
+  await store.commit({ records: [{ number: 1, bytes }], dedupKeys: keys, timeMs: fixture.nowMs }).durable;
   return store;
 }
 
@@ -49,7 +49,7 @@ function expectFilled(inspector: ReturnType<typeof inspectDirectory>): void {
     bytes: 20 * 321,
   });
   expect(inspector.journal().items).toMatchObject([
-    { number: 1, runs: 1, entries: 2, acks: 1, problem: undefined },
+    { number: 2 ** 32 + 1, runs: 1, entries: 2, acks: 1, problem: undefined },
   ]);
   expect(inspector.accounts().items.length).toBe(3);
   expect(inspector.device(eve)).toMatchObject({
@@ -68,11 +68,11 @@ test("a closed directory shows its queues, journal, accounts and devices", async
   await (await filledStore()).close();
   const inspector = inspectDirectory(fixture.directory);
   expect(inspector.overview()).toMatchObject({
-    formatVersion: 1,
+    formatVersion: 2,
     epoch: 1,
     nextOrdinal: 4,
     ownerPid: undefined,
-    rows: { journal: 1, dedup: 1, accounts: 3 },
+    rows: { journal: 1, dedup: 0, accounts: 3 },
     brands: [
       { brand: 1, queuedBytes: 20 * 321 },
       { brand: 2, queuedBytes: 4 * 321 },
@@ -98,10 +98,10 @@ test("a live directory can be inspected from its own process, and the store goes
 
 test("a live directory can be inspected and checked from another process without a trace", async () => {
   const store = await filledStore();
-  const program = await bundleProgram("test/support/inspect-child.ts");
   const before = readdirSync(fixture.directory).sort();
-  const child = spawnSync(process.execPath, [program.path, fixture.directory], { encoding: "utf8" });
-  program.cleanUp();
+  const child = spawnSync(process.execPath, [compiledProgram("inspect-child"), fixture.directory], {
+    encoding: "utf8",
+  });
   expect(child.stderr).toBe("");
   expect(JSON.parse(child.stdout)).toEqual({ ownerPid: process.pid, queues: 2, ok: true, findings: [] });
   expect(readdirSync(fixture.directory).sort()).toEqual(before);
@@ -122,7 +122,7 @@ test("pages have at most as many items as asked for, and together show each once
       records: [{ number, bytes: journalRecord(number, []) }],
       dedupKeys: new Uint8Array(),
       timeMs: 1,
-    });
+    }).durable;
   }
   const inspector = inspectDirectory(fixture.directory);
   for (const [read, total] of [
@@ -158,9 +158,9 @@ test("a whole directory has no findings, and the check counts what is there", as
     ok: true,
     findings: [],
     findingCount: 0,
-    journal: { records: 1, entries: 2, acks: 1 },
+    journal: { blocks: 1, entries: 2, acks: 1 },
     queues: { devices: 2, entries: 24, gapEntries: 0, bytes: 24 * 321 },
-    dedup: { rows: 1, keys: 2 },
+    dedup: { rows: 0, keys: 0 },
     accounts: { accounts: 3, devices: 3 },
   });
 });

@@ -10,25 +10,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkDirectory } from "../../src/store/store.js";
-import { type Bundle, bundleProgram } from "../support/bundle.js";
+import { compiledProgram } from "../support/compiled.js";
 
 const KILLS = Number(process.env.STORE_KILLS ?? 8);
 const SEED = Number(process.env.STORE_SEED ?? Math.floor(Math.random() * 2 ** 31));
-let program: Bundle;
+const program = compiledProgram("store-child");
 let directory = "";
 
 beforeAll(async () => {
-  program = await bundleProgram("test/support/store-child.ts");
   directory = mkdtempSync(join(tmpdir(), "interline-kill-"));
 });
 
 afterAll(() => {
-  program.cleanUp();
   rmSync(directory, { recursive: true, force: true });
 });
 
 function run(verb: string, seed: number): ChildProcess {
-  return spawn(process.execPath, [program.path, verb, directory, String(seed)], {
+  return spawn(process.execPath, [program, verb, directory, String(seed)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
 }

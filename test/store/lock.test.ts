@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { currentOwner, lockDirectory, lockFileName, lockHolderHere } from "../../src/store/lock.js";
-import { bundleProgram } from "../support/bundle.js";
+import { compiledProgram } from "../support/compiled.js";
 
 let directory = "";
 const children: ChildProcess[] = [];
@@ -117,10 +117,10 @@ test("files that are no locks are left alone", async () => {
 });
 
 test("several processes that open one directory again and again never have it open together", async () => {
-  const program = await bundleProgram("test/support/store-child.ts");
+  const program = compiledProgram("store-child");
   const outputs = await Promise.all(
     [1, 2, 3, 4].map(async (seed) => {
-      const child = spawn(process.execPath, [program.path, "contend", directory, String(seed)], {
+      const child = spawn(process.execPath, [program, "contend", directory, String(seed)], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       children.push(child);
@@ -132,7 +132,6 @@ test("several processes that open one directory again and again never have it op
       return output;
     }),
   );
-  program.cleanUp();
   expect(outputs.filter((output) => output.includes("violation"))).toEqual([]);
   expect(outputs.some((output) => /opened [1-9]/.test(output))).toBe(true);
 }, 60_000);

@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { limits } from "../../src/rules/limits.js";
-import { readRecord } from "../../src/store/journal.js";
-import { encodeNumber, metaKeys } from "../../src/store/schema.js";
+import { encodeNumber, FORMAT_VERSION, metaKeys } from "../../src/store/schema.js";
 import { openStore, type Store } from "../../src/store/store.js";
 import { journalRecord, numberedRun, testDevice, testPayload, testRun } from "../support/journal-record.js";
 import { gapsOf, range, readAll, StoreFixture, sequencesOf } from "../support/store-fixture.js";
@@ -25,7 +24,7 @@ function commitRuns(
   ...parts: Parameters<typeof journalRecord> extends [number, ...infer R] ? R : never
 ): Promise<void> {
   const bytes = journalRecord(number, ...parts);
-  return store.commit({ records: [{ number, bytes }], dedupKeys: noKeys, timeMs: fixture.nowMs });
+  return store.commit({ records: [{ number, bytes }], dedupKeys: noKeys, timeMs: fixture.nowMs }).durable;
 }
 
 test("what a commit holds is queued for its devices after the next open, in order", async () => {
@@ -41,18 +40,18 @@ test("what a commit holds is queued for its devices after the next open, in orde
   expect(sequencesOf(readAll(second, bob))).toEqual(range(base + 1, base + 2));
   expect(second.hasQueued(eve)).toBe(false);
   expect(second.stats()).toMatchObject({
-    journalRows: 0,
-    recovery: { records: 2, badRecords: 0, entries: 7 },
+    journalBlocks: 0,
+    recovery: { blocks: 2, badBlocks: 0, entries: 7 },
   });
   expect(fixture.reports).toEqual([]);
 });
 
-test("commit() writes the CRC into the caller's record before it is stored", async () => {
+test("a commit can be asked whether it is on disk, and waited for", async () => {
   const store = await fixture.open();
   const bytes = journalRecord(1, [numberedRun(ann, 1, 1)]);
   const commit = store.commit({ records: [{ number: 1, bytes }], dedupKeys: noKeys, timeMs: 1 });
-  expect(readRecord(1, bytes)).toMatchObject({ number: 1, runs: [{ firstSequence: 1 }] });
-  await commit;
+  expect(commit.isDurable(5_000)).toBe(true);
+  await commit.durable;
 });
 
 test("records may lie in a WebAssembly memory, two to a commit", async () => {
@@ -63,7 +62,7 @@ test("records may lie in a WebAssembly memory, two to a commit", async () => {
     return { number, bytes: memory.subarray(number * 100_000, number * 100_000 + bytes.length) };
   });
   const store = await fixture.open();
-  await store.commit({ records: views, dedupKeys: noKeys, timeMs: 1 });
+  await store.commit({ records: views, dedupKeys: noKeys, timeMs: 1 }).durable;
   memory.fill(0xee);
   await store.close();
   expect(sequencesOf(readAll(await fixture.open(), ann))).toEqual([...range(100, 149), ...range(200, 249)]);
@@ -111,7 +110,7 @@ test("a spill removes the journal's records up to the one named, and no other", 
   const store = await fixture.open();
   for (const number of [1, 2, 3]) await commitRuns(store, number, [numberedRun(ann, number, 1)]);
   await store.spill([numberedRun(ann, 1, 1), numberedRun(ann, 2, 1)], 2);
-  expect(store.stats().journalRows).toBe(1);
+  expect(store.stats().journalBlocks).toBe(1);
   await store.close();
   expect(sequencesOf(readAll(await fixture.open(), ann))).toEqual([1, 2, 3]);
 });
@@ -324,7 +323,8 @@ test("dedup keys of the window come back oldest first; older ones and surplus on
       records: [{ number: i + 1, bytes }],
       dedupKeys: keysOf(count, i),
       timeMs: fixture.nowMs,
-    });
+    }).durable;
+    await first.spill([], i + 1);
   }
   await first.close();
   fixture.nowMs += 100;
@@ -339,13 +339,14 @@ test("dedup keys of the window come back oldest first; older ones and surplus on
 });
 
 test("a row of dedup keys counts until more newer keys than the window's count exist", async () => {
-  const commit = (store: Store, number: number): Promise<void> => {
+  const commit = async (store: Store, number: number): Promise<void> => {
     const bytes = journalRecord(number, []);
-    return store.commit({
+    await store.commit({
       records: [{ number, bytes }],
       dedupKeys: keysOf(2, number),
       timeMs: fixture.nowMs,
-    });
+    }).durable;
+    await store.spill([], number);
   };
   const first = await fixture.open({ quotas: { dedupWindowCount: 4 } });
   for (const number of [1, 2, 3]) await commit(first, number);
@@ -357,18 +358,20 @@ test("a row of dedup keys counts until more newer keys than the window's count e
   expect([...second.recoveredDedupKeys()].map(({ keys }) => keys[0])).toEqual([3, 4]);
 });
 
-test("dedup rows outside the window are removed, a few with each commit and the rest with a sweep", async () => {
+test("dedup rows outside the window are removed, some with each spill and the rest with a sweep", async () => {
   const store = await fixture.open({ quotas: { dedupWindowMs: 1_000 } });
-  const commit = (number: number): Promise<void> =>
-    store.commit({
+  const commit = async (number: number): Promise<void> => {
+    await store.commit({
       records: [{ number, bytes: journalRecord(number, []) }],
       dedupKeys: keysOf(1, 1),
       timeMs: fixture.nowMs,
-    });
-  for (const number of range(1, 20)) await commit(number);
+    }).durable;
+    await store.spill([], number);
+  };
+  for (const number of range(1, 80)) await commit(number);
   fixture.nowMs += 2_000;
-  await commit(21);
-  expect(store.stats().dedupRows).toBe(21 - limits.dedupRowsPerCommit);
+  await commit(81);
+  expect(store.stats().dedupRows).toBe(81 - limits.dedupRowsPerSpill);
   await store.sweep(fixture.nowMs, 100);
   expect(store.stats()).toMatchObject({ dedupRows: 1, dedupKeys: 1 });
 });
@@ -423,10 +426,12 @@ test("a directory is open in one store at a time", async () => {
 test("a directory of another format version is refused, saying which, and left as it is", async () => {
   await (await fixture.open()).close();
   await fixture.tamper((_, batch) => batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, 9)));
-  const refusal = { code: "directoryUnknown", message: expect.stringMatching(/version 9.*version 1/) };
+  const refusal = { code: "directoryUnknown", message: expect.stringMatching(/version 9.*version 2/) };
   await expect(fixture.open()).rejects.toMatchObject(refusal);
   await expect(fixture.open()).rejects.toMatchObject(refusal);
-  await fixture.tamper((_, batch) => batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, 1)));
+  await fixture.tamper((_, batch) =>
+    batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, FORMAT_VERSION)),
+  );
   expect((await fixture.open()).epoch).toBe(2);
 });
 

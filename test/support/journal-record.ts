@@ -4,7 +4,7 @@
  */
 import { type DeviceAddress, deviceAddress } from "../../src/base/address.js";
 import { concatBytes } from "../../src/base/bytes.js";
-import type { Ack, SpillRun } from "../../src/store/journal.js";
+import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 
 export interface TestEntry {
   readonly sequence: number;

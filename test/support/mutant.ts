@@ -24,14 +24,22 @@ export const mutants = {
   receiptsBeforeFlush: [
     {
       file: "src/path/commit.js",
-      find: "    state.store.commit({ records: batch.records, dedupKeys: batch.dedupKeys, timeMs: moment.wallMs }).then(",
+      find: "    const commit = state.store.commit({ records, dedupKeys, timeMs: moment.wallMs });",
       put: `    queueMicrotask(() => { state.kernel.committed(batch, moment.monotonicMs); state.wake(); });
-    new Promise((resolve) => setTimeout(resolve, 60)).then(() => state.store.commit({ records: batch.records, dedupKeys: batch.dedupKeys, timeMs: moment.wallMs })).then(`,
+    let begun;
+    const copies = records.map(({ number, bytes }) => ({ number, bytes: bytes.slice() }));
+    const commit = {
+      durable: new Promise((resolve) => setTimeout(resolve, 60)).then(() => {
+        begun = state.store.commit({ records: copies, dedupKeys, timeMs: moment.wallMs });
+        return begun.durable;
+      }),
+      isDurable: (waitMs) => begun?.isDurable(waitMs) ?? false,
+    };`,
     },
     {
       file: "src/path/commit.js",
-      find: "    state.kernel.committed(batch, state.moment.monotonicMs);\n    state.wake();",
-      put: "    state.wake();",
+      find: "    state.kernel.committed(underWay.batch, state.moment.monotonicMs);",
+      put: "",
     },
   ],
   /** A7: sequences of a new run begin where those of the run before began. */
@@ -44,6 +52,11 @@ export const mutants = {
   ],
   /** A4: a write that failed counts as done. */
   failureIgnored: [
+    {
+      file: "src/store/journal-thread.js",
+      find: "            Atomics.store(words, HAS_FAILED, 1);\n            say({ failure: error.message });\n",
+      put: "",
+    },
     {
       file: "src/store/writer.js",
       find: "await this.#database.write(batch);",
@@ -66,9 +79,9 @@ export const mutants = {
       put: "return true;",
     },
     {
-      file: "src/store/journal.js",
-      find: "if (readU32(bytes, CRC_AT) !== crc32(bytes.subarray(CRC_FROM)))",
-      put: "if (false)",
+      file: "src/store/journal-block.js",
+      find: "|| readU32(block, 0) !== crc32(block.subarray(CRC_FROM))",
+      put: "",
     },
   ],
   /** A9: what is removed leaves nothing in its place. */

@@ -46,7 +46,7 @@ export interface NodeEvent {
 /** What the tests read of the line that fault-node.ts writes when it is asked. */
 export interface NodeNumbers {
   readonly store: {
-    readonly journalRows: number;
+    readonly journalBlocks: number;
     readonly quotaEntries: number;
     readonly expiredEntries: number;
     readonly spilledEntries: number;

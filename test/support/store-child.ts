@@ -20,7 +20,7 @@
 import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { accountOf } from "../../src/base/address.js";
-import type { Ack, SpillRun } from "../../src/store/journal.js";
+import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 import { openStore, type QueueItem, type Store } from "../../src/store/store.js";
 import { journalRecord, numberedRun, sequencesIn, testDevice, testPayload } from "./journal-record.js";
 
@@ -113,7 +113,7 @@ class Driver {
       records: [{ number, bytes: journalRecord(number, runs, acks) }],
       dedupKeys: keys,
       timeMs: Date.now(),
-    });
+    }).durable;
     for (const { device, run } of this.#unspilled) this.#newest.set(device, run.lastSequence);
     for (const [device, floor] of acked) say(`acked ${device} ${floor}`);
     say(`done ${number}`);
@@ -164,7 +164,7 @@ async function fill(): Promise<void> {
         records: [{ number: 1e6, bytes: journalRecord(1e6, []) }],
         dedupKeys: new Uint8Array(),
         timeMs: 1,
-      }),
+      }).durable,
     () => store.spill([], 1),
     () => store.registerDevice(accountOf(testDevice(999)), 1),
     () => store.sweep(1, 1),

@@ -1,13 +1,13 @@
 /**
  * System calls of a node, as strace saw them, and what they say about receipts.
  *
- *   pwrite64, pwritev  (data file)             an envelope's entry is handed to the system
- *   fdatasync          (data file)             … and is on disk
- *   pwrite64           (opened O_DSYNC)        … and the file's head says so: durable
+ *   pwrite64           (journal)               an envelope's entry is handed to the system: durable, when
+ *                                              the journal was opened with O_DSYNC
+ *   fdatasync          (journal)               … and is durable, when it was not
  *   sendto, write, …   (socket)                a receipt leaves
  *
  * A receipt is early when it leaves, that is when its call begins, before every
- * envelope that it covers is durable, that is before the last of the three calls
+ * envelope that it covers is durable, that is before the last of those calls
  * has returned. strace writes down begins and ends in the order in which they
  * happened, whatever thread they are of.
  *
@@ -21,7 +21,7 @@ import { Reader, type Value } from "./stranger-codec.js";
 
 const ID_MARK = "Id:";
 const ID_PATTERN = /Id:[A-Za-z0-9]{13}/g;
-const DATA_FILE = "store.mdb>";
+const JOURNAL = "/journal.dat";
 
 /** 16 printable bytes. */
 export function traceableId(): Buffer {
@@ -56,8 +56,8 @@ export interface Trace {
 interface Call {
   readonly name: string;
   readonly args: string;
-  /** What was durable, written or flushed when it began. */
-  readonly snapshot: ReadonlySet<string>;
+  /** What was written and not flushed when it began. */
+  readonly written: ReadonlySet<string>;
   readonly durableCount: number;
   readonly atS: number;
 }
@@ -99,11 +99,9 @@ const RESULT = /\) += (-?\d+|\?)([^=]*)$/;
 class TraceReader {
   /** Handed to the system, and not yet flushed. */
   #written = new Set<string>();
-  /** Flushed, and not yet named by the file's head. */
-  #flushed = new Set<string>();
   readonly #durableOrder = new Map<string, number>();
   readonly #open = new Map<string, Call>();
-  /** Descriptors of the data file that flush with every write. */
+  /** Descriptors of the journal that flush with every write. */
   readonly #synchronous = new Set<string>();
   readonly #sockets = new Map<string, SocketBytes>();
   readonly #receipts: SentReceipt[] = [];
@@ -140,16 +138,12 @@ class TraceReader {
     const call: Call = {
       name,
       args: isUnfinished ? args.slice(0, -UNFINISHED.length) : args,
-      snapshot: new Set(this.#isSynchronous(args) ? this.#flushed : this.#written),
+      written: new Set(this.#written),
       durableCount: this.#durableOrder.size,
       atS: Number(time),
     };
     if (isUnfinished) this.#open.set(thread, call);
     else this.#ended(call, args, Number(time));
-  }
-
-  #isSynchronous(args: string): boolean {
-    return this.#synchronous.has(descriptorOf(args));
   }
 
   #ended(call: Call, args: string, atS: number): void {
@@ -160,32 +154,27 @@ class TraceReader {
     if (args.startsWith("AT_FDCWD")) this.#opened(args, result);
     else if (call.name === "close") this.#sockets.delete(descriptorOf(args));
     else if (value < 0 || result[1] === "?") return;
-    else if (call.name === "fdatasync" && args.includes(DATA_FILE)) this.#flush(call);
-    else if (args.includes(DATA_FILE)) this.#wrote(call, args);
+    else if (call.name === "fdatasync" && args.includes(JOURNAL)) this.#durable(call.written);
+    else if (args.includes(JOURNAL)) this.#wrote(args);
     else if (args.includes("<TCP")) this.#said(call, args, value);
   }
 
   #opened(args: string, [, value, shown = ""]: RegExpExecArray): void {
-    if (args.includes("O_DSYNC") && shown.includes("store.mdb")) this.#synchronous.add(String(value));
+    if (args.includes("O_DSYNC") && shown.includes(JOURNAL)) this.#synchronous.add(String(value));
   }
 
-  #flush({ snapshot }: Call): void {
+  #durable(ids: Iterable<string>): void {
     this.#flushes++;
-    for (const id of snapshot) {
+    for (const id of ids) {
       this.#written.delete(id);
-      this.#flushed.add(id);
+      if (!this.#durableOrder.has(id)) this.#durableOrder.set(id, this.#durableOrder.size);
     }
   }
 
-  #wrote(call: Call, args: string): void {
-    if (!this.#isSynchronous(args)) {
-      for (const [id] of args.matchAll(ID_PATTERN)) if (!this.#durableOrder.has(id)) this.#written.add(id);
-      return;
-    }
-    for (const id of call.snapshot) {
-      this.#flushed.delete(id);
-      this.#durableOrder.set(id, this.#durableOrder.size);
-    }
+  #wrote(args: string): void {
+    const ids = [...args.matchAll(ID_PATTERN)].map(([id]) => id);
+    if (this.#synchronous.has(descriptorOf(args))) this.#durable(ids);
+    else for (const id of ids) if (!this.#durableOrder.has(id)) this.#written.add(id);
   }
 
   #said(call: Call, args: string, bytes: number): void {
