@@ -34,6 +34,8 @@ export const CONTROL_SPILLS: u32 = 24;
 export const CONTROL_RECEIPT_LOG_END: u32 = 28;
 /** Out of seal: keys in the dedup log it covers. */
 export const CONTROL_DEDUP_LOG_KEYS: u32 = 32;
+/** Out of tick: whose send asks for the account. */
+export const CONTROL_NEEDED_BY: u32 = 36;
 /** Out of spillScan: number of the last record wholly scanned (f64), 0 when none. */
 export const CONTROL_SPILL_RECORD: u32 = 40;
 /** Counters since start, u64 each. */

@@ -88,7 +88,10 @@ function readMessage(): u32 {
     if (at != frameAt) accountsAsked = 0;
     frameAt = at;
     if (isBatchFull()) return L.STATUS_AGAIN;
-    if (!readFrame(slot, index)) return L.STATUS_ACCOUNT;
+    if (!readFrame(slot, index)) {
+      store<u32>(control, index, L.CONTROL_NEEDED_BY);
+      return L.STATUS_ACCOUNT;
+    }
   }
   return L.STATUS_DONE;
 }

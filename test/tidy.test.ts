@@ -138,6 +138,7 @@ describe("structure", () => {
       "src/index.ts",
       "src/client/client.ts",
       "src/cli/main.ts",
+      "src/store/journal-thread.ts",
       "bench/main.ts",
       "assembly/index.ts",
     ];

@@ -158,6 +158,11 @@ export class Kernel {
     return this.bytes.slice(at, at + ACCOUNT_ADDRESS_BYTES);
   }
 
+  /** The slot whose send asks for it. */
+  neededBy(): number {
+    return this.control(L.CONTROL_NEEDED_BY);
+  }
+
   // Columns.
 
   get sendCount(): number {

@@ -12,7 +12,7 @@ import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
 import { encodeServerFrame, type PlainServerFrame } from "../wire/server-frames.js";
 import { closeAttachment } from "./connections.js";
-import type { Attachment, PathState } from "./state.js";
+import { type Attachment, mayCost, type PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
 const RETRY_LATER_MS = 250;
@@ -26,22 +26,13 @@ export function answer(state: PathState): void {
     const outcome = kernel.outcome(i);
     const attachment = state.connections[outcome.slot];
     if (attachment === undefined) continue;
-    if (!mayAnswer(state, attachment))
+    if (!mayCost(state, attachment, "answers", state.limits.answersPerTurnMax))
       closeAttachment(state, attachment, "overloaded", TOO_MANY_ANSWERS_RETRY_MS);
     else if (outcome.code === OUTCOME_CONTROL) control(state, attachment, outcome.frame);
     else refuse(state, attachment, outcome);
   }
   flush(state);
   kernel.clearOutcomes();
-}
-
-/** An answer costs a thousand times what its question does: one connection gets so many in a turn and no more. */
-function mayAnswer(state: PathState, attachment: Attachment): boolean {
-  if (attachment.answeredTurn !== state.turnCount) {
-    attachment.answeredTurn = state.turnCount;
-    attachment.answers = 0;
-  }
-  return ++attachment.answers <= state.limits.answersPerTurnMax;
 }
 
 const ENDING: readonly CodeName[] = ["badFrame", "positionAhead"];

@@ -63,8 +63,8 @@ export function attach(
     batches: [],
     entriesOut: 0,
     bytesOut: 0,
-    answeredTurn: 0,
-    answers: 0,
+    costTurn: 0,
+    costs: { answers: 0, loads: 0 },
   };
   state.connections[slot] = attachment;
   state.connectionCount++;

@@ -46,6 +46,7 @@ export interface PathLimits {
   readonly accountsPerSendMax: number;
   readonly devicesPerAccountMax: number;
   readonly answersPerTurnMax: number;
+  readonly accountLoadsPerTurnMax: number;
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;

@@ -20,9 +20,28 @@ export interface Attachment {
   readonly batches: { readonly last: number; readonly entries: number; readonly bytes: number }[];
   entriesOut: number;
   bytesOut: number;
-  /** Answers given in the turn of this number; answers.ts. */
-  answeredTurn: number;
-  answers: number;
+  /** What it cost in the turn of this number. */
+  costTurn: number;
+  readonly costs: { answers: number; loads: number };
+}
+
+/**
+ * Counts what a connection makes the host do in this turn, each of which costs a thousand times what asking for it does:
+ * false when it has had as much of it as one connection gets.
+ */
+export function mayCost(
+  state: PathState,
+  attachment: Attachment,
+  what: "answers" | "loads",
+  max: number,
+): boolean {
+  const { costs } = attachment;
+  if (attachment.costTurn !== state.turnCount) {
+    attachment.costTurn = state.turnCount;
+    costs.answers = 0;
+    costs.loads = 0;
+  }
+  return ++costs[what] <= max;
 }
 
 export class PathState {

@@ -20,7 +20,7 @@ import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
-import type { PathState } from "./state.js";
+import { mayCost, type PathState } from "./state.js";
 
 export function turn(state: PathState, moment: Moment): void {
   state.moment = moment;
@@ -44,8 +44,7 @@ function route(state: PathState): void {
   for (;;) {
     const status = kernel.tick(state.moment.wallMs);
     if (status === statuses.account) {
-      // When the tables are full of what is connected or in the tail, the kernel refuses the send as overloaded.
-      kernel.loadAccount(state.account(kernel.neededAccount()));
+      loadAccount(state);
       continue;
     }
     if (status === statuses.done) {
@@ -58,6 +57,17 @@ function route(state: PathState): void {
     if (status === statuses.done) break;
   }
   kernel.clearInbox();
+}
+
+/**
+ * What the kernel asks for and does not get, it asks for a few times more and then refuses the send as overloaded: when
+ * its tables are full of what is connected or in the tail, or when one connection asks for too much in one turn.
+ */
+function loadAccount(state: PathState): void {
+  const { kernel, limits } = state;
+  const attachment = state.connections[kernel.neededBy()];
+  if (attachment === undefined || !mayCost(state, attachment, "loads", limits.accountLoadsPerTurnMax)) return;
+  kernel.loadAccount(state.account(kernel.neededAccount()));
 }
 
 function send(state: PathState): void {

@@ -1,10 +1,6 @@
 /**
  * The journal's file and the thread that writes it (journal-thread.ts): one
  * block at a time. A write that failed ends it: nothing is written after.
- *
- * Where a block goes: at the file's start when what lies there is spilled, or
- * behind the newest, or at the end. The file therefore grows to a little more
- * than what is unspilled at a time, and is then written over and over.
  */
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -21,7 +17,8 @@ import {
   PADDED_BYTES,
   POSITION,
   REQUESTED,
-} from "./journal-thread.js";
+} from "./journal-control.js";
+import { JournalPlaces } from "./journal-places.js";
 import { Watchdog } from "./watchdog.js";
 
 const WASM_PAGE_BYTES = 65_536;
@@ -34,12 +31,6 @@ export interface BlockWrite {
   isDurable(waitMs: number): boolean;
 }
 
-interface Place {
-  readonly number: number;
-  readonly position: number;
-  readonly paddedBytes: number;
-}
-
 export class JournalFile {
   readonly #worker: Worker;
   readonly #control = new SharedArrayBuffer(CONTROL_BYTES);
@@ -49,10 +40,9 @@ export class JournalFile {
   readonly #watchdog: Watchdog;
   readonly #tag: number;
   readonly #onFailure: (error: Error) => void;
-  #places: Place[] = [];
+  readonly #places = new JournalPlaces();
   #underWay: { settled: Promise<void>; resolve: () => void; reject: (error: Error) => void } | undefined;
   #error: Error | undefined;
-  #fileBytes = 0;
   #onReady: (() => void) | undefined;
   #isClosed = false;
 
@@ -90,14 +80,14 @@ export class JournalFile {
     return file;
   }
 
-  /** How far the file has been written since it was opened. */
+  /** How far the file was written since it was opened. */
   get fileBytes(): number {
-    return this.#fileBytes;
+    return this.#places.fileBytes;
   }
 
   /** Blocks that are not yet freed. */
   get blockCount(): number {
-    return this.#places.length;
+    return this.#places.count;
   }
 
   /** Begins to write a block of these parts, which are copied; its records come first. */
@@ -109,8 +99,7 @@ export class JournalFile {
     const padded = paddedBytes(bytes);
     this.#block.fill(0, bytes, padded);
     writeBlockHeader(this.#block, this.#tag, { ...header, bytes, recordsBytes });
-    const position = this.#place(header.number, padded);
-    return this.#request(bytes, padded, position);
+    return this.#request(bytes, padded, this.#places.take(header.number, padded));
   }
 
   #copy(parts: readonly Uint8Array[], to: number): number {
@@ -123,29 +112,9 @@ export class JournalFile {
     return at;
   }
 
-  #place(number: number, padded: number): number {
-    const position = this.#findPlace(padded);
-    this.#places.push({ number, position, paddedBytes: padded });
-    this.#fileBytes = Math.max(this.#fileBytes, position + padded);
-    return position;
-  }
-
-  #findPlace(padded: number): number {
-    const newest = this.#places.at(-1);
-    if (newest === undefined) return 0;
-    const isFree = (from: number): boolean =>
-      this.#places.every(
-        ({ position, paddedBytes }) => from + padded <= position || position + paddedBytes <= from,
-      );
-    const behind = newest.position + newest.paddedBytes;
-    const end = Math.max(...this.#places.map(({ position, paddedBytes }) => position + paddedBytes));
-    return [0, behind].find(isFree) ?? end;
-  }
-
   /** The blocks numbered up to `number` are spilled: their place may be written over. */
   free(number: number): void {
-    const kept = this.#places.findIndex((place) => place.number > number);
-    this.#places = kept < 0 ? [] : this.#places.slice(kept);
+    this.#places.free(number);
   }
 
   #request(bytes: number, padded: number, position: number): BlockWrite {

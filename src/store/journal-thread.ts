@@ -18,28 +18,16 @@
 import { closeSync, constants, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { sealBlock } from "./journal-block.js";
-
-/** What the thread is started with. */
-export interface JournalThreadData {
-  readonly path: string;
-  readonly control: SharedArrayBuffer;
-  /** Page aligned, as O_DIRECT wants it; a block begins at its start. */
-  readonly memory: WebAssembly.Memory;
-}
-
-/** Words of the control memory. */
-export const REQUESTED = 0;
-export const FINISHED = 1;
-export const HAS_FAILED = 2;
-/** Of the block, with and without its padding; neither: end the thread. */
-export const BLOCK_BYTES = 3;
-export const PADDED_BYTES = 4;
-/** Index, in 64-bit floats, of the place in the file. */
-export const POSITION = 3;
-export const CONTROL_BYTES = 32;
-
-/** What the thread says: it is ready, a write is finished, or it failed and why. */
-export type JournalThreadMessage = { readonly finished: number } | { readonly failure: string };
+import {
+  BLOCK_BYTES,
+  FINISHED,
+  HAS_FAILED,
+  type JournalThreadData,
+  type JournalThreadMessage,
+  PADDED_BYTES,
+  POSITION,
+  REQUESTED,
+} from "./journal-control.js";
 
 const WITHOUT_CACHE = (constants.O_DIRECT ?? 0) | (constants.O_DSYNC ?? 0);
 const CAN_BYPASS_CACHE = Boolean(constants.O_DIRECT && constants.O_DSYNC);
@@ -118,4 +106,4 @@ function run({ path, control, memory }: JournalThreadData): void {
   writer.close();
 }
 
-if (parentPort !== null) run(workerData as JournalThreadData);
+run(workerData as JournalThreadData);

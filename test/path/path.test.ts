@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { World } from "./harness.js";
+import { limits } from "../../src/rules/limits.js";
+import { codes } from "../../src/wire/codes.js";
+import { type Device, World } from "./harness.js";
 
 let world: World;
 beforeEach(async () => {
@@ -395,8 +397,28 @@ describe("refusals", () => {
     alice.send(1, "served", bob);
     world.turn();
     expect(mallory.connection.ended).toBe("overloaded");
-    expect(mallory.connection.frames.length - before).toBeLessThanOrEqual(1_024);
+    expect(mallory.connection.frames.length - before).toBeLessThanOrEqual(limits.answersPerTurnMax);
     expect(bob.connection.texts).toEqual(["served"]);
+  });
+
+  it("come for sends that make the host look up more accounts in one turn than one connection may", async () => {
+    await world.remove();
+    world = await World.open({ limits: { accountLoadsPerTurnMax: 3 } });
+    const mallory = await world.device(3, 3).connect();
+    const strangers = Array.from({ length: 5 }, (_, i) => world.device(1, 100 + i));
+    for (const [i, stranger] of strangers.entries()) mallory.send(i, "to nobody", stranger);
+    world.turn();
+    const refused = () => mallory.connection.of("refusal").map(({ position, code }) => [position, code]);
+    expect(refused()).toEqual([
+      [1, codes.rosterStale.code],
+      [2, codes.rosterStale.code],
+      [3, codes.rosterStale.code],
+      [4, codes.overloaded.code],
+      [5, codes.overloaded.code],
+    ]);
+    mallory.send(9, "in the next turn", strangers[4] as Device);
+    world.turn();
+    expect(refused().at(-1)).toEqual([6, codes.rosterStale.code]);
   });
 
   it("end a connection whose bytes cannot be read, and nothing else", async () => {

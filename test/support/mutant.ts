@@ -108,6 +108,14 @@ export const mutants = {
       put: "let key; for (const other of this.#brands.values()) { key ??= await other.keys.find(algorithm, header.kid); }",
     },
   ],
+  /** B2: one connection may make the host answer and load as much as it likes. */
+  costUnbounded: [
+    {
+      file: "src/path/state.js",
+      find: "return ++costs[what] <= max;",
+      put: "return true;",
+    },
+  ],
   /** B6: every turn waits a little for each device that is behind. */
   slowAwaited: [
     {
