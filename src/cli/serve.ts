@@ -119,12 +119,8 @@ async function untilStopped(node: InterlineNode, context: CliContext, log: Log):
   if (lateFailure instanceof Error) return failedWith(lateFailure);
 }
 
-/**
- * The node has told its devices already. What the store had staged rejects now,
- * here and there; that is the failure we know of, and must not end us half-way.
- */
+/** The node has told its devices already. */
 async function failedWith(failure: Error): Promise<never> {
-  process.on("unhandledRejection", () => {});
   await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
   throw new CliError(`${failure.message}; nothing after that was receipted`, exitCodes.failed);
 }

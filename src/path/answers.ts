@@ -63,6 +63,7 @@ function staleRosters(state: PathState, attachment: Attachment, frame: Uint8Arra
   const isOwnMissing =
     state.account(own).devices.length > 1 && !send.accounts.some(({ account }) => equalBytes(account, own));
   const listed = isOwnMissing ? [...send.accounts, { account: own, version: 0, devices: [] }] : send.accounts;
+  attachment.costs.answers += listed.length - 1;
   const differences: RosterDifference[] = [];
   for (const { account, version, devices } of listed) {
     const difference = rosterDifference(state.account(account), device, {

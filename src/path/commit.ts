@@ -1,6 +1,6 @@
 /**
  * Commits group by themselves: while one is being flushed the ticks accumulate, and the next takes them all. While
- * the loop is busy they are also kept a few milliseconds apart. Only after the flush has returned are receipts due:
+ * the loop is busy small ones are also kept a few milliseconds apart. Only after the flush has returned are receipts due:
  * nothing else in the engine settles them.
  *
  * A commit begins before what it holds is sent. While the loop is fully busy and a commit is large, its turn takes many
@@ -13,10 +13,11 @@ import type { PathState } from "./state.js";
 const ACKS_ALONE_MS = 250;
 
 export function commit(state: PathState): void {
-  const { kernel, moment } = state;
+  const { kernel, moment, limits } = state;
   if (state.underWay !== undefined || state.hasFailed || !state.hasUncommitted) return;
   const sinceMs = moment.monotonicMs - state.lastCommitMs;
-  if (sinceMs < state.limits.commitSpacingMs * moment.patience) return;
+  const isLarge = kernel.uncommittedBytes >= limits.largeCommitBytes;
+  if (!isLarge && sinceMs < limits.commitSpacingMs * moment.patience) return;
   const isAcksAlone = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
   if (isAcksAlone && sinceMs < ACKS_ALONE_MS) return;
   const batch = kernel.seal(moment.wallMs, moment.monotonicMs);
@@ -39,7 +40,7 @@ export function settleCommit(state: PathState, waitMs = 0): void {
 /** How long the sends of this turn may wait for the flush of what they hold. */
 export function flushWaitMs({ underWay, moment, limits }: PathState): number {
   const isWorthIt =
-    moment.patience === 1 && underWay !== undefined && underWay.bytes >= limits.flushWaitBytes;
+    moment.patience === 1 && underWay !== undefined && underWay.bytes >= limits.largeCommitBytes;
   return isWorthIt ? limits.flushWaitMs : 0;
 }
 

@@ -50,7 +50,7 @@ export interface PathLimits {
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;
-  readonly flushWaitBytes: number;
+  readonly largeCommitBytes: number;
   readonly flushWaitMs: number;
   readonly receiptHoldMs: number;
   readonly commitSpacingMs: number;

@@ -3,9 +3,9 @@
  *
  *   inbox ▸ parse ▸ admit ▸ dedup ▸ route ▸ sequence ▸ gather     in the kernel, one call for the whole batch
  *         ▸ commit    what was accepted begins its way to the disk; its receipts come after the flush
+ *         ▸ answer    refusals and control frames, which are few; a refusal comes before the receipt that passes it
  *         ▸ ride      receipts of what is durable by now go right before the frames of their devices
  *         ▸ send      one native send per recipient device, straight from the tail of the journal
- *         ▸ answer    refusals and control frames, which are few
  *         ▸ catch up  devices that have entries waiting and room for them
  *         ▸ receipts  those that found no ride for long enough
  *         ▸ spill     what stayed unacked for long moves from the tail to the queues
@@ -51,9 +51,9 @@ function route(state: PathState): void {
       commit(state);
       settleCommit(state, flushWaitMs(state));
     }
+    answer(state);
     kernel.rideReceipts();
     send(state);
-    answer(state);
     if (status === statuses.done) break;
   }
   kernel.clearInbox();

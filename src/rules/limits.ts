@@ -16,8 +16,8 @@ export const limits = {
   accountsPerSendMax: 16,
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
-  /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. */
-  answersPerTurnMax: 256,
+  /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. A list of devices counts for each account in it. */
+  answersPerTurnMax: 1_024,
   /** Accounts that are not in the kernel's tables which one connection's sends may name in one turn; beyond it, they are refused. */
   accountLoadsPerTurnMax: 512,
   /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
@@ -89,10 +89,10 @@ export const limits = {
 
   /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
   receiptHoldMs: 40,
-  /** The shortest time between two commits while the loop is fully busy. */
-  commitSpacingMs: 4,
-  /** While the loop is fully busy and a commit has this many bytes, what is to be sent waits this long for its flush. */
-  flushWaitBytes: 512 * KiB,
+  /** The shortest time between two commits while the loop is fully busy, unless the next is large. */
+  commitSpacingMs: 20,
+  largeCommitBytes: 512 * KiB,
+  /** While the loop is fully busy and a commit is large, what is to be sent waits up to this long for its flush. */
   flushWaitMs: 3,
   /** A commit not flushed after this long counts as failed. */
   commitTimeoutMs: 30_000,

@@ -1,8 +1,9 @@
 /**
  * The LMDB environment of a data directory: the only file that imports lmdb.
  *
- * How it is opened, and why. A commit here is a journal record of 50 KB to
- * 1 MB, a dedup row, a few removals, 100 to 300 times a second.
+ * How it is opened, and why. A transaction here is a spill (chunks of queues,
+ * rows of dedup keys), a registration or a sweep, a few in a second; commits go
+ * to the journal's own file (journal.ts).
  *
  *  - `overlappingSync: false`. A write's promise then settles after LMDB's own
  *    two-step commit — pages, fdatasync, then the meta page through a
@@ -21,9 +22,6 @@
  *  - no `useWritemap`: a full disk would be a SIGBUS instead of an error, and
  *    the file would have the size of the map.
  *  - no `noMemInit`: what malloc returns must not reach the disk.
- *  - a journal record is one row. Cut into rows of 16 pages it cost 20 % more
- *    CPU and the file grew no less: 219 MB against 216 MB after 2,000 commits of
- *    50 KB to 1 MB, trimmed every 2 s.
  *
  * A failed pwrite may abort the process: lmdb 3.5.6 overruns the buffer of its
  * own message about it (seen with EIO and ENOSPC injected; a failed fdatasync

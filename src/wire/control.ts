@@ -1,10 +1,7 @@
 /**
- * Server side only: bodies that are maps, written and read with msgpackr. The
- * client has its own reader (msgpack.ts) and never imports this file.
- *
- * Invariants. A body is decoded only after sign-in and only after our own
- * bounded reader has walked over it: msgpackr alone can be made to allocate
- * without end by nested array headers. Extensions are refused by that walk.
+ * Server side only: bodies that are maps, written with msgpackr. No client sends
+ * one; the client has its own bounded reader (msgpack.ts) and never imports this
+ * file.
  *
  * Integers above 32 bits are handed to msgpackr as BigInt: it would write a
  * plain number of that size as a float. They leave as msgpack int64 (d3), which
@@ -13,15 +10,10 @@
 import { Packr } from "msgpackr";
 import type { RefusalDetail } from "./bodies.js";
 import { type CodeName, codes } from "./codes.js";
-import { badFrame, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { kinds, type WelcomeBody } from "./protocol.js";
 
-/** One control body, as received. */
-export const CONTROL_BYTES_MAX = 16 * 1024;
-
-/** 64-bit integers are read as numbers: the walk before has refused those that are not safe. */
-const packr = new Packr({ useRecords: false, int64AsType: "number" });
+const packr = new Packr({ useRecords: false });
 
 export function encodeWelcome(body: WelcomeBody): Uint8Array {
   const writer = new MsgpackWriter();
@@ -49,28 +41,8 @@ export function encodeRefusal(refusal: {
 }
 
 /** A map as msgpack. */
-export function encodeBody(body: object): Uint8Array {
+function encodeBody(body: object): Uint8Array {
   return packr.pack(withWideIntegers(body));
-}
-
-/**
- * The map in exactly these bytes. Throws CodedError `badFrame` when they are
- * too many, nested too deeply, not msgpack, hold an extension, or are no map.
- * Byte strings in it may be views of the input.
- */
-export function decodeBody(
-  bytes: Uint8Array,
-  bytesMax = CONTROL_BYTES_MAX,
-): Readonly<Record<string, unknown>> {
-  if (bytes.length > bytesMax) throw badFrame("a body is too large");
-  const reader = new MsgpackReader(bytes);
-  reader.body();
-  if (!reader.atEnd) throw badFrame("bytes follow a body");
-  try {
-    return packr.unpack(bytes);
-  } catch (cause) {
-    throw badFrame(cause instanceof Error ? cause.message : "a body could not be read");
-  }
 }
 
 function withWideIntegers(value: unknown): unknown {

@@ -74,7 +74,7 @@ describe("receipts", () => {
 
   it("ride with the sends of their own turn when those wait for the flush", async () => {
     await world.remove();
-    world = await World.open({ limits: { flushWaitBytes: 0, flushWaitMs: 5_000 } });
+    world = await World.open({ limits: { largeCommitBytes: 0, flushWaitMs: 5_000 } });
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
     await world.settle();
@@ -87,6 +87,21 @@ describe("receipts", () => {
     for (const { connection } of [alice, bob]) {
       expect(connection.frames.slice(-2).map((frame) => frame.kind)).toEqual(["receipt", "deliver"]);
     }
+  });
+
+  it("come after the refusals that they pass, also within one turn", async () => {
+    await world.remove();
+    world = await World.open({ limits: { largeCommitBytes: 0, flushWaitMs: 5_000 } });
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    await world.settle();
+    world.patience = 1;
+    alice.send(1, "a", bob).send(2, "stale", bob, world.device(2, 2, 9)).send(3, "c", bob);
+    bob.send(1, "b", alice);
+    const before = alice.connection.frames.length;
+    world.later(100).turn();
+    const kinds = alice.connection.frames.slice(before).map((frame) => frame.kind);
+    expect(kinds).toEqual(["refusal", "receipt", "deliver"]);
   });
 
   it("leave by themselves once they have waited long enough", async () => {

@@ -4,7 +4,6 @@ import { Packr } from "msgpackr";
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex } from "../../src/base/bytes.js";
 import { CodedError } from "../../src/wire/coded-error.js";
-import { decodeBody, encodeBody } from "../../src/wire/control.js";
 import { BODY_DEPTH_MAX, BODY_ITEMS_MAX, MsgpackReader } from "../../src/wire/msgpack.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 
@@ -166,33 +165,6 @@ describe("bodies", () => {
     ["the unused byte", "c1"],
   ])("%s is not skipped", (_what, hex) => {
     expect(() => reader(hex).skip()).toThrow(CodedError);
-  });
-});
-
-describe("control bodies", () => {
-  test("are read back as they were written, integers above 32 bits as integers", () => {
-    const body = { small: 5, wide: 2 ** 40, bytes: Uint8Array.of(1, 2), list: [{ at: 2 ** 33 }], text: "ä" };
-    const bytes = encodeBody(body);
-    expect(toHex(bytes)).toContain("d30000010000000000");
-    const read = decodeBody(bytes);
-    expect({ ...read, bytes: Uint8Array.from(read.bytes as Uint8Array) }).toEqual(body);
-  });
-
-  test.each([
-    ["nested array headers", "91".repeat(4096)],
-    ["an extension", "81a161c70301010203"],
-    ["msgpackr's record definition", "d4724090"],
-    ["no map", "9301020c"],
-    ["bytes after the map", "80c0"],
-    ["half a map", "81a161"],
-  ])("%s is refused before msgpackr sees it", (_what, hex) => {
-    expect(() => decodeBody(fromHex(hex) as Uint8Array)).toThrow(CodedError);
-  });
-
-  test("a body over its bound is refused", () => {
-    const bytes = encodeBody({ text: "x".repeat(100) });
-    expect(() => decodeBody(bytes, 100)).toThrow(CodedError);
-    expect(decodeBody(bytes, 200)).toEqual({ text: "x".repeat(100) });
   });
 });
 
