@@ -24,11 +24,7 @@ function connected(build: "release" | "debug"): { pair: Lockstep; send: (message
   const send = (message: Uint8Array): void => {
     pair.attach(0, ++connection, { floor: 0, windowEntries: 10, windowBytes: 10_000 });
     pair.push(0, connection, message);
-    pair.turn(
-      1,
-      (address) => ({ address, version: 0, devices: [] }),
-      () => {},
-    );
+    pair.turn(1, { account: (address) => ({ address, version: 0, devices: [] }), take: () => {} });
     pair.takeAttention();
     pair.compareState(1);
   };

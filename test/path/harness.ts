@@ -120,7 +120,7 @@ export class World {
   static async open(
     options: {
       directory?: string;
-      limits?: Partial<typeof limits>;
+      limits?: { readonly [Name in keyof typeof limits]?: number };
       events?: PathEvents;
       tailBytes?: number;
     } = {},
