@@ -12,6 +12,9 @@
  * at any other key but for one in a hundred or so. A batch first computes all hashes and touches all buckets, so that
  * their cache misses overlap, then looks and puts.
  *
+ * Lines are probed with SIMD, four entries at a time. By 64-bit words, two at a time, the same takes a fifth longer (1.6
+ * to 1.7 times as fast as the best JavaScript table in the same run, where SIMD is 1.9 to 2.1 times as fast).
+ *
  * The hash is seeded per process: ids are chosen by senders, who must not be able to choose collisions.
  */
 import { dedupBuckets, dedupBucketMask, dedupKeys, dedupKeysMax, dedupLog, dedupLogMax } from "./memory";
@@ -120,7 +123,25 @@ export function isDuplicate(ordinal: u32, id: usize): bool {
 // @ts-ignore: decorator
 @inline
 function isKnown(ordinal: u32, id: usize): bool {
-  return isIn(0, hashed, ordinal, id) || isIn(1, hashed, ordinal, id);
+  return mayBeIn(lineAt(bucketOf(hashed), 0)) && (isIn(0, hashed, ordinal, id) || isIn(1, hashed, ordinal, id));
+}
+
+/** Both generations' lines in one look, which most keys pass: no entry has the tag, and neither line has overflowed. */
+// @ts-ignore: decorator
+@inline
+function mayBeIn(lines: usize): bool {
+  const mask = i32x4.splat(~placeMask);
+  const tag = i32x4.splat(tagOf(hashed));
+  const a = v128.or(sameTag(lines, 0, mask, tag), sameTag(lines, 32, mask, tag));
+  const b = v128.or(sameTag(lines, 64, mask, tag), sameTag(lines, 96, mask, tag));
+  return v128.any_true(v128.or(a, b)) || (load<u32>(lines, LINE_BYTES - 4) | load<u32>(lines, BUCKET_BYTES - 4)) != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function sameTag(lines: usize, from: usize, mask: v128, tag: v128): v128 {
+  const a = i32x4.eq(v128.and(v128.load(lines + from), mask), tag);
+  return v128.or(a, i32x4.eq(v128.and(v128.load(lines + from, 16), mask), tag));
 }
 
 function put(ordinal: u32, id: usize): void {
