@@ -32,6 +32,7 @@ export interface MetricsSnapshot {
     readonly flushes: number;
     readonly bytesWritten: number;
     readonly journalBlocks: number;
+    readonly journalBytes: number;
     readonly queuedBytes: number;
     readonly spilledEntries: number;
     readonly quotaEntries: number;
@@ -101,6 +102,11 @@ const readings: readonly Reading[] = [
   counter("commits_total", "Commits of the journal.", (s) => s.store.commits),
   counter("flushes_total", "Flushes to disk.", (s) => s.store.flushes),
   counter("store_written_bytes_total", "Bytes of rows written.", (s) => s.store.bytesWritten),
+  gauge(
+    "journal_bytes",
+    "How far the journal's file was written since the start.",
+    (s) => s.store.journalBytes,
+  ),
   gauge("journal_blocks", "Commits in the journal that are not yet spilled.", (s) => s.store.journalBlocks),
   gauge("queued_bytes", "Frames in queues on disk.", (s) => s.store.queuedBytes),
   counter(

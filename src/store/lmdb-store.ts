@@ -110,6 +110,8 @@ export class LmdbStore implements Store {
       tag: run.tag,
       timeoutMs: this.#options.commitTimeoutMs ?? limits.commitTimeoutMs,
       onFailure: (error) => this.#writer.fail(error),
+    }).catch((error) => {
+      throw this.#writer.error ?? error;
     });
     this.#journal = new Journal(file, blocksBefore(run.epoch) + 1);
   }
