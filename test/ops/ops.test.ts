@@ -76,7 +76,15 @@ describe("metrics", () => {
     tailBytes: 10,
     uncommittedBytes: 0,
     store: {
-      ...{ commits: 7, flushes: 7, bytesWritten: 1, journalBlocks: 0, journalBytes: 0, queuedBytes: 99, spilledEntries: 0 },
+      ...{
+        commits: 7,
+        flushes: 7,
+        bytesWritten: 1,
+        journalBlocks: 0,
+        journalBytes: 0,
+        queuedBytes: 99,
+        spilledEntries: 0,
+      },
       ...{ quotaEntries: 6, expiredEntries: 0, corruptions: 0, fileBytes: 1, diskFreeBytes: 2 },
     },
     edge: {
