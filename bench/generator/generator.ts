@@ -7,12 +7,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { sharedMs } from "../process/clock.js";
 import { Circulation } from "./circulation.js";
-import { Connections, type Upgrade } from "./connections.js";
+import { Connections, type Endpoint } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
+import { RawScanner } from "./raw-scanner.js";
+import { ReadMemory, type Scanner } from "./reads.js";
 import { RelayDialect } from "./relay-dialect.js";
-import { FrameScanner, ReadMemory } from "./scanner.js";
+import { FrameScanner } from "./scanner.js";
 import { idle, Traffic } from "./traffic.js";
 
 export interface GeneratorOptions {
@@ -96,7 +98,7 @@ export class Generator {
       write: (device, bytes) => this.#connections.write(device, bytes),
     });
     this.#traffic.use(this.#dialect);
-    this.#connections = new Connections(devices, new FrameScanner(devices, memory, this.#dialect), {
+    this.#connections = new Connections(devices, newScanner(devices, memory, this.#dialect), {
       opened: (device) => this.#dialect.opened(device),
       readBegun: () => this.#traffic.tick(),
       readDone: (device) => this.#traffic.readDone(device),
@@ -107,16 +109,16 @@ export class Generator {
 
   /** Opens and signs in the devices from `from` to `to`; resolves when all are ready. */
   async open(range: { readonly port: number; readonly from: number; readonly to: number }): Promise<void> {
-    const upgrade: Upgrade = {
+    const dialect = this.#dialect;
+    const endpoint: Endpoint = {
       host: this.#options.host,
       port: range.port,
-      path: (device) => this.#dialect.path(device),
-      subprotocol: this.#dialect.subprotocol,
+      upgrade: dialect.framing === "websocket" ? dialect : undefined,
     };
     const wanted = this.#readyCount + range.to - range.from;
     this.#nextToOpen = range.from;
     this.#openNext = () => {
-      if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, upgrade);
+      if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, endpoint);
     };
     for (let i = 0; i < OPENING_MAX; i++) this.#openNext();
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
@@ -274,6 +276,12 @@ export class Generator {
 function tallyOf({ ledger, sendLog }: Traffic) {
   const { sentCount, duplicated, reordered, misdelivered } = ledger;
   return { sent: sentCount, duplicated, reordered, misdelivered, refused: sendLog.refusedCount };
+}
+
+function newScanner(devices: number, memory: ReadMemory, dialect: Dialect): Scanner {
+  return dialect.framing === "raw"
+    ? new RawScanner(devices, memory, dialect)
+    : new FrameScanner(devices, memory, dialect);
 }
 
 function newDialect(
