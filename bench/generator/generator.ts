@@ -11,11 +11,13 @@ import { Connections, type Endpoint } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
+import { MqttDialect } from "./mqtt-dialect.js";
 import { RawScanner } from "./raw-scanner.js";
 import { ReadMemory, type Scanner } from "./reads.js";
 import { RelayDialect } from "./relay-dialect.js";
 import { FrameScanner } from "./scanner.js";
 import { idle, Traffic } from "./traffic.js";
+import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
 export interface GeneratorOptions {
   readonly host: string;
@@ -26,7 +28,8 @@ export interface GeneratorOptions {
   readonly countsPairs: boolean;
   readonly unreceiptedPerDeviceMax: number;
   readonly dialect:
-    | { readonly name: "relay" }
+    | { readonly name: "relay" | "mqtt" }
+    | { readonly name: "xmpp"; readonly domain: XmppDomain }
     | { readonly name: "interline"; readonly signIns: readonly SignIn[]; readonly windows: Windows };
 }
 
@@ -290,8 +293,17 @@ function newDialect(
   memory: ReadMemory,
   wire: Wire,
 ): Dialect {
-  const { dialect, payloadBytes } = options;
-  if (dialect.name === "relay") return new RelayDialect(events, wire, payloadBytes);
-  const { signIns, windows } = dialect;
-  return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });
+  const { devices, dialect, payloadBytes } = options;
+  switch (dialect.name) {
+    case "relay":
+      return new RelayDialect(events, wire, payloadBytes);
+    case "mqtt":
+      return new MqttDialect({ events, wire, devices, payloadBytes });
+    case "xmpp":
+      return new XmppDialect({ events, wire, devices, payloadBytes, domain: dialect.domain });
+    case "interline": {
+      const { signIns, windows } = dialect;
+      return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });
+    }
+  }
 }
