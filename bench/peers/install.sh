@@ -32,10 +32,17 @@ debian() {
     chmod 755 "$policy"
   fi
   export DEBIAN_FRONTEND=noninteractive
-  apt-get install -y --no-install-recommends "$2" || {
+  apt_install "$2" || {
     apt-get update
-    apt-get install -y --no-install-recommends "$2"
+    apt_install "$2"
   }
+  # Nor at the next boot: the benchmark starts its own.
+  update-rc.d "$2" disable || true
+}
+
+# apt_install PACKAGE: waits while another apt-get is at work.
+apt_install() {
+  apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$1"
 }
 
 # npm_package NAME VERSION: installs the package into $into.

@@ -15,11 +15,8 @@ import { registerDevices } from "./xmpp-registration.js";
 const START_TIMEOUT_MS = 60_000;
 const LIBRARIES = "/usr/lib";
 
-/** Kernel polling, more processes than 1,000 connections need, and no spinning while a scheduler waits. */
-const MACHINE_FLAGS = [
-  ...["+K", "true", "+P", "250000"],
-  ...["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"],
-];
+/** More processes than 1,000 connections need, and no spinning while a scheduler waits. */
+const MACHINE_FLAGS = ["+P", "250000", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
 
 const domain: XmppDomain = { domain: "localhost", password: "secret" };
 
