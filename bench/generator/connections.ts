@@ -1,6 +1,7 @@
 /**
- * The generator's sockets: plain TCP with a WebSocket upgrade by hand. All read
- * into the scanner's one buffer (`onread`), so a read costs no allocation.
+ * The generator's sockets: plain TCP, with a WebSocket upgrade by hand where the
+ * dialect wants one. All read into the scanner's one buffer (`onread`), so a read
+ * costs no allocation.
  *
  * A written buffer must stay unchanged until the kernel has taken it. Nearly
  * always it has when `write` returns; the answer says so, and a caller that is
@@ -8,10 +9,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import type { FrameScanner } from "./scanner.js";
+import type { Scanner } from "./reads.js";
 
 export interface ConnectionEvents {
-  /** The upgrade is done; the connection may be written to. */
+  /** The upgrade, if any, is done; the connection may be written to. */
   opened(connection: number): void;
   /** The scanner has handed on everything of one read. */
   readDone(connection: number): void;
@@ -21,9 +22,14 @@ export interface ConnectionEvents {
   lost(connection: number, reason: string): void;
 }
 
-export interface Upgrade {
+export interface Endpoint {
   readonly host: string;
   readonly port: number;
+  /** Undefined: the server speaks its protocol over plain TCP. */
+  readonly upgrade: Upgrade | undefined;
+}
+
+export interface Upgrade {
   path(connection: number): string;
   readonly subprotocol: string | undefined;
 }
@@ -33,22 +39,22 @@ const HEAD_END = "\r\n\r\n";
 const phases = { closed: 0, upgrading: 1, open: 2 } as const;
 
 export class Connections {
-  readonly #scanner: FrameScanner;
+  readonly #scanner: Scanner;
   readonly #events: ConnectionEvents;
   readonly #sockets: (Socket | undefined)[];
   readonly #phase: Uint8Array;
   /** Bytes of an upgrade answer that came in more than one read. */
   readonly #heads = new Map<number, string>();
 
-  constructor(count: number, scanner: FrameScanner, events: ConnectionEvents) {
+  constructor(count: number, scanner: Scanner, events: ConnectionEvents) {
     this.#scanner = scanner;
     this.#events = events;
     this.#sockets = new Array(count).fill(undefined);
     this.#phase = new Uint8Array(count);
   }
 
-  open(connection: number, upgrade: Upgrade): void {
-    const { host, port } = upgrade;
+  open(connection: number, endpoint: Endpoint): void {
+    const { host, port } = endpoint;
     this.#scanner.reset(connection);
     this.#phase[connection] = phases.upgrading;
     const socket = connect({
@@ -64,7 +70,7 @@ export class Connections {
       },
     });
     this.#sockets[connection] = socket;
-    socket.once("connect", () => socket.write(upgradeRequest(connection, upgrade)));
+    socket.once("connect", () => this.#greet(connection, socket, endpoint));
     socket.once("error", (error) => this.#lose(connection, socket, error.message));
     socket.once("close", () => this.#lose(connection, socket, "the server closed the connection"));
   }
@@ -85,6 +91,16 @@ export class Connections {
 
   isOpen(connection: number): boolean {
     return this.#phase[connection] === phases.open;
+  }
+
+  #greet(connection: number, socket: Socket, endpoint: Endpoint): void {
+    if (endpoint.upgrade !== undefined) {
+      socket.write(upgradeRequest(connection, endpoint, endpoint.upgrade));
+      return;
+    }
+    if (this.#sockets[connection] !== socket) return;
+    this.#phase[connection] = phases.open;
+    this.#events.opened(connection);
   }
 
   #read(connection: number, length: number): void {
@@ -124,10 +140,10 @@ export class Connections {
   }
 }
 
-function upgradeRequest(connection: number, upgrade: Upgrade): string {
+function upgradeRequest(connection: number, { host, port }: Endpoint, upgrade: Upgrade): string {
   const lines = [
     `GET ${upgrade.path(connection)} HTTP/1.1`,
-    `Host: ${upgrade.host}:${upgrade.port}`,
+    `Host: ${host}:${port}`,
     "Upgrade: websocket",
     "Connection: Upgrade",
     `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,

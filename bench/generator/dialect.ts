@@ -2,7 +2,17 @@
  * How devices speak with one kind of server: the seam between the workload,
  * which knows devices and payloads, and a system, which has its own bytes. One
  * generator process speaks one dialect, so its hot calls stay monomorphic.
+ *
+ * What lies between the two on the socket is the dialect's `framing`:
+ *
+ *   websocket   the connection is upgraded before `opened`; the dialect is handed
+ *               binary messages and control frames (scanner.ts: MessageReader), and
+ *               writes masked frames itself (masked.ts)
+ *   raw         plain TCP: `opened` comes when the connection stands; the dialect is
+ *               handed the bytes as they come (raw-scanner.ts: StreamReader), finds
+ *               its own frames in them, and writes bytes that leave as they are
  */
+import type { StreamReader } from "./raw-scanner.js";
 import type { MessageReader } from "./scanner.js";
 
 /** What a dialect tells the workload. `at` is an offset in the scanner's memory. */
@@ -25,11 +35,22 @@ export interface Wire {
   write(device: number, bytes: Uint8Array): boolean;
 }
 
-export interface Dialect extends MessageReader {
+export type Dialect = WebSocketDialect | RawDialect;
+
+export interface WebSocketDialect extends Speaker, MessageReader {
+  readonly framing: "websocket";
   readonly subprotocol: string | undefined;
-  readonly givesReceipts: boolean;
   path(device: number): string;
-  /** The upgrade is done. */
+}
+
+export interface RawDialect extends Speaker, StreamReader {
+  readonly framing: "raw";
+}
+
+/** What every dialect does, whatever its framing. */
+interface Speaker {
+  readonly givesReceipts: boolean;
+  /** The connection stands and may be written to: time to sign in. */
   opened(device: number): void;
   /** Adds one envelope to what `flush` writes. */
   send(sender: number, target: number, counter: number, stamp: number): void;

@@ -7,13 +7,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { sharedMs } from "../process/clock.js";
 import { Circulation } from "./circulation.js";
-import { Connections, type Upgrade } from "./connections.js";
+import { Connections, type Endpoint } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
+import { MqttDialect } from "./mqtt-dialect.js";
+import { RawScanner } from "./raw-scanner.js";
+import { ReadMemory, type Scanner } from "./reads.js";
 import { RelayDialect } from "./relay-dialect.js";
-import { FrameScanner, ReadMemory } from "./scanner.js";
+import { FrameScanner } from "./scanner.js";
 import { idle, Traffic } from "./traffic.js";
+import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
 export interface GeneratorOptions {
   readonly host: string;
@@ -24,7 +28,8 @@ export interface GeneratorOptions {
   readonly countsPairs: boolean;
   readonly unreceiptedPerDeviceMax: number;
   readonly dialect:
-    | { readonly name: "relay" }
+    | { readonly name: "relay" | "mqtt" }
+    | { readonly name: "xmpp"; readonly domain: XmppDomain }
     | { readonly name: "interline"; readonly signIns: readonly SignIn[]; readonly windows: Windows };
 }
 
@@ -96,7 +101,7 @@ export class Generator {
       write: (device, bytes) => this.#connections.write(device, bytes),
     });
     this.#traffic.use(this.#dialect);
-    this.#connections = new Connections(devices, new FrameScanner(devices, memory, this.#dialect), {
+    this.#connections = new Connections(devices, newScanner(devices, memory, this.#dialect), {
       opened: (device) => this.#dialect.opened(device),
       readBegun: () => this.#traffic.tick(),
       readDone: (device) => this.#traffic.readDone(device),
@@ -107,16 +112,16 @@ export class Generator {
 
   /** Opens and signs in the devices from `from` to `to`; resolves when all are ready. */
   async open(range: { readonly port: number; readonly from: number; readonly to: number }): Promise<void> {
-    const upgrade: Upgrade = {
+    const dialect = this.#dialect;
+    const endpoint: Endpoint = {
       host: this.#options.host,
       port: range.port,
-      path: (device) => this.#dialect.path(device),
-      subprotocol: this.#dialect.subprotocol,
+      upgrade: dialect.framing === "websocket" ? dialect : undefined,
     };
     const wanted = this.#readyCount + range.to - range.from;
     this.#nextToOpen = range.from;
     this.#openNext = () => {
-      if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, upgrade);
+      if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, endpoint);
     };
     for (let i = 0; i < OPENING_MAX; i++) this.#openNext();
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
@@ -276,14 +281,29 @@ function tallyOf({ ledger, sendLog }: Traffic) {
   return { sent: sentCount, duplicated, reordered, misdelivered, refused: sendLog.refusedCount };
 }
 
+function newScanner(devices: number, memory: ReadMemory, dialect: Dialect): Scanner {
+  return dialect.framing === "raw"
+    ? new RawScanner(devices, memory, dialect)
+    : new FrameScanner(devices, memory, dialect);
+}
+
 function newDialect(
   options: GeneratorOptions,
   events: DeviceEvents,
   memory: ReadMemory,
   wire: Wire,
 ): Dialect {
-  const { dialect, payloadBytes } = options;
-  if (dialect.name === "relay") return new RelayDialect(events, wire, payloadBytes);
-  const { signIns, windows } = dialect;
-  return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });
+  const { devices, dialect, payloadBytes } = options;
+  switch (dialect.name) {
+    case "relay":
+      return new RelayDialect(events, wire, payloadBytes);
+    case "mqtt":
+      return new MqttDialect({ events, wire, devices, payloadBytes });
+    case "xmpp":
+      return new XmppDialect({ events, wire, devices, payloadBytes, domain: dialect.domain });
+    case "interline": {
+      const { signIns, windows } = dialect;
+      return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });
+    }
+  }
 }

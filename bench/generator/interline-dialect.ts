@@ -17,7 +17,7 @@ import { codeName, codes } from "../../src/wire/codes.js";
 import { MsgpackReader } from "../../src/wire/msgpack.js";
 import { kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
 import { type RefusalFrame, readServerFrame, type ServerFrame } from "../../src/wire/server-frames.js";
-import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
+import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
 import { MASKED_HEADER_BYTES_MAX, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { opcodes } from "./scanner.js";
@@ -56,7 +56,8 @@ const RECEIPT_BYTES_MAX = 12;
 /** Rosters have been seen at this version and no higher: it keeps one byte on the wire. */
 const VERSION_MAX = 0x7f;
 
-export class InterlineDialect implements Dialect {
+export class InterlineDialect implements WebSocketDialect {
+  readonly framing = "websocket";
   readonly subprotocol = SUBPROTOCOL;
   readonly givesReceipts = true;
   readonly #events: DeviceEvents;

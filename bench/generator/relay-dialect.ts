@@ -7,14 +7,15 @@
  * Only sixteen bytes of each payload are written per envelope.
  */
 import { assert } from "../../src/base/assert.js";
-import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
+import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
 import { maskedHeaderBytes, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { opcodes } from "./scanner.js";
 
 const SLOTS = 256;
 
-export class RelayDialect implements Dialect {
+export class RelayDialect implements WebSocketDialect {
+  readonly framing = "websocket";
   readonly subprotocol = undefined;
   readonly givesReceipts = false;
   readonly #events: DeviceEvents;

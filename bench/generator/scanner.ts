@@ -1,22 +1,15 @@
 /**
- * Cuts what sockets deliver into WebSocket messages, without a copy and without
- * an object per message (RFC 6455, server to client).
+ * Cuts what sockets deliver (reads.ts) into WebSocket messages, without a copy
+ * and without an object per message (RFC 6455, server to client).
  *
  *   0: FIN 1, RSV 0, opcode 2   1: MASK 0, length 7 bits   then
  *   length < 126: nothing more | 126: u16 | 127: u64        payload
- *
- * All connections of the process read into one buffer: a read is scanned before
- * the next one begins. What a reader could not take yet (the first bytes of a
- * protocol frame) is kept per connection and put in front of the next read, in
- * the buffer's headroom:
- *
- *   | headroom … [kept bytes] | read … |
  *
  * A message is handed on in parts as it arrives, because a message may hold
  * many protocol frames and be longer than a read. Fragmented messages, masked
  * frames, text and extensions are errors: no server measured here sends them.
  */
-import { assert } from "../../src/base/assert.js";
+import { type ReadMemory, Scanner } from "./reads.js";
 
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
@@ -31,65 +24,27 @@ export interface MessageReader {
   control(connection: number, opcode: number, bytes: Uint8Array, at: number, end: number): void;
 }
 
-const HEADROOM_BYTES = 160 * 1024;
-const READ_BYTES = 256 * 1024;
-
-/** The one buffer that all sockets of the process read into, with its headroom. */
-export class ReadMemory {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** Where a socket's read goes. */
-  readonly readBuffer: Buffer;
-
-  constructor() {
-    const memory = new ArrayBuffer(HEADROOM_BYTES + READ_BYTES);
-    this.bytes = new Uint8Array(memory);
-    this.view = new DataView(memory);
-    this.readBuffer = Buffer.from(memory, HEADROOM_BYTES);
-  }
-}
-
-export class FrameScanner {
-  readonly memory: ReadMemory;
+export class FrameScanner extends Scanner {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #reader: MessageReader;
   /** Per connection: payload bytes of the present message that are still to come. */
   readonly #remaining: Float64Array;
-  readonly #kept: (Uint8Array | undefined)[];
 
   constructor(connections: number, memory: ReadMemory, reader: MessageReader) {
-    this.memory = memory;
+    super(connections, memory);
     this.#bytes = memory.bytes;
     this.#view = memory.view;
     this.#reader = reader;
     this.#remaining = new Float64Array(connections);
-    this.#kept = new Array(connections).fill(undefined);
   }
 
-  /** Forgets what a connection had begun; for one that is opened anew. */
-  reset(connection: number): void {
+  override reset(connection: number): void {
+    super.reset(connection);
     this.#remaining[connection] = 0;
-    this.#kept[connection] = undefined;
   }
 
-  /** Scans `length` bytes of the read buffer, from `skip` on. Throws on what no server may send. */
-  scan(connection: number, length: number, skip = 0): void {
-    const end = HEADROOM_BYTES + length;
-    let at = HEADROOM_BYTES + skip;
-    const kept = this.#kept[connection];
-    if (kept !== undefined) {
-      at -= kept.length;
-      this.#bytes.set(kept, at);
-      this.#kept[connection] = undefined;
-    }
-    at = this.#scanFrames(connection, at, end);
-    if (at === end) return;
-    assert(end - at <= HEADROOM_BYTES, "an unfinished frame fits the headroom");
-    this.#kept[connection] = this.#bytes.slice(at, end);
-  }
-
-  #scanFrames(connection: number, from: number, end: number): number {
+  protected override cut(connection: number, from: number, end: number): number {
     const bytes = this.#bytes;
     let at = from;
     let remaining = this.#remaining[connection]!;

@@ -6,6 +6,7 @@ import type { StartOptions, System } from "./system.js";
 export const bareRelay: System = {
   name: "bare-relay",
   durability: "none",
+  guarantee: "nothing: no sign-in, no ids, no receipt, nothing kept",
   async start({ core, exposeGc = false }: StartOptions) {
     const { child, ready } = await Child.start<{ port: number }>({
       module: new URL("./bare-relay-server.js", import.meta.url),

@@ -10,6 +10,8 @@ const WINDOWS: Windows = { entries: 1024, bytes: 512 * 1024 };
 export const interline: System = {
   name: "interline",
   durability: "disk",
+  guarantee:
+    "a receipt after the flush to disk; once and in order to each device, kept until the device has acked it",
   async start({ core, directory, exposeGc = false }: StartOptions) {
     const { child, ready } = await Child.start<{ port: number }>({
       module: new URL("./interline-server.js", import.meta.url),

@@ -11,6 +11,8 @@ export interface System {
   readonly name: string;
   /** What a delivery or its receipt promises. */
   readonly durability: "none" | Durability;
+  /** One line: what it promises beyond that, and what it does not. */
+  readonly guarantee: string;
   start(options: StartOptions): Promise<RunningSystem>;
 }
 

@@ -11,6 +11,7 @@ import { environmentReport, print, progress, type Results, writeResults } from "
 import { pairsReport, receiptsReport } from "../report/pairs-report.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
+import { peers } from "../systems/peers.js";
 import type { System } from "../systems/system.js";
 import { workloads } from "../workloads/workloads.js";
 import { dedupSection } from "./kernels.js";
@@ -22,7 +23,9 @@ interface CanonicalOptions extends PairsOptions {
   readonly systems: readonly System[];
 }
 
+/** What runs when nothing else is asked for; peers must be asked for, because they must be installed. */
 const systems: readonly System[] = [interline, bareRelay];
+const systemNames = [...systems.map(({ name }) => name), ...peers.keys()];
 
 /** Lost, repeated or out of order: figures of such a run are worth nothing. */
 const EXIT_WRONG = 2;
@@ -32,9 +35,9 @@ export function addPairs(program: Command): void {
     .description("the canonical workload, Interline against the bare relay (default)")
     .option("--only", "nothing after the canonical workload", false)
     .addOption(
-      new Option("--systems <list>", `some of ${systems.map(({ name }) => name).join(",")}`)
+      new Option("--systems <list>", `some of ${systemNames.join(",")}`)
         .argParser(systemList)
-        .default(systems, "all"),
+        .default(systems, systems.map(({ name }) => name).join(",")),
     )
     .addHelpText(
       "after",
@@ -47,6 +50,8 @@ Examples:
   npm run bench -- --json results.json              and the results as JSON
   npm run bench -- --in-flight 1,8,64 --only        the canonical workload alone, deeper too
   npm run bench -- --rounds 15 --seconds 5 --only   longer, for a quieter median
+  npm run bench -- --only --systems interline,bare-relay,mosquitto
+                                                    beside a peer (bench/peers/install.sh)
   npm run bench -- --smoke                          does it work at all?`,
     )
     .action(runCanonical);
@@ -54,8 +59,11 @@ Examples:
 
 function systemList(text: string): System[] {
   return text.split(",").map((name) => {
-    const system = systems.find((known) => known.name === name);
+    const peer = peers.get(name);
+    const system = peer ?? systems.find((known) => known.name === name);
     if (system === undefined) throw new InvalidArgumentError(`No system is called ${name}.`);
+    const missing = peer?.missing();
+    if (missing !== undefined) throw new InvalidArgumentError(`${missing}.`);
     return system;
   });
 }

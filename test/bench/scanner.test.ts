@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FrameScanner, type MessageReader, opcodes, ReadMemory } from "../../bench/generator/scanner.js";
+import { ReadMemory } from "../../bench/generator/reads.js";
+import { FrameScanner, type MessageReader, opcodes } from "../../bench/generator/scanner.js";
 
 /** A server's frame: unmasked, with the shortest header. */
 function serverFrame(payload: Uint8Array, first = 0x80 | opcodes.binary): Uint8Array {

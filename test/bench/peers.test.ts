@@ -1,0 +1,76 @@
+/**
+ * Each peer that is installed, with a few devices: everything arrives once and in
+ * order, and its process is gone afterwards. Needs dist, which `npm test` builds
+ * first; a peer that is not installed (bench/peers/install.sh) is skipped.
+ */
+import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { runPairs } from "../../bench/measure/pairs.js";
+import { isClean } from "../../bench/measure/row.js";
+import { peers } from "../../bench/systems/peers.js";
+import type { RunningSystem, System } from "../../bench/systems/system.js";
+import { workloads } from "../../bench/workloads/workloads.js";
+
+const workload = { ...workloads.pairs.smoke, devices: 10, warmUpMs: 50, windowMs: 200 };
+
+/** The system, and the servers that were started of it. */
+function watched(system: System): { system: System; started: RunningSystem[] } {
+  const started: RunningSystem[] = [];
+  return {
+    started,
+    system: {
+      ...system,
+      async start(options) {
+        const running = await system.start(options);
+        started.push(running);
+        return running;
+      },
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe("peers", () => {
+  it.for([...peers.values()])("$name delivers everything once and in order", async (peer, context) => {
+    const missing = peer.missing();
+    context.skip(missing !== undefined, missing);
+    const { system, started } = watched(peer);
+    const rows = await runPairs({
+      workload,
+      systems: [system],
+      dataDirectory: tmpdir(),
+      onProgress: () => {},
+    });
+    expect(rows.map(({ inFlight }) => inFlight)).toEqual(workload.inFlight);
+    for (const row of rows) {
+      expect(row).toMatchObject({ system: peer.name, durability: peer.durability, lost: 0, refused: 0 });
+      expect(isClean(row)).toBe(true);
+      expect(row.deliveredPerSec).toBeGreaterThan(0);
+      expect(row.receiptP50Ms === null).toBe(peer.durability === "none");
+    }
+    expect(started).toHaveLength(1);
+    expect(isAlive(started[0]!.pid)).toBe(false);
+  });
+
+  it("that are not installed are named with their installer", async () => {
+    const nowhere = { ...process.env, INTERLINE_BENCH_PEERS: "/nowhere" };
+    const run = promisify(execFile)(
+      process.execPath,
+      ["dist/bench/main.js", "--only", "--smoke", "--systems", "aedes"],
+      { env: nowhere },
+    );
+    await expect(run).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/aedes is not installed .*bench\/peers\/install\.sh aedes/),
+    });
+  });
+});
