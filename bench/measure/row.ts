@@ -7,6 +7,7 @@
  */
 import { assert } from "../../src/base/assert.js";
 import { durabilityName } from "../../src/wire/server-frames.js";
+import { durabilityNone } from "../generator/dialect.js";
 import { mergedPercentiles } from "../generator/latency.js";
 import type { System } from "../systems/system.js";
 import type { Round } from "./round.js";
@@ -21,6 +22,8 @@ export interface Row {
   readonly payloadBytes: number;
   readonly system: string;
   readonly durability: System["durability"];
+  /** What the system promises beyond that, and what it does not, in a line. */
+  readonly guarantee: string;
   /** Medians over the rounds. */
   readonly deliveredPerSec: number;
   readonly serverCpuUsPerMsg: number;
@@ -83,6 +86,7 @@ export function rowOf(options: {
     payloadBytes: options.payloadBytes,
     system: system.name,
     durability: durabilityOf(system, rounds),
+    guarantee: system.guarantee,
     deliveredPerSec: medianOf((round) => round.deliveredPerSec),
     serverCpuUsPerMsg: medianOf((round) => round.serverCpuUsPerMsg),
     generatorCpuUsPerMsg: medianOf((round) => round.generatorCpuUsPerMsg),
@@ -114,7 +118,7 @@ export function rowOf(options: {
 /** What the receipts themselves said; it must be what the system claims. */
 function durabilityOf(system: System, rounds: readonly Round[]): System["durability"] {
   for (const number of new Set(rounds.flatMap((round) => round.durabilities))) {
-    const named = durabilityName(number);
+    const named = number === durabilityNone ? "none" : durabilityName(number);
     assert(named === system.durability, `receipts say ${named}, not ${system.durability}`);
   }
   return system.durability;

@@ -10,7 +10,9 @@
 set -eu
 
 ALL="mosquitto aedes ejabberd"
+ALL="$ALL nats redis socket.io"
 AEDES_VERSION=1.2.0
+SOCKET_IO_VERSION=4.8.4
 
 into="${INTERLINE_BENCH_PEERS:-${TMPDIR:-/tmp}/interline-bench-peers}"
 if [ "${1:-}" = "--into" ]; then
@@ -37,7 +39,7 @@ debian() {
     apt_install "$2"
   }
   # Nor at the next boot: the benchmark starts its own.
-  update-rc.d "$2" disable || true
+  update-rc.d "$2" disable || systemctl disable "$2" || true
 }
 
 # apt_install PACKAGE: waits while another apt-get is at work.
@@ -62,6 +64,9 @@ for peer in "$@"; do
     mosquitto) debian mosquitto mosquitto ;;
     ejabberd) debian ejabberdctl ejabberd ;;
     aedes) npm_package aedes "$AEDES_VERSION" ;;
+    nats) debian nats-server nats-server ;;
+    redis) debian redis-server redis-server ;;
+    socket.io) npm_package socket.io "$SOCKET_IO_VERSION" ;;
     *)
       echo "no peer is called $peer; there are: $ALL" >&2
       exit 1
