@@ -26,6 +26,8 @@ export interface Upgrade {
   readonly port: number;
   path(connection: number): string;
   readonly subprotocol: string | undefined;
+  /** The address a connection comes from; each has ports of its own. Absent: the system's choice. */
+  readonly localAddress?: (connection: number) => string;
 }
 
 const HEAD_END = "\r\n\r\n";
@@ -55,6 +57,7 @@ export class Connections {
       host,
       port,
       noDelay: true,
+      ...(upgrade.localAddress && { localAddress: upgrade.localAddress(connection) }),
       onread: {
         buffer: this.#scanner.memory.readBuffer,
         callback: (length) => {

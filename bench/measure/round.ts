@@ -5,11 +5,15 @@
  *   start ──▶ warm-up ──▶ │ window: CPU, deliveries, latencies │ ──▶ drain, judge
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Circulate } from "../generator/generator.js";
+import type { RepeatOptions } from "../generator/repeats.js";
 import type { ServerSnapshot } from "../systems/server-telemetry.js";
 import type { Contestant } from "./contestant.js";
 
 export interface RoundOptions {
   readonly inFlight: number;
+  /** A share of the sends is made again under the same id. */
+  readonly repeats?: RepeatOptions;
   readonly warmUpMs: number;
   readonly windowMs: number;
   /** How long nothing may move before what is missing counts as lost. */
@@ -33,6 +37,7 @@ export interface Round {
   readonly reordered: number;
   readonly misdelivered: number;
   readonly refused: number;
+  readonly repeated: number;
   readonly unreceipted: number;
   readonly longestReceiptGapMs: number;
   readonly durabilities: readonly number[];
@@ -42,7 +47,9 @@ export interface Round {
 
 export async function runRound(contestant: Contestant, options: RoundOptions): Promise<Round> {
   const { generator, server } = contestant;
-  await generator.request("circulate", { inFlight: options.inFlight });
+  const { inFlight, repeats } = options;
+  const circulate: Circulate = { inFlight, ...(repeats && { repeats }) };
+  await generator.request("circulate", circulate);
   await sleep(options.warmUpMs);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
   await sleep(options.windowMs);
@@ -78,6 +85,7 @@ async function judge(
     reordered: result.reordered,
     misdelivered: result.misdelivered,
     refused: result.refused,
+    repeated: result.repeated,
     unreceipted: result.unreceipted,
     longestReceiptGapMs: result.longestReceiptGapMs,
     durabilities: result.durabilities,

@@ -8,8 +8,12 @@
  */
 import { writeFile } from "node:fs/promises";
 import type { DedupResult } from "../kernels/dedup.js";
+import type { ConnectStormResult } from "../measure/connect-storm.js";
+import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { IdleResult } from "../measure/idle.js";
+import type { OfflineDrainResult } from "../measure/offline-drain.js";
+import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
 import type { Row } from "../measure/row.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
@@ -23,6 +27,11 @@ export interface Results {
   readonly kernels?: readonly DedupResult[];
   readonly idle?: readonly IdleResult[];
   readonly restart?: RestartResult;
+  readonly openLoop?: OpenLoopResult;
+  readonly openLoopBare?: OpenLoopResult;
+  readonly offlineDrain?: OfflineDrainResult;
+  readonly connectStorm?: ConnectStormResult;
+  readonly duplicates?: readonly DuplicatesResult[];
 }
 
 export interface BenchFile extends Results {
