@@ -15,6 +15,7 @@ import { addOpenLoop } from "./verbs/open-loop.js";
 import { addPairs } from "./verbs/pairs.js";
 import { addReceipts } from "./verbs/receipts.js";
 import { addRestart } from "./verbs/restart.js";
+import { addSlowReaders } from "./verbs/slow-readers.js";
 import { addSyscalls } from "./verbs/syscalls.js";
 
 const program = new Command("bench").description(
@@ -30,6 +31,7 @@ addOpenLoop(program);
 addOfflineDrain(program);
 addConnectStorm(program);
 addDuplicates(program);
+addSlowReaders(program);
 
 try {
   await program.parseAsync();

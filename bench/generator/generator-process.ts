@@ -8,6 +8,7 @@ import { announceReady, answerRequests } from "../process/requests.js";
 import type { ArrivalOptions } from "./arrivals.js";
 import type { Fill } from "./filling.js";
 import { type Circulate, Generator, type GeneratorOptions, type OpenRange } from "./generator.js";
+import type { SlowReadersOptions } from "./slow-readers.js";
 
 let generator: Generator | undefined;
 
@@ -31,6 +32,8 @@ answerRequests({
   arrive: (options: ArrivalOptions) => present().arrive(options),
   cutWindow: () => present().cutWindow(),
   stopArrivals: () => present().stopArrivals(),
+  slowDown: (options: SlowReadersOptions & { port: number }) => present().slowDown(options),
+  speedUp: () => present().speedUp(),
   fill: (fill: Fill) => present().fill(fill),
   firstDelivery: () => present().firstDelivery(),
   begin: () => present().begin(),

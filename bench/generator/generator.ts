@@ -11,12 +11,14 @@ import { type ArrivalOptions, Arrivals, type ArrivalWindow } from "./arrivals.js
 import { Circulation } from "./circulation.js";
 import { Connections, type Upgrade } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
+import { Feed, type FeedOptions } from "./feed.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
 import { Refusals } from "./refusals.js";
 import { RelayDialect } from "./relay-dialect.js";
 import { type RepeatOptions, Repeats } from "./repeats.js";
 import { FrameScanner, ReadMemory } from "./scanner.js";
+import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
 import { idle, Traffic } from "./traffic.js";
 
 export interface GeneratorOptions {
@@ -48,6 +50,10 @@ export interface OpenRange {
 export interface Circulate {
   readonly inFlight: number;
   readonly repeats?: RepeatOptions;
+  /** The round has begun before; what was sent then is judged with the rest. */
+  readonly continues?: boolean;
+  /** Sends to other devices, which do not circulate. */
+  readonly feed?: FeedOptions;
 }
 
 export interface Opened {
@@ -89,6 +95,8 @@ const FILL_TIMEOUT_MS = 300_000;
 const DRAIN_POLL_MS = 5;
 /** After everything has arrived: time for what should not arrive. */
 const SETTLE_MS = 50;
+/** Time for slow readers to read what waits for them, and to notice that they were ended. */
+const SPEED_UP_MS = 1_000;
 
 export class Generator {
   readonly #options: GeneratorOptions;
@@ -105,6 +113,8 @@ export class Generator {
   #failure: string | undefined;
   #isBusy = false;
   #arrivals: Arrivals | undefined;
+  #feed: Feed | undefined;
+  #slowReaders: SlowReaders | undefined;
   #cpuAtMeasure = process.cpuUsage();
   #measuredAtMs = 0;
   #cpuUs = 0;
@@ -141,16 +151,8 @@ export class Generator {
 
   /** Opens and signs in the devices from `from` to `to`; resolves when all are ready. */
   async open(range: OpenRange): Promise<Opened> {
-    const { sourceAddresses = 0, atOnce = OPENING_MAX, repeatsRefused = false } = range;
-    const upgrade: Upgrade = {
-      host: this.#options.host,
-      port: range.port,
-      path: (device) => this.#dialect.path(device),
-      subprotocol: this.#dialect.subprotocol,
-      ...(sourceAddresses > 0 && {
-        localAddress: (device: number) => `127.0.0.${2 + (device % sourceAddresses)}`,
-      }),
-    };
+    const { atOnce = OPENING_MAX, repeatsRefused = false } = range;
+    const upgrade = this.#upgradeTo(range);
     const fromMs = sharedMs();
     const wanted = this.#readyCount + range.to - range.from;
     const refusals = new Refusals((device) => this.#connections.open(device, upgrade));
@@ -198,11 +200,12 @@ export class Generator {
   }
 
   /** Begins a round in which every device sends `inFlight` messages and each delivery triggers one. */
-  circulate({ inFlight, repeats }: Circulate): void {
-    this.begin();
+  circulate({ inFlight, repeats, continues = false, feed }: Circulate): void {
+    if (!continues) this.begin();
     const { senders, seed } = this.#options;
     this.#traffic.behaviour = this.#circulation;
     this.#circulation.start(inFlight, repeats && new Repeats(this.#traffic, senders, seed, repeats));
+    this.#feed = feed && new Feed(this.#traffic, senders, feed);
   }
 
   /** Begins a round of sends at fixed times; it goes on until `stopArrivals`. */
@@ -213,6 +216,25 @@ export class Generator {
     this.#arrivals = new Arrivals(this.#traffic, options, undelivered);
     this.#traffic.behaviour = this.#arrivals;
     this.#arrivals.start();
+  }
+
+  /** Some devices stop reading, or read little, until `speedUp`. */
+  slowDown(options: SlowReadersOptions & { readonly port: number }): void {
+    const upgrade = this.#upgradeTo({ port: options.port });
+    this.#slowReaders = new SlowReaders(this.#connections, options, (device) => {
+      this.#readyCount -= 1;
+      this.#isReady[device] = 0;
+      this.#connections.open(device, upgrade);
+    });
+  }
+
+  /** Resolves when all devices are connected again, with how many had been ended. */
+  async speedUp(): Promise<number> {
+    const wanted = this.#readyCount;
+    this.#slowReaders?.end();
+    await sleep(SPEED_UP_MS);
+    await this.#until("bring back slow readers", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
+    return this.#slowReaders?.evictedCount ?? 0;
   }
 
   /** What there is to say of the window; it is closed, and arrivals go on. */
@@ -275,10 +297,12 @@ export class Generator {
     readonly drainMs: number;
   }): Promise<RoundResult> {
     this.#circulation.stop();
+    this.#feed?.stop();
     this.#arrivals?.stop();
     await this.#drain(window.drainMs);
     if (this.#traffic.isMeasuring) this.#traffic.closeWindow();
     this.#arrivals = undefined;
+    this.#slowReaders = undefined;
     this.#traffic.behaviour = idle;
     this.#isBusy = false;
     this.#throwFailure();
@@ -325,6 +349,18 @@ export class Generator {
     await sleep(SETTLE_MS);
   }
 
+  #upgradeTo({ port, sourceAddresses = 0 }: Pick<OpenRange, "port" | "sourceAddresses">): Upgrade {
+    return {
+      host: this.#options.host,
+      port,
+      path: (device) => this.#dialect.path(device),
+      subprotocol: this.#dialect.subprotocol,
+      ...(sourceAddresses > 0 && {
+        localAddress: (device: number) => `127.0.0.${2 + (device % sourceAddresses)}`,
+      }),
+    };
+  }
+
   #presentArrivals(): Arrivals {
     assert(this.#arrivals !== undefined, "arrivals are under way");
     return this.#arrivals;
@@ -338,6 +374,7 @@ export class Generator {
   }
 
   #fail(device: number, reason: string): void {
+    if (this.#slowReaders?.takesLoss(device)) return;
     if (this.#refusals !== undefined && this.#isReady[device] === 0) {
       this.#connections.close(device);
       this.#refusals.note(device);

@@ -79,6 +79,8 @@ export class InterlineDialect implements Dialect {
   #ackLow = 0;
   /** Per device, a sequence that is acked by its next flush; 0 for none. */
   readonly #heldAcks: Float64Array;
+  /** Per device, the highest sequence it has taken: what a new connection resumes from. */
+  readonly #taken: Float64Array;
 
   constructor(options: {
     readonly events: DeviceEvents;
@@ -104,6 +106,7 @@ export class InterlineDialect implements Dialect {
     this.#versions = new Uint8Array(signIns.length);
     this.#positions = new Uint32Array(signIns.length);
     this.#heldAcks = new Float64Array(signIns.length);
+    this.#taken = new Float64Array(signIns.length);
     this.#sendBytes = this.#templateSend().length;
     this.#slab = this.#newSlab();
     this.#bytes = new Uint8Array(this.#slab.buffer);
@@ -119,7 +122,7 @@ export class InterlineDialect implements Dialect {
     const hello = encodeClientFrame({
       kind: "hello",
       token: this.#tokens[device]!,
-      resume: 0,
+      resume: this.#taken[device]!,
       windowEntries: this.#windows.entries,
       windowBytes: this.#windows.bytes,
     });
@@ -180,6 +183,7 @@ export class InterlineDialect implements Dialect {
     if (this.#heldAcks[device]! > 0) this.#takeHeldAck(device);
     if (this.#ackHigh >= 0) {
       begin = ACK_OFFSET;
+      this.#taken[device] = this.#ackHigh * 0x1_0000_0000 + this.#ackLow;
       // Again each time: the header of a message without an ack lies over it.
       this.#slab.setUint16(ACK_OFFSET, ACK_HEAD);
       this.#slab.setUint8(ACK_OFFSET + 2, UINT64_HEAD);

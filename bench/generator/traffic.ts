@@ -132,7 +132,7 @@ export class Traffic implements DeviceEvents {
     return this.#measuring;
   }
 
-  /** Opens the window in which latencies count. */
+  /** Opens the window in which latencies count: deliveries' at devices that send. */
   measure(): void {
     assert(!this.#measuring, "one window at a time");
     this.tick();
@@ -158,9 +158,10 @@ export class Traffic implements DeviceEvents {
     const target = view.getUint32(at + TARGET_OFFSET, true);
     const sender = view.getUint32(at + SENDER_OFFSET, true);
     this.ledger.receive(device, sender, target, view.getUint32(at + COUNTER_OFFSET, true));
-    if (this.#measuring) {
+    if (this.#measuring && device < this.ledger.senders) {
       this.deliveryLatency.record((this.#stamp - view.getUint32(at + STAMP_OFFSET, true)) >>> 0);
-    } else this.firstDeliveryMs ??= this.#nowMs;
+    }
+    this.firstDeliveryMs ??= this.#nowMs;
     this.behaviour.delivered(device);
   }
 

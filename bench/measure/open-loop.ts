@@ -44,6 +44,8 @@ export interface OpenLoopRate {
   readonly serverLoopDelayP99Ms: number;
   /** Due at the window's end and not sent. */
   readonly unsent: number;
+  /** Half a second's sends were overdue and the arrivals ended: the figures are of what came before. */
+  readonly gaveUp: boolean;
 }
 
 /** One step of the search. */
@@ -259,6 +261,7 @@ function rateRow(trial: Trial, share: number, ratePerSec: number): OpenLoopRate 
     generatorWasLimit: generatorWasLimit(trial),
     serverLoopDelayP99Ms: trial.serverLoopDelayP99Ms,
     unsent: window.unsent,
+    gaveUp: window.gaveUp,
   };
 }
 

@@ -57,7 +57,8 @@ export async function runRound(contestant: Contestant, options: RoundOptions): P
   return judge(contestant, before, after, options.drainMs);
 }
 
-async function judge(
+/** Stops and drains what was measured between two snapshots. */
+export async function judge(
   contestant: Contestant,
   before: ServerSnapshot,
   after: ServerSnapshot,

@@ -16,6 +16,7 @@ import type { OfflineDrainResult } from "../measure/offline-drain.js";
 import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
 import type { Row } from "../measure/row.js";
+import type { SlowReadersResult } from "../measure/slow-readers.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
 import { figure } from "./table.js";
 
@@ -32,6 +33,7 @@ export interface Results {
   readonly offlineDrain?: OfflineDrainResult;
   readonly connectStorm?: ConnectStormResult;
   readonly duplicates?: readonly DuplicatesResult[];
+  readonly slowReaders?: SlowReadersResult;
 }
 
 export interface BenchFile extends Results {

@@ -92,6 +92,7 @@ function doubts({ system, generatorWasLimit, rates }: OpenLoopResult): string[] 
     if (rate.generatorWasLimit) {
       texts.push(`warning: ${name}: the generator was late or busy: it is part of these latencies`);
     }
+    if (rate.gaveUp) texts.push(`warning: ${name}: the rate was not sustained and its arrivals ended early`);
     if (rate.refused > 0)
       texts.push(`warning: ${name}: ${figure(rate.refused)} sends were refused and repeated`);
     if (!isRateClean(rate)) {
