@@ -49,8 +49,9 @@ export interface ArrivalWindow {
 const BURST_MAX = 64;
 const ACK_HOLD_MS = 100;
 const SAMPLE_MS = 5;
-/** Arrivals stop when so much of a second's sends are overdue. */
+/** Arrivals stop when so much of a second's sends are overdue or under way, and at least so many. */
 const GIVE_UP_SECONDS = 0.5;
+const GIVE_UP_SENDS_MIN = 2_000;
 
 export class Arrivals implements Behaviour {
   readonly #traffic: Traffic;
@@ -187,7 +188,7 @@ export class Arrivals implements Behaviour {
     const overdue = this.#overdue(nowMs);
     const backlog = overdue + this.#undelivered();
     this.#samples.push(backlog);
-    if (backlog < GIVE_UP_SECONDS * this.#options.ratePerSec) return;
+    if (backlog < Math.max(GIVE_UP_SENDS_MIN, GIVE_UP_SECONDS * this.#options.ratePerSec)) return;
     this.#gaveUp = true;
     this.stop();
   }

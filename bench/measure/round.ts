@@ -31,6 +31,14 @@ export interface Round {
   readonly generatorBusy: number;
   readonly serverRssBytes: number;
   readonly serverLoopDelayP99Ms: number;
+  readonly serverLoopDelayMaxMs: number;
+  /** Pauses for garbage collection: share of the window, and the longest. */
+  readonly serverGcShare: number;
+  readonly serverGcPauseMaxMs: number;
+  /** Sent to storage, per delivered message; null off Linux. */
+  readonly diskBytesPerMsg: number | null;
+  /** Null where nothing is stored. */
+  readonly flushesPerSec: number | null;
   readonly sent: number;
   readonly lost: number;
   readonly duplicated: number;
@@ -80,6 +88,11 @@ export async function judge(
     generatorBusy: result.cpuUs / 1000 / result.windowMs,
     serverRssBytes: after.rssBytes,
     serverLoopDelayP99Ms: after.loopDelayP99Ms,
+    serverLoopDelayMaxMs: after.loopDelayMaxMs,
+    serverGcShare: after.gcPauseMs / windowMs,
+    serverGcPauseMaxMs: after.gcPauseMaxMs,
+    diskBytesPerMsg: per(difference(before.diskWrittenBytes, after.diskWrittenBytes), delivered),
+    flushesPerSec: per(difference(before.flushes, after.flushes), windowMs / 1000),
     sent: result.sent,
     lost: result.lost,
     duplicated: result.duplicated,
@@ -93,4 +106,13 @@ export async function judge(
     deliveryLatency: result.deliveryLatency,
     receiptLatency: result.receiptLatency,
   };
+}
+
+/** Null where one is not known. */
+function difference(before: number | null | undefined, after: number | null | undefined): number | null {
+  return before == null || after == null ? null : after - before;
+}
+
+function per(amount: number | null, units: number): number | null {
+  return amount === null ? null : amount / units;
 }
