@@ -2,7 +2,7 @@
  * Where results go: a readable report on stdout, progress on stderr when that is
  * a terminal, and with `--json FILE` one JSON object:
  *
- *   { schema: "interline-bench/1", environment, rows, syscalls?, kernels?, idle?, restart? }
+ *   { schema: "interline-bench/1", environment, rows, syscalls?, kernels?, idle?, … }
  *
  * The schema's number rises when a field changes its meaning or goes.
  */
