@@ -6,11 +6,16 @@
  */
 import { Command } from "commander";
 import { progressDone } from "./report/output.js";
+import { addConnectStorm } from "./verbs/connect-storm.js";
+import { addDuplicates } from "./verbs/duplicates.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
+import { addOfflineDrain } from "./verbs/offline-drain.js";
+import { addOpenLoop } from "./verbs/open-loop.js";
 import { addPairs } from "./verbs/pairs.js";
 import { addReceipts } from "./verbs/receipts.js";
 import { addRestart } from "./verbs/restart.js";
+import { addSlowReaders } from "./verbs/slow-readers.js";
 import { addSyscalls } from "./verbs/syscalls.js";
 
 const program = new Command("bench").description(
@@ -22,6 +27,11 @@ addSyscalls(program);
 addKernels(program);
 addIdle(program);
 addRestart(program);
+addOpenLoop(program);
+addOfflineDrain(program);
+addConnectStorm(program);
+addDuplicates(program);
+addSlowReaders(program);
 
 try {
   await program.parseAsync();

@@ -27,6 +27,8 @@ export interface Endpoint {
   readonly port: number;
   /** Undefined: the server speaks its protocol over plain TCP. */
   readonly upgrade: Upgrade | undefined;
+  /** The address a connection comes from; each has ports of its own. Absent: the system's choice. */
+  readonly localAddress?: (connection: number) => string;
 }
 
 export interface Upgrade {
@@ -43,6 +45,8 @@ export class Connections {
   readonly #events: ConnectionEvents;
   readonly #sockets: (Socket | undefined)[];
   readonly #phase: Uint8Array;
+  /** Connections that read nothing more; a read that was let through is the last one. */
+  readonly #paused: Uint8Array;
   /** Bytes of an upgrade answer that came in more than one read. */
   readonly #heads = new Map<number, string>();
 
@@ -51,21 +55,23 @@ export class Connections {
     this.#events = events;
     this.#sockets = new Array(count).fill(undefined);
     this.#phase = new Uint8Array(count);
+    this.#paused = new Uint8Array(count);
   }
 
   open(connection: number, endpoint: Endpoint): void {
-    const { host, port } = endpoint;
+    const { host, port, localAddress } = endpoint;
     this.#scanner.reset(connection);
     this.#phase[connection] = phases.upgrading;
     const socket = connect({
       host,
       port,
       noDelay: true,
+      ...(localAddress && { localAddress: localAddress(connection) }),
       onread: {
         buffer: this.#scanner.memory.readBuffer,
         callback: (length) => {
           this.#read(connection, length);
-          return true;
+          return this.#paused[connection] === 0;
         },
       },
     });
@@ -87,6 +93,22 @@ export class Connections {
     this.#phase[connection] = phases.closed;
     this.#sockets[connection]?.destroy();
     this.#sockets[connection] = undefined;
+  }
+
+  /** Reads nothing more until `resume`: what arrives stays in the kernel, and beyond that at the server. */
+  pause(connection: number): void {
+    this.#paused[connection] = 1;
+    this.#sockets[connection]?.pause();
+  }
+
+  /** A paused connection reads one bufferful. */
+  readOnce(connection: number): void {
+    this.#sockets[connection]?.resume();
+  }
+
+  resume(connection: number): void {
+    this.#paused[connection] = 0;
+    this.#sockets[connection]?.resume();
   }
 
   isOpen(connection: number): boolean {

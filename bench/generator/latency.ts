@@ -33,11 +33,20 @@ export class LatencyCounts {
 
   /** What was recorded, to be sent to the harness and merged there. */
   encode(): string {
+    return encodeIntoCompressedBase64(this.#histogram());
+  }
+
+  /** Undefined when nothing was recorded. */
+  percentiles(): Percentiles | undefined {
+    return percentilesOf(this.#histogram());
+  }
+
+  #histogram(): Histogram {
     const histogram = newHistogram();
     this.#counts.forEach((count, index) => {
       if (count > 0) histogram.recordValueWithCount(valueAt(index), count);
     });
-    return encodeIntoCompressedBase64(histogram);
+    return histogram;
   }
 }
 
@@ -70,10 +79,14 @@ export interface Percentiles {
 export function mergedPercentiles(encoded: readonly string[]): Percentiles | undefined {
   const merged = newHistogram();
   for (const one of encoded) merged.add(decodeFromCompressedBase64(one) as never);
-  if (merged.totalCount === 0) return undefined;
-  const ms = (percentile: number) => merged.getValueAtPercentile(percentile) / 1000;
+  return percentilesOf(merged);
+}
+
+function percentilesOf(histogram: Histogram): Percentiles | undefined {
+  if (histogram.totalCount === 0) return undefined;
+  const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000;
   return {
-    count: merged.totalCount,
+    count: histogram.totalCount,
     p50Ms: ms(50),
     p99Ms: ms(99),
     p999Ms: ms(99.9),

@@ -2,16 +2,21 @@
  * Where results go: a readable report on stdout, progress on stderr when that is
  * a terminal, and with `--json FILE` one JSON object:
  *
- *   { schema: "interline-bench/1", environment, rows, syscalls?, kernels?, idle?, restart? }
+ *   { schema: "interline-bench/1", environment, rows, syscalls?, kernels?, idle?, … }
  *
  * The schema's number rises when a field changes its meaning or goes.
  */
 import { writeFile } from "node:fs/promises";
 import type { DedupResult } from "../kernels/dedup.js";
+import type { ConnectStormResult } from "../measure/connect-storm.js";
+import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { IdleResult } from "../measure/idle.js";
+import type { OfflineDrainResult } from "../measure/offline-drain.js";
+import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
 import type { Row } from "../measure/row.js";
+import type { SlowReadersResult } from "../measure/slow-readers.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
 import { figure } from "./table.js";
 
@@ -23,6 +28,12 @@ export interface Results {
   readonly kernels?: readonly DedupResult[];
   readonly idle?: readonly IdleResult[];
   readonly restart?: RestartResult;
+  readonly openLoop?: OpenLoopResult;
+  readonly openLoopBare?: OpenLoopResult;
+  readonly offlineDrain?: OfflineDrainResult;
+  readonly connectStorm?: ConnectStormResult;
+  readonly duplicates?: readonly DuplicatesResult[];
+  readonly slowReaders?: SlowReadersResult;
 }
 
 export interface BenchFile extends Results {

@@ -7,7 +7,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { sharedMs } from "../process/clock.js";
-import type { ServerSnapshot } from "./server-telemetry.js";
+import { diskWrittenBytes, type ServerSnapshot } from "./server-telemetry.js";
 
 /** USER_HZ, which is 100 wherever Node runs. */
 const TICK_US = 10_000;
@@ -34,6 +34,10 @@ export function snapshotOf(pid: number): ServerSnapshot {
     heapBytes: 0,
     externalBytes: 0,
     loopDelayP99Ms: 0,
+    loopDelayMaxMs: 0,
+    gcPauseMs: 0,
+    gcPauseMaxMs: 0,
+    diskWrittenBytes: family.reduce((sum, [id]) => sum + (diskWrittenBytes(id) ?? 0), 0),
   };
 }
 

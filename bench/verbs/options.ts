@@ -1,12 +1,16 @@
 /** The options that verbs share, and how their values are read. */
 import { type Command, InvalidArgumentError } from "commander";
 import { defaultDataDirectory } from "../measure/environment.js";
-import type { PairsWorkload } from "../workloads/workloads.js";
+import type { Verb, Workload } from "../workloads/schemas.js";
+import { readWorkload } from "../workloads/workload-file.js";
+import type { BuiltInWorkload, PairsWorkload } from "../workloads/workloads.js";
 
 export interface CommonOptions {
   readonly json?: string;
   readonly smoke: boolean;
   readonly dataDirectory: string;
+  /** A file with a workload of one's own, for the verb that is run. */
+  readonly workload?: string;
 }
 
 /** Overrides of a pairs workload; absent ones leave the workload's own value. */
@@ -22,6 +26,7 @@ export interface PairsOptions extends CommonOptions {
 export function withCommonOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
+    .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option(
       "--data-directory <directory>",
@@ -53,8 +58,10 @@ export function overridden(workload: PairsWorkload, options: PairsOptions): Pair
   };
 }
 
-export function pick<T>(sized: { readonly full: T; readonly smoke: T }, { smoke }: CommonOptions): T {
-  return smoke ? sized.smoke : sized.full;
+/** The built-in workload, or the one of `--workload`, at the size that was asked for. */
+export function pick<V extends Verb>(builtIn: BuiltInWorkload<V>, options: CommonOptions): Workload<V> {
+  const sized = options.workload === undefined ? builtIn : readWorkload(options.workload, builtIn.verb);
+  return options.smoke ? sized.smoke : sized.full;
 }
 
 function whole(text: string): number {
