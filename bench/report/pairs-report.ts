@@ -1,7 +1,8 @@
 /** What a pairs run prints: throughput and cost, then latencies and correctness, then what to doubt. */
 import { isClean, type Row } from "../measure/row.js";
 import { bareRelay } from "../systems/bare-relay.js";
-import { figure, table } from "./table.js";
+import type { ResultRow } from "./schema.js";
+import { type Column, figure, table } from "./table.js";
 
 const BARE = bareRelay.name;
 
@@ -12,15 +13,14 @@ export function pairsReport(rows: readonly Row[]): string {
   return [
     `${devices} devices, ${bytes}-byte payloads; medians of ${rounds} alternating rounds`,
     "",
-    costTable(rows),
+    table(rows, costColumns),
     "",
-    latencyTable(rows),
+    table(rows, latencyColumns),
     ...doubts(rows).map((text) => `\n${text}`),
   ].join("\n");
 }
 
-function costTable(rows: readonly Row[]): string {
-  return table(rows, [
+export const costColumns: readonly Column<ResultRow>[] = [
     { head: "workload", cell: (row) => row.workload, align: "left" },
     { head: "in flight", cell: (row) => figure(row.inFlight) },
     { head: "system", cell: (row) => row.system, align: "left" },
@@ -29,19 +29,15 @@ function costTable(rows: readonly Row[]): string {
     { head: "server µs/msg", cell: (row) => figure(row.serverCpuUsPerMsg) },
     { head: "ratio", cell: (row) => figure(row.ratioToBare) },
     { head: "min – max", cell: ratioSpread },
-  ]);
-}
+];
 
-function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: Row): string {
+function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: ResultRow): string {
   return ratioToBareMin === null || system === BARE
     ? "–"
     : `${figure(ratioToBareMin)} – ${figure(ratioToBareMax)}`;
 }
 
-function latencyTable(rows: readonly Row[]): string {
-  const three = (p50: number | null, p99: number | null, p999: number | null) =>
-    p50 === null ? "–" : [p50, p99, p999].map(figure).join(" / ");
-  return table(rows, [
+export const latencyColumns: readonly Column<ResultRow>[] = [
     { head: "in flight", cell: (row) => figure(row.inFlight) },
     { head: "system", cell: (row) => row.system, align: "left" },
     {
@@ -56,10 +52,14 @@ function latencyTable(rows: readonly Row[]): string {
     { head: "dup", cell: (row) => figure(row.duplicated) },
     { head: "reord", cell: (row) => figure(row.reordered) },
     { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
-  ]);
+];
+
+function three(...milliseconds: readonly (number | null)[]): string {
+  return milliseconds.includes(null) ? "–" : milliseconds.map(figure).join(" / ");
 }
 
-function doubts(rows: readonly Row[]): string[] {
+/** What a reader should not overlook. */
+export function doubts(rows: readonly ResultRow[]): string[] {
   const texts: string[] = [];
   for (const row of rows) {
     const name = `${row.system} with ${row.inFlight} in flight`;

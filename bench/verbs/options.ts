@@ -1,10 +1,10 @@
 /** The options that verbs share, and how their values are read. */
 import { type Command, InvalidArgumentError } from "commander";
 import { defaultDataDirectory } from "../measure/environment.js";
+import type { OutputFiles } from "../report/output.js";
 import type { PairsWorkload } from "../workloads/workloads.js";
 
-export interface CommonOptions {
-  readonly json?: string;
+export interface CommonOptions extends OutputFiles {
   readonly smoke: boolean;
   readonly dataDirectory: string;
 }
@@ -22,6 +22,7 @@ export interface PairsOptions extends CommonOptions {
 export function withCommonOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
+    .option("--html <file>", "write the results to a file as a page with plots")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option(
       "--data-directory <directory>",

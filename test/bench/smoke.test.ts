@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasStrace } from "../../bench/measure/strace.js";
-import type { BenchFile } from "../../bench/report/output.js";
+import type { ResultsFile } from "../../bench/report/schema.js";
 import { TABLE_COLUMNS_MAX } from "../../bench/report/table.js";
 
 const run = promisify(execFile);
@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function bench(...args: string[]): Promise<{ stdout: string; file: BenchFile }> {
+async function bench(...args: string[]): Promise<{ stdout: string; file: ResultsFile }> {
   const json = join(directory, "results.json");
   const all = ["dist/bench/main.js", ...args, "--smoke", "--json", json, "--data-directory", directory];
   const { stdout } = await run(process.execPath, all);
