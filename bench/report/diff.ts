@@ -129,7 +129,10 @@ function verdictOf({ better }: Metric, difference: number, noise: number): Verdi
 /** What a figure can depend on besides the code that was measured. */
 const decisive = ["node", "platform", "kernel", "cpu", "cores", "serverCore", "fileSystem"] as const;
 
-function environmentCaveats({ environment: before }: ResultsFile, { environment: after }: ResultsFile): string[] {
+function environmentCaveats(
+  { environment: before }: ResultsFile,
+  { environment: after }: ResultsFile,
+): string[] {
   return decisive
     .filter((name) => before[name] !== after[name])
     .map((name) => `${name}: ${before[name]} before, ${after[name]} after`);
@@ -143,6 +146,9 @@ function sizeCaveats(
   return names.flatMap((name) =>
     (["devices", "payloadBytes", "durability"] as const)
       .filter((field) => before.get(name)?.[field] !== after.get(name)?.[field])
-      .map((field) => `${name}, ${field}: ${before.get(name)?.[field]} before, ${after.get(name)?.[field]} after`),
+      .map(
+        (field) =>
+          `${name}, ${field}: ${before.get(name)?.[field]} before, ${after.get(name)?.[field]} after`,
+      ),
   );
 }

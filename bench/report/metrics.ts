@@ -122,7 +122,9 @@ export const metrics: readonly Metric[] = [
 export function metricNamed(name: string): Metric {
   const metric = metrics.find((known) => known.name === name);
   if (metric === undefined) {
-    throw new Error(`No metric is called ${name}. There are: ${metrics.map((known) => known.name).join(", ")}`);
+    throw new Error(
+      `No metric is called ${name}. There are: ${metrics.map((known) => known.name).join(", ")}`,
+    );
   }
   return metric;
 }

@@ -21,14 +21,14 @@ export function pairsReport(rows: readonly Row[]): string {
 }
 
 export const costColumns: readonly Column<ResultRow>[] = [
-    { head: "workload", cell: (row) => row.workload, align: "left" },
-    { head: "in flight", cell: (row) => figure(row.inFlight) },
-    { head: "system", cell: (row) => row.system, align: "left" },
-    { head: "durability", cell: (row) => row.durability, align: "left" },
-    { head: "delivered/s", cell: (row) => figure(row.deliveredPerSec) },
-    { head: "server µs/msg", cell: (row) => figure(row.serverCpuUsPerMsg) },
-    { head: "ratio", cell: (row) => figure(row.ratioToBare) },
-    { head: "min – max", cell: ratioSpread },
+  { head: "workload", cell: (row) => row.workload, align: "left" },
+  { head: "in flight", cell: (row) => figure(row.inFlight) },
+  { head: "system", cell: (row) => row.system, align: "left" },
+  { head: "durability", cell: (row) => row.durability, align: "left" },
+  { head: "delivered/s", cell: (row) => figure(row.deliveredPerSec) },
+  { head: "server µs/msg", cell: (row) => figure(row.serverCpuUsPerMsg) },
+  { head: "ratio", cell: (row) => figure(row.ratioToBare) },
+  { head: "min – max", cell: ratioSpread },
 ];
 
 function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: ResultRow): string {
@@ -38,20 +38,20 @@ function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: ResultRow): str
 }
 
 export const latencyColumns: readonly Column<ResultRow>[] = [
-    { head: "in flight", cell: (row) => figure(row.inFlight) },
-    { head: "system", cell: (row) => row.system, align: "left" },
-    {
-      head: "delivery ms p50/p99/p99.9",
-      cell: (row) => three(row.deliveryP50Ms, row.deliveryP99Ms, row.deliveryP999Ms),
-    },
-    {
-      head: "receipt ms p50/p99/p99.9",
-      cell: (row) => three(row.receiptP50Ms, row.receiptP99Ms, row.receiptP999Ms),
-    },
-    { head: "lost", cell: (row) => figure(row.lost) },
-    { head: "dup", cell: (row) => figure(row.duplicated) },
-    { head: "reord", cell: (row) => figure(row.reordered) },
-    { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
+  { head: "in flight", cell: (row) => figure(row.inFlight) },
+  { head: "system", cell: (row) => row.system, align: "left" },
+  {
+    head: "delivery ms p50/p99/p99.9",
+    cell: (row) => three(row.deliveryP50Ms, row.deliveryP99Ms, row.deliveryP999Ms),
+  },
+  {
+    head: "receipt ms p50/p99/p99.9",
+    cell: (row) => three(row.receiptP50Ms, row.receiptP99Ms, row.receiptP999Ms),
+  },
+  { head: "lost", cell: (row) => figure(row.lost) },
+  { head: "dup", cell: (row) => figure(row.duplicated) },
+  { head: "reord", cell: (row) => figure(row.reordered) },
+  { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
 ];
 
 function three(...milliseconds: readonly (number | null)[]): string {

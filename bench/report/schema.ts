@@ -194,7 +194,8 @@ export function parseResults(file: string, content: string): ResultsFile {
     throw new Error(`${file} is of the schema ${named.data.schema}; this version reads ${SCHEMA}`);
   }
   const parsed = resultsFile.safeParse(value);
-  if (!parsed.success) throw new Error(`${file} is not as its schema says:\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new Error(`${file} is not as its schema says:\n${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 

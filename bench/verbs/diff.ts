@@ -80,7 +80,9 @@ function diffReport({ changes, onlyBefore, onlyAfter, caveats }: Diff, { all }: 
     ...onlyAfter.map((row) => `only after: ${row}`),
     ...(shown.length === 0 ? [] : [changeTable(shown)]),
     `${count("better")} better, ${count("worse")} worse, ${count("same")} within noise` +
-      (count("not judged") === 0 ? "" : `, ${count("not judged")} not judged: too few rounds to know the noise`),
+      (count("not judged") === 0
+        ? ""
+        : `, ${count("not judged")} not judged: too few rounds to know the noise`),
   ].join("\n");
 }
 

@@ -7,8 +7,9 @@
  *   interline                    412,345
  *   ████████████████████──┼──
  */
-import { figure } from "../table.js";
+
 import type { ResultRound, ResultRow } from "../schema.js";
+import { figure } from "../table.js";
 import { colourOf } from "./colours.js";
 import { escaped } from "./html.js";
 

@@ -37,7 +37,10 @@ export function resultsPage(results: ResultsFile): string {
   const plots = plotsOf(results);
   const figures = [
     ...(rows.length === 0 ? [] : charts.map((chart) => barFigure(chart, rows))),
-    ...plots.map(({ title }, at) => `<figure><figcaption>${escaped(title)}</figcaption><div id="plot-${at}"></div></figure>`),
+    ...plots.map(
+      ({ title }, at) =>
+        `<figure><figcaption>${escaped(title)}</figcaption><div id="plot-${at}"></div></figure>`,
+    ),
   ];
   return `<!doctype html>
 <html lang="en">
@@ -93,5 +96,8 @@ function uplotFile(name: string): string {
 
 /** script.ts as it was compiled, without the reference to a source map that the page does not have. */
 function ownScript(): string {
-  return readFileSync(new URL("./script.js", import.meta.url), "utf8").replace(/^\/\/# sourceMappingURL=.*$/m, "");
+  return readFileSync(new URL("./script.js", import.meta.url), "utf8").replace(
+    /^\/\/# sourceMappingURL=.*$/m,
+    "",
+  );
 }

@@ -95,7 +95,11 @@ const ratePercentiles = [
 
 function ratePlot({ rates, sustainablePerSec }: NonNullable<ResultsFile["openLoop"]>): LinePlot {
   const ordered = rates.toSorted((a, b) => a.ratePerSec - b.ratePerSec);
-  const lineOf = (kind: "delivery" | "receipt", percentile: (typeof ratePercentiles)[number], colour: number) => ({
+  const lineOf = (
+    kind: "delivery" | "receipt",
+    percentile: (typeof ratePercentiles)[number],
+    colour: number,
+  ) => ({
     name: `${kind} ${percentile.name}`,
     colour,
     isDashed: kind === "receipt",
@@ -109,7 +113,9 @@ function ratePlot({ rates, sustainablePerSec }: NonNullable<ResultsFile["openLoo
     lineOf("receipt", percentile, colour),
   ]);
   const sustained =
-    sustainablePerSec === null ? "no rate was sustained" : `${Math.round(sustainablePerSec).toLocaleString("en")}/s sustained`;
+    sustainablePerSec === null
+      ? "no rate was sustained"
+      : `${Math.round(sustainablePerSec).toLocaleString("en")}/s sustained`;
   return {
     title: `Latency against rate, ms: open loop, ${sustained}`,
     xLabel: "messages offered per second",

@@ -4,11 +4,11 @@
  * in a browser and imports nothing but types. When all is drawn, <html> has
  * data-ready="true".
  */
-import type uplot from "uplot";
+import type Plot from "uplot";
 import type { Line, LinePlot } from "./line-plot.js";
 
 /** uPlot's own script stands before this one in the page. */
-declare const uPlot: typeof uplot.default;
+declare const uPlot: typeof Plot;
 
 const HEIGHT = 280;
 const FONT = "12px system-ui, sans-serif";
@@ -18,16 +18,24 @@ function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-function axis(options: uplot.default.Axis): uplot.default.Axis {
+function axis(options: Plot.Axis): Plot.Axis {
   const line = { stroke: colour("grid"), width: 1 };
-  return { stroke: colour("text"), font: FONT, labelFont: FONT, labelSize: 20, grid: line, ticks: line, ...options };
+  return {
+    stroke: colour("text"),
+    font: FONT,
+    labelFont: FONT,
+    labelSize: 20,
+    grid: line,
+    ticks: line,
+    ...options,
+  };
 }
 
 function digits(value: number): string {
   return value.toLocaleString("en", { maximumSignificantDigits: 3 });
 }
 
-function seriesOf({ name, colour: number, isDashed, values }: Line): uplot.default.Series {
+function seriesOf({ name, colour: number, isDashed, values }: Line): Plot.Series {
   return {
     label: name,
     stroke: colour(`series-${number}`),
@@ -41,7 +49,7 @@ function seriesOf({ name, colour: number, isDashed, values }: Line): uplot.defau
 function draw(plot: LinePlot, place: HTMLElement): void {
   const { xMarks } = plot;
   const markAt = (at: number | null) => xMarks?.find((mark) => mark.at === at)?.text;
-  const options: uplot.default.Options = {
+  const options: Plot.Options = {
     width: place.clientWidth,
     height: HEIGHT,
     scales: { x: { time: false }, y: { distr: 3 } },
@@ -63,7 +71,7 @@ function draw(plot: LinePlot, place: HTMLElement): void {
   };
   place.replaceChildren();
   const data = [plot.x, ...plot.lines.map(({ values }) => values)];
-  new uPlot(options, data as uplot.default.AlignedData, place);
+  new uPlot(options, data as Plot.AlignedData, place);
 }
 
 /** Between two marks of the percentile axis its value is in nines (plots.ts). */
