@@ -2,14 +2,13 @@
  * Two result files beside each other: what changed by more than the rounds of
  * either file vary among themselves.
  *
- *   changed = |median after − median before| > 3 × the larger of both MADs, and > 2 % of before
+ *   changed = |median after − median before| > 4 × the larger of both MADs, and > 2 % of before
  *
- * MAD is the median absolute deviation of the rounds. With seven rounds of
- * normally distributed noise, three of them are about three standard errors of
- * the difference between two medians, so that chance alone crosses the line in
- * some three comparisons of a thousand. Two rounds say nothing of noise: fewer
- * than three and a metric is not judged. Lost, duplicated and other wrong
- * messages know no noise; every difference counts.
+ * MAD is the median absolute deviation of the rounds. Simulated with normally
+ * distributed noise, two files that do not differ cross the line in one
+ * comparison of 43 with five rounds each and in one of 170 with seven, but in
+ * one of 32 with four: with fewer than five a metric is not judged. Lost,
+ * duplicated and other wrong messages know no noise; every difference counts.
  *
  * The rule sees the noise within a run. What differs between two runs, such as
  * the speed a shared machine happens to have, only a ratio to another system of
@@ -21,11 +20,11 @@ import { bareRelay } from "../systems/bare-relay.js";
 import { type Metric, metrics } from "./metrics.js";
 import { type ResultRow, type ResultsFile, rowName } from "./schema.js";
 
-export const DEVIATIONS_MIN = 3;
-export const RELATIVE_CHANGE_MIN = 0.02;
-export const ROUNDS_MIN = 3;
+const DEVIATIONS_MIN = 4;
+const RELATIVE_CHANGE_MIN = 0.02;
+export const ROUNDS_MIN = 5;
 
-export type Verdict = "better" | "worse" | "same" | "not judged";
+type Verdict = "better" | "worse" | "same" | "not judged";
 
 export interface Change {
   /** As in `pairs/8@interline`. */

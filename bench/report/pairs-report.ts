@@ -20,8 +20,14 @@ export function pairsReport(rows: readonly Row[]): string {
   ].join("\n");
 }
 
+export const workloadColumn: Column<ResultRow> = {
+  head: "workload",
+  cell: (row) => row.workload,
+  align: "left",
+};
+
 export const costColumns: readonly Column<ResultRow>[] = [
-  { head: "workload", cell: (row) => row.workload, align: "left" },
+  workloadColumn,
   { head: "in flight", cell: (row) => figure(row.inFlight) },
   { head: "system", cell: (row) => row.system, align: "left" },
   { head: "durability", cell: (row) => row.durability, align: "left" },

@@ -1,7 +1,7 @@
 /** `diff`: two result files beside each other, and what changed by more than noise. */
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Change, type Diff, diff } from "../report/diff.js";
+import { type Change, type Diff, diff, ROUNDS_MIN } from "../report/diff.js";
 import { type Metric, metricNamed, metrics } from "../report/metrics.js";
 import { print } from "../report/output.js";
 import { readResults } from "../report/schema.js";
@@ -33,8 +33,8 @@ export function addDiff(program: Command): void {
       "after",
       `
 Rows are matched by workload, number in flight and system. A figure has changed when the medians of
-the rounds differ by more than three times the larger of the two files' median absolute deviations,
-and by more than 2 %. With fewer than three rounds in either file it is not judged. Lost, duplicated,
+the rounds differ by more than four times the larger of the two files' median absolute deviations,
+and by more than 2 %. With fewer than five rounds in either file it is not judged. Lost, duplicated,
 reordered, misdelivered and unreceipted messages count whatever their number.
 
 This is the noise within a run. From run to run a shared machine varies more: measure both on a quiet
@@ -82,7 +82,7 @@ function diffReport({ changes, onlyBefore, onlyAfter, caveats }: Diff, { all }: 
     `${count("better")} better, ${count("worse")} worse, ${count("same")} within noise` +
       (count("not judged") === 0
         ? ""
-        : `, ${count("not judged")} not judged: too few rounds to know the noise`),
+        : `, ${count("not judged")} not judged: fewer than ${ROUNDS_MIN} rounds have the figure`),
   ].join("\n");
 }
 

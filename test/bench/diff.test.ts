@@ -1,4 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diff } from "../../bench/report/diff.js";
 import { metricNamed } from "../../bench/report/metrics.js";
 import { parseResults, type ResultRound } from "../../bench/report/schema.js";
@@ -13,6 +18,11 @@ function cpu(...figures: number[]) {
   return fileOf(figures.map((serverCpuUsPerMsg) => ({ serverCpuUsPerMsg })));
 }
 
+/** Five rounds with this median, whose median absolute deviation is `deviation`. */
+function around(middle: number, deviation: number) {
+  return cpu(...[-2, -1, 0, 1, 2].map((step) => middle + step * deviation));
+}
+
 function verdict(before: ReturnType<typeof fileOf>, after: ReturnType<typeof fileOf>, name: string) {
   return diff(before, after).changes.find(({ metric }) => metric === name)?.verdict;
 }
@@ -20,31 +30,31 @@ function verdict(before: ReturnType<typeof fileOf>, after: ReturnType<typeof fil
 describe("a difference of medians", () => {
   const metric = "server_cpu_us_per_msg";
 
-  it("counts when it is more than three deviations and two percent", () => {
-    expect(verdict(cpu(9, 10, 11), cpu(12.2, 13.2, 14.2), metric)).toBe("worse");
-    expect(verdict(cpu(9, 10, 11), cpu(6, 6.8, 8), metric)).toBe("better");
+  it("counts when it is more than four deviations and two percent", () => {
+    expect(verdict(around(10, 1), around(14.2, 1), metric)).toBe("worse");
+    expect(verdict(around(10, 1), around(5.8, 1), metric)).toBe("better");
   });
 
-  it("is noise within three deviations of the noisier file", () => {
-    expect(verdict(cpu(9, 10, 11), cpu(12.9, 13, 13.1), metric)).toBe("same");
-    expect(verdict(cpu(9.9, 10, 10.1), cpu(12, 13, 14), metric)).toBe("same");
+  it("is noise within four deviations of the noisier file", () => {
+    expect(verdict(around(10, 1), around(13.9, 0.1), metric)).toBe("same");
+    expect(verdict(around(10, 0.1), around(13.9, 1), metric)).toBe("same");
   });
 
   it("is noise within two percent, however steady the rounds are", () => {
-    expect(verdict(cpu(10, 10, 10), cpu(10.2, 10.2, 10.2), metric)).toBe("same");
-    expect(verdict(cpu(10, 10, 10), cpu(10.3, 10.3, 10.3), metric)).toBe("worse");
+    expect(verdict(around(10, 0), around(10.2, 0), metric)).toBe("same");
+    expect(verdict(around(10, 0), around(10.3, 0), metric)).toBe("worse");
   });
 
   it("is not moved by one stray round", () => {
     expect(verdict(cpu(10, 10, 10.1, 10, 10), cpu(10, 10.1, 10, 40, 10), metric)).toBe("same");
   });
 
-  it("is not judged with fewer than three rounds", () => {
-    expect(verdict(cpu(10, 10), cpu(20, 20, 20), metric)).toBe("not judged");
+  it("is not judged with fewer than five rounds", () => {
+    expect(verdict(cpu(10, 10, 10, 10), cpu(20, 20, 20, 20, 20), metric)).toBe("not judged");
   });
 
   it("of throughput is worse when it falls", () => {
-    const perSec = (figure: number) => fileOf([1, 2, 3].map(() => ({ deliveredPerSec: figure })));
+    const perSec = (figure: number) => fileOf([1, 2, 3, 4, 5].map(() => ({ deliveredPerSec: figure })));
     expect(verdict(perSec(1000), perSec(900), "delivered_per_sec")).toBe("worse");
     expect(verdict(perSec(1000), perSec(1100), "delivered_per_sec")).toBe("better");
   });
@@ -53,7 +63,9 @@ describe("a difference of medians", () => {
 describe("diff", () => {
   it("takes latencies from the histogram of each round", () => {
     const p99 = (...ms: number[]) => fileOf(ms.map((one) => ({ receiptLatency: histogram(one) })));
-    const [change] = diff(p99(40, 41, 42), p99(80, 81, 82), [metricNamed("receipt_p99_ms")]).changes;
+    const [change] = diff(p99(39, 40, 41, 42, 43), p99(79, 80, 81, 82, 83), [
+      metricNamed("receipt_p99_ms"),
+    ]).changes;
     expect(change).toMatchObject({ row: "pairs/1@interline", verdict: "worse" });
     expect(change?.before).toBeCloseTo(41, 1);
     expect(change?.after).toBeCloseTo(81, 1);
@@ -61,8 +73,8 @@ describe("diff", () => {
 
   it("does not judge latencies of a file without histograms", () => {
     const { deliveryLatency: _delivery, receiptLatency: _receipt, ...bareRound } = roundOf();
-    const old = resultsOf([rowOf({ rounds: [bareRound, bareRound, bareRound] })]);
-    expect(verdict(old, fileOf([{}, {}, {}]), "receipt_p99_ms")).toBe("not judged");
+    const old = resultsOf([rowOf({ rounds: Array.from({ length: 5 }, () => bareRound) })]);
+    expect(verdict(old, fileOf([{}, {}, {}, {}, {}]), "receipt_p99_ms")).toBe("not judged");
   });
 
   it("forms ratios between neighbouring rounds, so that drift cancels out", () => {
@@ -70,7 +82,9 @@ describe("diff", () => {
       const rounds = (us: number) => factors.map((factor) => roundOf({ serverCpuUsPerMsg: us * factor }));
       return resultsOf([rowOf({ rounds: rounds(4) }), bareRowOf({ rounds: rounds(2) })]);
     };
-    const [change] = diff(drifting([1, 2, 1.5]), drifting([3, 2, 4]), [metricNamed("cpu_ratio")]).changes;
+    const [change] = diff(drifting([1, 2, 3, 2, 1]), drifting([3, 2, 4, 5, 3]), [
+      metricNamed("cpu_ratio"),
+    ]).changes;
     expect(change).toMatchObject({ before: 2, after: 2, verdict: "same" });
   });
 
@@ -107,6 +121,51 @@ describe("diff", () => {
     expect(() => diff(...files)).toThrow(
       "No row is in both files. Rows: pairs/1@interline; and receipts/1@interline",
     );
+  });
+});
+
+describe("the command", () => {
+  let directory = "";
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "interline-bench-diff-"));
+    await writeFile(join(directory, "before.json"), JSON.stringify(around(10, 0.1)));
+    await writeFile(join(directory, "after.json"), JSON.stringify(around(12, 0.1)));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  const bench = (...args: string[]) => {
+    const files = args.map((arg) => (arg.endsWith(".json") ? join(directory, arg) : arg));
+    return promisify(execFile)(process.execPath, ["dist/bench/main.js", "diff", ...files]);
+  };
+
+  it("prints what changed and writes it as JSON", async () => {
+    const { stdout } = await bench("before.json", "after.json", "--json", "diff.json");
+    expect(stdout).toMatch(/pairs\/1@interline +server_cpu_us_per_msg +10 +12 +1\.20 +0\.40 +worse\n/);
+    // There is no relay beside it, and so no round has a cpu_ratio.
+    expect(stdout).toMatch(/^0 better, 1 worse, 12 within noise, 1 not judged: fewer than 5 rounds have/m);
+    const written = JSON.parse(await readFile(join(directory, "diff.json"), "utf8"));
+    expect(written.changes).toContainEqual(
+      expect.objectContaining({ metric: "server_cpu_us_per_msg", verdict: "worse" }),
+    );
+  });
+
+  it("exits with 3 after a regression when it is asked to", async () => {
+    await expect(bench("before.json", "after.json", "--fail-on-regression")).rejects.toMatchObject({
+      code: 3,
+    });
+    await bench("after.json", "before.json", "--fail-on-regression");
+    await bench("before.json", "after.json", "--fail-on-regression", "--metrics", "lost,delivery_p99_ms");
+  });
+
+  it("says what is wrong with its files and options, without a stack", async () => {
+    await expect(bench("before.json", "missing.json")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/missing\.json(?!.*\n\s+at)/s),
+    });
+    await expect(bench("before.json", "after.json", "--metrics", "server_busy")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("server_busy describes a run"),
+    });
   });
 });
 

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { environmentLines } from "../environment-report.js";
 import { idleColumns } from "../idle-report.js";
 import { dedupColumns } from "../kernels-report.js";
-import { costColumns, doubts, latencyColumns } from "../pairs-report.js";
+import { costColumns, doubts, latencyColumns, workloadColumn } from "../pairs-report.js";
 import { restartColumns } from "../restart-report.js";
 import type { ResultsFile } from "../schema.js";
 import { systemCallsTable } from "../syscalls-report.js";
@@ -82,7 +82,7 @@ function tables({ rows, syscalls = [], kernels, idle, restart }: ResultsFile): s
   const calls = systemCallsTable(syscalls);
   return [
     tableSection("Throughput and cost", rows, costColumns),
-    tableSection("Latency and correctness", rows, latencyColumns),
+    tableSection("Latency and correctness", rows, [workloadColumn, ...latencyColumns]),
     tableSection("System calls per delivered message", calls.rows, calls.columns),
     tableSection("Dedup: is this id known?", kernels, dedupColumns),
     tableSection("Idle connections", idle, idleColumns),

@@ -11,6 +11,8 @@ import type { Line, LinePlot } from "./line-plot.js";
 declare const uPlot: typeof Plot;
 
 const HEIGHT = 280;
+/** A line of more values than this does without a dot for each. */
+const POINTS_MAX = 20;
 const FONT = "12px system-ui, sans-serif";
 
 /** A colour of the style sheet, as it is in the present scheme. */
@@ -41,7 +43,7 @@ function seriesOf({ name, colour: number, isDashed, values }: Line): Plot.Series
     stroke: colour(`series-${number}`),
     width: 2,
     ...(isDashed && { dash: [6, 4] }),
-    points: { show: values.length < 20 },
+    points: { show: values.length < POINTS_MAX, fill: colour("page") },
     value: (_plot, value) => (value === null ? "–" : `${digits(value)} ms`),
   };
 }
@@ -54,9 +56,11 @@ function draw(plot: LinePlot, place: HTMLElement): void {
     height: HEIGHT,
     scales: { x: { time: false }, y: { distr: 3 } },
     cursor: { drag: { x: false, y: false } },
+    legend: { markers: { dash: (_plot, at) => (plot.lines[at - 1]?.isDashed ? "dashed" : "solid") } },
     axes: [
       axis({
         label: plot.xLabel,
+        size: 28,
         ...(xMarks && {
           splits: () => xMarks.map(({ at }) => at),
           values: (_plot, at) => at.map((one) => markAt(one) ?? ""),

@@ -21,7 +21,7 @@ h1 { font-size: 1.5rem; margin: 0.5rem 0; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 header p, footer { color: var(--faint); font-size: 0.875rem; margin: 0.15rem 0; }
 footer { margin-top: 2rem; }
-.warning { color: var(--warning); }
+.warning { color: var(--warning); margin: 0.15rem 0; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 1rem 0 0; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: 0.5rem; }
@@ -35,4 +35,6 @@ table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: ta
 .scroll .left { text-align: left; }
 .uplot { width: 100%; }
 .u-legend { font-size: 12px; }
+.u-legend .u-marker { width: 1.75em; height: 0; border-width: 2px 0 0 !important; }
+.u-series:first-child .u-marker { display: none; }
 `;
