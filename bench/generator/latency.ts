@@ -77,9 +77,7 @@ export interface Percentiles {
 
 /** Histograms are merged, percentiles never averaged. Undefined when nothing was recorded. */
 export function mergedPercentiles(encoded: readonly string[]): Percentiles | undefined {
-  const merged = newHistogram();
-  for (const one of encoded) merged.add(decodeFromCompressedBase64(one) as never);
-  return percentilesOf(merged);
+  return percentilesOf(merged(encoded));
 }
 
 function percentilesOf(histogram: Histogram): Percentiles | undefined {
@@ -92,4 +90,20 @@ function percentilesOf(histogram: Histogram): Percentiles | undefined {
     p999Ms: ms(99.9),
     maxMs: ms(100),
   };
+}
+
+/** The latency in milliseconds at each of the percentiles; undefined when nothing was recorded. */
+export function latencyCurve(
+  encoded: readonly string[],
+  percentiles: readonly number[],
+): number[] | undefined {
+  const histogram = merged(encoded);
+  if (histogram.totalCount === 0) return undefined;
+  return percentiles.map((percentile) => histogram.getValueAtPercentile(percentile) / 1000);
+}
+
+function merged(encoded: readonly string[]): Histogram {
+  const histogram = newHistogram();
+  for (const one of encoded) histogram.add(decodeFromCompressedBase64(one) as never);
+  return histogram;
 }

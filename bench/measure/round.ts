@@ -49,6 +49,7 @@ export interface Round {
   readonly unreceipted: number;
   readonly longestReceiptGapMs: number;
   readonly durabilities: readonly number[];
+  /** HdrHistograms of microseconds, compressed, in base64; that of receipts is empty where none are given. */
   readonly deliveryLatency: string;
   readonly receiptLatency: string;
 }

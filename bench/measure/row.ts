@@ -13,7 +13,8 @@ import type { System } from "../systems/system.js";
 import type { Round } from "./round.js";
 import { median, spread } from "./statistics.js";
 
-export type RawRound = Omit<Round, "deliveryLatency" | "receiptLatency" | "durabilities">;
+/** The histograms stay in it, so that percentiles of each round can still be had from the file. */
+export type RawRound = Omit<Round, "durabilities">;
 
 export interface Row {
   readonly workload: string;
@@ -145,12 +146,14 @@ function medianOrNull(values: readonly (number | null)[]): number | null {
 }
 
 function rawOf(round: Round): RawRound {
-  const { deliveryLatency: _delivery, receiptLatency: _receipt, durabilities: _named, ...raw } = round;
+  const { durabilities: _named, ...raw } = round;
   return raw;
 }
 
+type WrongCounts = Pick<Row, "lost" | "duplicated" | "reordered" | "misdelivered" | "unreceipted">;
+
 /** Whether everything arrived once, in order, where it was sent to, with a receipt where receipts are given. */
-export function isClean(row: Row): boolean {
+export function isClean(row: WrongCounts): boolean {
   const { lost, duplicated, reordered, misdelivered, unreceipted } = row;
   return [lost, duplicated, reordered, misdelivered, unreceipted].every((count) => count === 0);
 }

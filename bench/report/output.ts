@@ -1,10 +1,7 @@
 /**
  * Where results go: a readable report on stdout, progress on stderr when that is
- * a terminal, and with `--json FILE` one JSON object:
- *
- *   { schema: "interline-bench/1", environment, rows, syscalls?, kernels?, idle?, … }
- *
- * The schema's number rises when a field changes its meaning or goes.
+ * a terminal, with `--json FILE` one JSON object (schema.ts) and with `--html FILE`
+ * a page (page/page.ts).
  */
 import { writeFile } from "node:fs/promises";
 import type { DedupResult } from "../kernels/dedup.js";
@@ -18,9 +15,9 @@ import type { RestartResult } from "../measure/restart.js";
 import type { Row } from "../measure/row.js";
 import type { SlowReadersResult } from "../measure/slow-readers.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
-import { figure } from "./table.js";
-
-export const SCHEMA = "interline-bench/1";
+import { environmentLines } from "./environment-report.js";
+import { resultsPage } from "./page/page.js";
+import { type ResultsFile, SCHEMA } from "./schema.js";
 
 export interface Results {
   readonly rows: readonly Row[];
@@ -36,27 +33,24 @@ export interface Results {
   readonly slowReaders?: SlowReadersResult;
 }
 
-export interface BenchFile extends Results {
-  readonly schema: typeof SCHEMA;
-  readonly environment: Environment;
+/** The files that the command line asked for. */
+export interface OutputFiles {
+  readonly json?: string;
+  readonly html?: string;
 }
 
-export async function writeResults(file: string, environment: Environment, results: Results): Promise<void> {
-  const content: BenchFile = { schema: SCHEMA, environment, ...results };
-  await writeFile(file, `${JSON.stringify(content, null, 2)}\n`);
+export async function writeResults(
+  { json, html }: OutputFiles,
+  environment: Environment,
+  results: Results,
+): Promise<void> {
+  const content: ResultsFile = { schema: SCHEMA, environment, ...results };
+  if (json !== undefined) await writeFile(json, `${JSON.stringify(content, null, 2)}\n`);
+  if (html !== undefined) await writeFile(html, resultsPage(content));
 }
 
 export function environmentReport(environment: Environment): string {
-  const { cpu, cores, node, platform, kernel, serverCore, generatorCore } = environment;
-  const pinned =
-    serverCore === null ? "not pinned" : `server on core ${serverCore}, load on core ${generatorCore}`;
-  return [
-    `Interline ${environment.interline}${environment.commit === null ? "" : ` (${environment.commit})`}, Node ${node}, ${platform}, kernel ${kernel}`,
-    `${cpu}, ${cores} cores; ${pinned}`,
-    `data in ${environment.dataDirectory} (${environment.fileSystem}); writing and flushing 300 KB takes ${figure(environment.flushMs)} ms`,
-    ...environment.warnings.map((text) => `warning: ${text}`),
-    "",
-  ].join("\n");
+  return `${environmentLines(environment).join("\n")}\n`;
 }
 
 /** One line on a terminal that is written over; nothing elsewhere. */

@@ -1,7 +1,8 @@
 /** What a pairs run prints: throughput and cost, then latencies and correctness, then what to doubt. */
 import { isClean, type Row } from "../measure/row.js";
 import { bareRelay } from "../systems/bare-relay.js";
-import { figure, table, wrapped } from "./table.js";
+import type { ResultRow } from "./schema.js";
+import { type Column, figure, table, wrapped } from "./table.js";
 
 const BARE = bareRelay.name;
 
@@ -12,53 +13,57 @@ export function pairsReport(rows: readonly Row[]): string {
   return [
     `${devices} devices, ${bytes}-byte payloads; medians of ${rounds} alternating rounds`,
     "",
-    costTable(rows),
+    table(rows, costColumns),
     "",
-    latencyTable(rows),
+    table(rows, latencyColumns),
     "",
     guarantees(rows),
     ...doubts(rows).map((text) => `\n${text}`),
   ].join("\n");
 }
 
-function costTable(rows: readonly Row[]): string {
-  return table(rows, [
-    { head: "workload", cell: (row) => row.workload, align: "left" },
-    { head: "in flight", cell: (row) => figure(row.inFlight) },
-    { head: "system", cell: (row) => row.system, align: "left" },
-    { head: "durability", cell: (row) => row.durability, align: "left" },
-    { head: "delivered/s", cell: (row) => figure(row.deliveredPerSec) },
-    { head: "server µs/msg", cell: (row) => figure(row.serverCpuUsPerMsg) },
-    { head: "ratio", cell: (row) => figure(row.ratioToBare) },
-    { head: "min – max", cell: ratioSpread },
-  ]);
-}
+export const workloadColumn: Column<ResultRow> = {
+  head: "workload",
+  cell: (row) => row.workload,
+  align: "left",
+};
 
-function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: Row): string {
+export const costColumns: readonly Column<ResultRow>[] = [
+  workloadColumn,
+  { head: "in flight", cell: (row) => figure(row.inFlight) },
+  { head: "system", cell: (row) => row.system, align: "left" },
+  { head: "durability", cell: (row) => row.durability, align: "left" },
+  { head: "delivered/s", cell: (row) => figure(row.deliveredPerSec) },
+  { head: "server µs/msg", cell: (row) => figure(row.serverCpuUsPerMsg) },
+  { head: "ratio", cell: (row) => figure(row.ratioToBare) },
+  { head: "min – max", cell: ratioSpread },
+];
+
+function ratioSpread({ system, ratioToBareMin, ratioToBareMax }: ResultRow): string {
   return ratioToBareMin === null || system === BARE
     ? "–"
     : `${figure(ratioToBareMin)} – ${figure(ratioToBareMax)}`;
 }
 
-function latencyTable(rows: readonly Row[]): string {
-  const three = (p50: number | null, p99: number | null, p999: number | null) =>
-    p50 === null ? "–" : [p50, p99, p999].map(figure).join(" / ");
-  return table(rows, [
-    { head: "in flight", cell: (row) => figure(row.inFlight) },
-    { head: "system", cell: (row) => row.system, align: "left" },
-    {
-      head: "delivery ms p50/p99/p99.9",
-      cell: (row) => three(row.deliveryP50Ms, row.deliveryP99Ms, row.deliveryP999Ms),
-    },
-    {
-      head: "receipt ms p50/p99/p99.9",
-      cell: (row) => three(row.receiptP50Ms, row.receiptP99Ms, row.receiptP999Ms),
-    },
-    { head: "lost", cell: (row) => figure(row.lost) },
-    { head: "dup", cell: (row) => figure(row.duplicated) },
-    { head: "reord", cell: (row) => figure(row.reordered) },
-    { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
-  ]);
+export const latencyColumns: readonly Column<ResultRow>[] = [
+  { head: "in flight", cell: (row) => figure(row.inFlight) },
+  { head: "system", cell: (row) => row.system, align: "left" },
+  {
+    head: "delivery ms p50/p99/p99.9",
+    cell: (row) => three(row.deliveryP50Ms, row.deliveryP99Ms, row.deliveryP999Ms),
+  },
+  {
+    head: "receipt ms p50/p99/p99.9",
+    cell: (row) => three(row.receiptP50Ms, row.receiptP99Ms, row.receiptP999Ms),
+  },
+  { head: "lost", cell: (row) => figure(row.lost) },
+  { head: "dup", cell: (row) => figure(row.duplicated) },
+  { head: "reord", cell: (row) => figure(row.reordered) },
+  { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
+];
+
+function three(...milliseconds: readonly (number | null)[]): string {
+  return milliseconds.includes(null) ? "–" : milliseconds.map(figure).join(" / ");
 }
 
 /** What each system promises: figures of those that promise less are not to be compared without it. */
@@ -67,7 +72,8 @@ function guarantees(rows: readonly Row[]): string {
   return [...bySystem].map(([system, guarantee]) => wrapped(`${system}: ${guarantee}`)).join("\n");
 }
 
-function doubts(rows: readonly Row[]): string[] {
+/** What a reader should not overlook. */
+export function doubts(rows: readonly ResultRow[]): string[] {
   const texts: string[] = [];
   for (const row of rows) {
     const name = `${row.system} with ${row.inFlight} in flight`;

@@ -29,9 +29,7 @@ export function addConnectStorm(program: Command): void {
         onProgress: progress,
       });
       print(connectStormReport(connectStorm));
-      if (options.json !== undefined) {
-        await writeResults(options.json, environment, { rows: [], connectStorm });
-      }
+      await writeResults(options, environment, { rows: [], connectStorm });
       const { lost, duplicated, reordered, misdelivered } = connectStorm;
       if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = 2;
     });

@@ -26,9 +26,7 @@ export function addDuplicates(program: Command): void {
         onProgress: progress,
       });
       print(duplicatesReport(duplicates));
-      if (options.json !== undefined) {
-        await writeResults(options.json, environment, { rows: [], duplicates });
-      }
+      await writeResults(options, environment, { rows: [], duplicates });
       const rows = duplicates.flatMap(({ plain, repeating }) => [plain, repeating]);
       if (!rows.every(isClean)) process.exitCode = 2;
     });

@@ -2,14 +2,13 @@
 import type { Command } from "commander";
 import { describeEnvironment } from "../measure/environment.js";
 import { type IdleResult, runIdle } from "../measure/idle.js";
+import { idleColumns } from "../report/idle-report.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { figure, table } from "../report/table.js";
+import { table } from "../report/table.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
-
-const MiB = 1024 * 1024;
 
 export function addIdle(program: Command): void {
   withCommonOptions(program.command("idle"))
@@ -27,19 +26,7 @@ export function addIdle(program: Command): void {
         progress(`${workload.connections} idle connections: ${system.name}`);
         idle.push(await runIdle({ workload, system, dataDirectory: options.dataDirectory }));
       }
-      print(idleTable(idle));
-      if (options.json !== undefined) await writeResults(options.json, environment, { rows: [], idle });
+      print(table(idle, idleColumns));
+      await writeResults(options, environment, { rows: [], idle });
     });
-}
-
-function idleTable(results: readonly IdleResult[]): string {
-  return table(results, [
-    { head: "system", cell: (row) => row.system, align: "left" },
-    { head: "connections", cell: (row) => figure(row.connections) },
-    { head: "before MiB", cell: (row) => figure(row.rssBeforeBytes / MiB) },
-    { head: "after MiB", cell: (row) => figure(row.rssAfterBytes / MiB) },
-    { head: "bytes per connection", cell: (row) => figure(row.bytesPerConnection) },
-    { head: "anonymous", cell: (row) => figure(row.anonymousBytesPerConnection) },
-    { head: "all signed in after s", cell: (row) => figure(row.connectMs / 1000) },
-  ]);
 }

@@ -2,8 +2,8 @@
 import type { Command } from "commander";
 import type { DedupResult } from "../kernels/dedup.js";
 import { describeEnvironment } from "../measure/environment.js";
+import { dedupReport } from "../report/kernels-report.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { figure, table } from "../report/table.js";
 import { workloads } from "../workloads/workloads.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
@@ -15,7 +15,7 @@ export function addKernels(program: Command): void {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
       const kernels = await dedupSection(options);
-      if (options.json !== undefined) await writeResults(options.json, environment, { rows: [], kernels });
+      await writeResults(options, environment, { rows: [], kernels });
     });
 }
 
@@ -26,19 +26,4 @@ export async function dedupSection(options: CommonOptions): Promise<DedupResult[
   const results = await measureDedup(workload, dedupContestants(workload), progress);
   print(dedupReport(results));
   return results;
-}
-
-function dedupReport(results: readonly DedupResult[]): string {
-  const { windowKeys = 0, batchKeys = 0 } = results[0] ?? {};
-  return [
-    `dedup: is this id known? Window of ${windowKeys} ids in two generations, batches of ${batchKeys}`,
-    "",
-    table(results, [
-      { head: "", cell: (row) => row.contestant, align: "left" },
-      { head: "ns per id", cell: (row) => figure(row.nsPerKey) },
-      { head: "min – max", cell: (row) => `${figure(row.nsPerKeyMin)} – ${figure(row.nsPerKeyMax)}` },
-      { head: "× kernel", cell: (row) => figure(row.timesKernel) },
-    ]),
-    "",
-  ].join("\n");
 }

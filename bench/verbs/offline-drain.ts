@@ -22,9 +22,7 @@ export function addOfflineDrain(program: Command): void {
         onProgress: progress,
       });
       print(offlineDrainReport(offlineDrain));
-      if (options.json !== undefined) {
-        await writeResults(options.json, environment, { rows: [], offlineDrain });
-      }
+      await writeResults(options, environment, { rows: [], offlineDrain });
       const { lost, duplicated, reordered, misdelivered } = offlineDrain;
       if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = 2;
     });

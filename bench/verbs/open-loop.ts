@@ -36,10 +36,8 @@ export function addOpenLoop(program: Command): void {
       print(openLoopReport(openLoop));
       const bare = options.only ? undefined : await runOpenLoop({ ...run, system: bareRelay });
       if (bare !== undefined) print(`\n${openLoopReport(bare)}`);
-      if (options.json !== undefined) {
-        const sections = { openLoop, ...(bare && { openLoopBare: bare }) };
-        await writeResults(options.json, environment, { rows: [], ...sections });
-      }
+      const sections = { openLoop, ...(bare && { openLoopBare: bare }) };
+      await writeResults(options, environment, { rows: [], ...sections });
       const rates = [...openLoop.rates, ...(bare?.rates ?? [])];
       if (!rates.every(isRateClean)) process.exitCode = 2;
     });

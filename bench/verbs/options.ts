@@ -1,12 +1,12 @@
 /** The options that verbs share, and how their values are read. */
 import { type Command, InvalidArgumentError } from "commander";
 import { defaultDataDirectory } from "../measure/environment.js";
+import type { OutputFiles } from "../report/output.js";
 import type { Verb, Workload } from "../workloads/schemas.js";
 import { readWorkload } from "../workloads/workload-file.js";
 import type { BuiltInWorkload, PairsWorkload } from "../workloads/workloads.js";
 
-export interface CommonOptions {
-  readonly json?: string;
+export interface CommonOptions extends OutputFiles {
   readonly smoke: boolean;
   readonly dataDirectory: string;
   /** A file with a workload of one's own, for the verb that is run. */
@@ -27,6 +27,7 @@ export function withCommonOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
     .option("--workload <file>", "a workload of your own, in place of the built-in one")
+    .option("--html <file>", "write the results to a file as a page with plots")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option(
       "--data-directory <directory>",

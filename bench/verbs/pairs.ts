@@ -6,7 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { describeEnvironment } from "../measure/environment.js";
 import { runPairs } from "../measure/pairs.js";
-import { isClean, type Row } from "../measure/row.js";
+import type { Row } from "../measure/row.js";
 import { environmentReport, print, progress, type Results, writeResults } from "../report/output.js";
 import { pairsReport, receiptsReport } from "../report/pairs-report.js";
 import { bareRelay } from "../systems/bare-relay.js";
@@ -14,11 +14,13 @@ import { interline } from "../systems/interline.js";
 import { peers } from "../systems/peers.js";
 import type { System } from "../systems/system.js";
 import { workloads } from "../workloads/workloads.js";
+import { judgeRows } from "./judge.js";
 import { dedupSection } from "./kernels.js";
 import { overridden, type PairsOptions, pick, withPairsOptions } from "./options.js";
 import { systemCallsSection } from "./syscalls.js";
+import { type ThresholdOptions, withThresholds } from "./thresholds.js";
 
-interface CanonicalOptions extends PairsOptions {
+interface CanonicalOptions extends PairsOptions, ThresholdOptions {
   readonly only: boolean;
   readonly systems: readonly System[];
 }
@@ -27,11 +29,8 @@ interface CanonicalOptions extends PairsOptions {
 const systems: readonly System[] = [interline, bareRelay];
 const systemNames = [...systems.map(({ name }) => name), ...peers.keys()];
 
-/** Lost, repeated or out of order: figures of such a run are worth nothing. */
-const EXIT_WRONG = 2;
-
 export function addPairs(program: Command): void {
-  withPairsOptions(program.command("pairs", { isDefault: true }))
+  withThresholds(withPairsOptions(program.command("pairs", { isDefault: true })))
     .description("the canonical workload, Interline against the bare relay (default)")
     .option("--only", "nothing after the canonical workload", false)
     .addOption(
@@ -48,6 +47,8 @@ to a random other device. Server and load generator are processes on cores of th
 Examples:
   npm run bench                                     the whole, in about four minutes
   npm run bench -- --json results.json              and the results as JSON
+  npm run bench -- --html results.html              and as a page with plots
+  npm run bench -- --threshold 'pairs/8:cpu_ratio<=0.4'   exit code 3 when it is more
   npm run bench -- --in-flight 1,8,64 --only        the canonical workload alone, deeper too
   npm run bench -- --rounds 15 --seconds 5 --only   longer, for a quieter median
   npm run bench -- --only --systems interline,bare-relay,mosquitto
@@ -77,8 +78,8 @@ async function runCanonical(options: CanonicalOptions): Promise<void> {
   print(pairsReport(rows));
   const more = options.only ? { rows: [] } : await afterwards(builtInOnly(options));
   const results: Results = { ...more, rows: [...rows, ...more.rows] };
-  if (options.json !== undefined) await writeResults(options.json, environment, results);
-  if (!results.rows.every(isClean)) process.exitCode = EXIT_WRONG;
+  await writeResults(options, environment, results);
+  judgeRows(results.rows, options);
 }
 
 /** A workload of one's own replaces the canonical one, not what follows it. */
@@ -103,10 +104,4 @@ export function receiptRows(options: PairsOptions): Promise<Row[]> {
     rounds: options.rounds ?? pick(workloads.receipts, options).rounds,
   });
   return runPairs({ workload, systems: [interline], dataDirectory, onProgress: progress });
-}
-
-/** Exported for the verb that runs it alone. */
-export function reportReceipts(rows: readonly Row[]): void {
-  print(`${pairsReport(rows)}\n\n${receiptsReport(rows)}`);
-  if (!rows.every(isClean)) process.exitCode = EXIT_WRONG;
 }

@@ -1,11 +1,12 @@
 /** `restart`: a million entries queued for devices that are away, SIGKILL, restart, first delivery. */
 import type { Command } from "commander";
 import { describeEnvironment } from "../measure/environment.js";
-import { type RestartResult, runRestart } from "../measure/restart.js";
+import { runRestart } from "../measure/restart.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { figure } from "../report/table.js";
+import { restartReport } from "../report/restart-report.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 export function addRestart(program: Command): void {
@@ -22,17 +23,7 @@ export function addRestart(program: Command): void {
         onProgress: progress,
       });
       print(restartReport(restart));
-      if (options.json !== undefined) await writeResults(options.json, environment, { rows: [], restart });
-      if (restart.lost + restart.duplicated + restart.reordered > 0) process.exitCode = 2;
+      await writeResults(options, environment, { rows: [], restart });
+      if (restart.lost + restart.duplicated + restart.reordered > 0) process.exitCode = EXIT_WRONG;
     });
-}
-
-function restartReport(result: RestartResult): string {
-  return [
-    `${figure(result.entries)} entries queued at ${figure(result.queuedPerSec)}/s (${figure(result.refused)} pushed back), then SIGKILL and restart`,
-    `  ready after            ${figure(result.readyMs)} ms`,
-    `  first delivery after   ${figure(result.firstDeliveryMs)} ms`,
-    `  all drained at         ${figure(result.drainedPerSec)}/s`,
-    `  lost ${result.lost}, duplicated ${result.duplicated}, reordered ${result.reordered}`,
-  ].join("\n");
 }

@@ -26,9 +26,7 @@ export function addSlowReaders(program: Command): void {
         onProgress: progress,
       });
       print(slowReadersReport(slowReaders));
-      if (options.json !== undefined) {
-        await writeResults(options.json, environment, { rows: [], slowReaders });
-      }
+      await writeResults(options, environment, { rows: [], slowReaders });
       if (![slowReaders.quiet, slowReaders.besideSlow].every(isClean)) process.exitCode = 2;
     });
 }

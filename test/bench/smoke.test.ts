@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasStrace } from "../../bench/measure/strace.js";
-import type { BenchFile } from "../../bench/report/output.js";
+import { parseResults, type ResultsFile } from "../../bench/report/schema.js";
 import { TABLE_COLUMNS_MAX } from "../../bench/report/table.js";
 
 const run = promisify(execFile);
@@ -23,11 +23,14 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function bench(...args: string[]): Promise<{ stdout: string; file: BenchFile }> {
+async function bench(...args: string[]): Promise<{ stdout: string; file: ResultsFile }> {
   const json = join(directory, "results.json");
   const all = ["dist/bench/main.js", ...args, "--smoke", "--json", json, "--data-directory", directory];
   const { stdout } = await run(process.execPath, all);
-  return { stdout, file: JSON.parse(await readFile(json, "utf8")) };
+  const content = await readFile(json, "utf8");
+  const file = parseResults(json, content);
+  expect(file, "the schema describes every field").toEqual(JSON.parse(content));
+  return { stdout, file };
 }
 
 const clean = { lost: 0, duplicated: 0, reordered: 0, misdelivered: 0, unreceipted: 0 };
@@ -74,6 +77,17 @@ describe("npm run bench", () => {
     const { stdout, file } = await bench("receipts");
     expect(file.rows).toMatchObject([{ inFlight: 64, system: "interline", lost: 0, unreceipted: 0 }]);
     expect(stdout).toMatch(/longest time without any receipt \S+ ms/);
+  });
+
+  it("judges thresholds and writes the page, and its exit code says that a threshold failed", async () => {
+    const [held, failed] = ["receipts/64:lost==0", "delivered_per_sec<1"];
+    const args = ["receipts", "--threshold", held, "--threshold", failed];
+    const page = join(directory, "results.html");
+    await expect(bench(...args, "--html", page)).rejects.toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/receipts\/64:lost==0 .* ok\ndelivered_per_sec<1 .* failed\n/),
+    });
+    expect(await readFile(page, "utf8")).toContain("receipts, 64 in flight");
   });
 
   it("counts system calls per message, or says that it cannot", async () => {

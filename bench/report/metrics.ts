@@ -1,0 +1,130 @@
+/**
+ * The figures of a row that thresholds and `diff` know by name: one registry, so
+ * that a metric has one name and one meaning. bench/README.md prints this table.
+ */
+import { latencyCurve } from "../generator/latency.js";
+import type { ResultRound, ResultRow } from "./schema.js";
+
+/** Fields of a row that hold a number, or null where a system has no such figure. */
+type NumberField = {
+  [Field in keyof ResultRow]-?: ResultRow[Field] extends number | null ? Field : never;
+}[keyof ResultRow];
+
+export interface Metric {
+  readonly name: string;
+  readonly field: NumberField;
+  readonly meaning: string;
+  /** Absent for what only describes a run: `diff` leaves it out. */
+  readonly better?: "less" | "more";
+  /**
+   * The figure of one round, beside the bare relay's neighbouring round; undefined where there is none. Without
+   * it, `diff` takes any difference between two rows as a change.
+   */
+  readonly ofRound?: (round: ResultRound, bare: ResultRound | undefined) => number | undefined;
+}
+
+type Latency = "deliveryLatency" | "receiptLatency";
+
+const percentile = (of: Latency, percent: number) => (round: ResultRound) => {
+  const histogram = round[of];
+  return histogram === undefined ? undefined : latencyCurve([histogram], [percent])?.[0];
+};
+
+export const metrics: readonly Metric[] = [
+  {
+    name: "delivered_per_sec",
+    field: "deliveredPerSec",
+    meaning: "messages delivered per second, median of the rounds",
+    better: "more",
+    ofRound: (round) => round.deliveredPerSec,
+  },
+  {
+    name: "server_cpu_us_per_msg",
+    field: "serverCpuUsPerMsg",
+    meaning: "CPU µs of the server per delivered message, median",
+    better: "less",
+    ofRound: (round) => round.serverCpuUsPerMsg,
+  },
+  {
+    name: "cpu_ratio",
+    field: "ratioToBare",
+    meaning: "that, divided by the bare relay's; median",
+    better: "less",
+    ofRound: (round, bare) => bare && round.serverCpuUsPerMsg / bare.serverCpuUsPerMsg,
+  },
+  { name: "cpu_ratio_min", field: "ratioToBareMin", meaning: "the least ratio of any round" },
+  { name: "cpu_ratio_max", field: "ratioToBareMax", meaning: "the greatest ratio of any round" },
+  {
+    name: "generator_cpu_us_per_msg",
+    field: "generatorCpuUsPerMsg",
+    meaning: "CPU µs of the load generator per delivered message",
+  },
+  { name: "server_busy", field: "serverBusy", meaning: "cores the server kept busy; 1 is a whole one" },
+  { name: "generator_busy", field: "generatorBusy", meaning: "the same of the load generator" },
+  {
+    name: "delivery_p50_ms",
+    field: "deliveryP50Ms",
+    meaning: "from meaning to send to arrival, median",
+    better: "less",
+    ofRound: percentile("deliveryLatency", 50),
+  },
+  {
+    name: "delivery_p99_ms",
+    field: "deliveryP99Ms",
+    meaning: "the same, 99th percentile",
+    better: "less",
+    ofRound: percentile("deliveryLatency", 99),
+  },
+  {
+    name: "delivery_p999_ms",
+    field: "deliveryP999Ms",
+    meaning: "the same, 99.9th percentile",
+    better: "less",
+    ofRound: percentile("deliveryLatency", 99.9),
+  },
+  { name: "delivery_max_ms", field: "deliveryMaxMs", meaning: "the same, the slowest" },
+  {
+    name: "receipt_p50_ms",
+    field: "receiptP50Ms",
+    meaning: "from meaning to send to the receipt, median",
+    better: "less",
+    ofRound: percentile("receiptLatency", 50),
+  },
+  {
+    name: "receipt_p99_ms",
+    field: "receiptP99Ms",
+    meaning: "the same, 99th percentile",
+    better: "less",
+    ofRound: percentile("receiptLatency", 99),
+  },
+  {
+    name: "receipt_p999_ms",
+    field: "receiptP999Ms",
+    meaning: "the same, 99.9th percentile",
+    better: "less",
+    ofRound: percentile("receiptLatency", 99.9),
+  },
+  { name: "receipt_max_ms", field: "receiptMaxMs", meaning: "the same, the slowest" },
+  {
+    name: "longest_receipt_gap_ms",
+    field: "longestReceiptGapMs",
+    meaning: "longest time without any receipt",
+  },
+  { name: "lost", field: "lost", meaning: "sent and never delivered", better: "less" },
+  { name: "duplicated", field: "duplicated", meaning: "delivered more than once", better: "less" },
+  { name: "reordered", field: "reordered", meaning: "delivered after a later one", better: "less" },
+  { name: "misdelivered", field: "misdelivered", meaning: "delivered to another device", better: "less" },
+  { name: "unreceipted", field: "unreceipted", meaning: "sends without a receipt", better: "less" },
+  { name: "refused", field: "refused", meaning: "sends refused for overload, and repeated" },
+];
+
+/** Throws an error that lists the names there are. */
+export function metricNamed(name: string): Metric {
+  const metric = metrics.find((known) => known.name === name);
+  if (metric === undefined) {
+    throw new Error(
+      `No metric is called ${name}. There are: ${metrics.map((known) => known.name).join(", ")}`,
+    );
+  }
+  return metric;
+}

@@ -1,0 +1,231 @@
+/**
+ * The result file as a schema: what `--json` writes, what `diff` and `page` read,
+ * and what `npm run bench -- schema` prints as JSON Schema. The compiler holds it
+ * to the types that are written: a new field of a row or a round without a line
+ * here does not compile.
+ *
+ * A field may be added under the same number, as optional. The number rises when
+ * a field changes its meaning or goes. Unknown fields are skipped on reading.
+ */
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import type { Environment } from "../measure/environment.js";
+import type { RawRound, Row } from "../measure/row.js";
+
+export const SCHEMA = "interline-bench/1";
+
+const text = z.string();
+const figure = z.number();
+const figureOrNull = z.number().nullable();
+const count = z.number().int().nonnegative();
+
+const environment = z.object({
+  interline: text.describe("version of the package"),
+  commit: text.nullable().describe("null for an installed package"),
+  node: text,
+  v8: text,
+  platform: text.describe("operating system and architecture"),
+  kernel: text,
+  cpu: text.describe("model of the first core"),
+  cores: count,
+  memoryBytes: count,
+  serverCore: count.nullable().describe("the core servers are pinned to; null when they are not"),
+  generatorCore: count.nullable().describe("the core load generators are pinned to; null when they are not"),
+  dataDirectory: text,
+  fileSystem: text.describe("of the data directory"),
+  flushMs: figure.describe("median time to write 300 KB in the data directory and flush them"),
+  warnings: z.array(text).readonly().describe("what to doubt about this machine"),
+} satisfies Record<keyof Environment, z.ZodType>);
+
+const round = z.object({
+  delivered: count.describe("messages that arrived in the window"),
+  deliveredPerSec: figure,
+  serverCpuUsPerMsg: figure.describe("CPU time of the server process per delivered message"),
+  serverUserShare: figure.describe("the part of that CPU time that was spent outside the kernel, 0 to 1"),
+  serverBusy: figure.describe("CPU seconds of the server per second; 1 is a whole core"),
+  generatorCpuUsPerMsg: figure,
+  generatorBusy: figure,
+  serverRssBytes: count.describe("resident memory of the server at the window's end"),
+  serverLoopDelayP99Ms: figure.describe("delay of the server's event loop"),
+  serverLoopDelayMaxMs: figure.optional(),
+  serverGcShare: figure
+    .optional()
+    .describe("the part of the window that went into pauses for garbage collection"),
+  serverGcPauseMaxMs: figure.optional(),
+  diskBytesPerMsg: figureOrNull
+    .optional()
+    .describe("bytes that the server sent to storage per delivered message"),
+  flushesPerSec: figureOrNull.optional(),
+  sent: count.describe("over the whole round, as are the counts below"),
+  lost: count,
+  duplicated: count,
+  reordered: count,
+  misdelivered: count,
+  refused: count,
+  repeated: count.optional().describe("sends that were sent again under their id"),
+  unreceipted: count,
+  longestReceiptGapMs: figure,
+  deliveryLatency: text.optional().describe("HdrHistogram of microseconds, compressed, in base64"),
+  receiptLatency: text.optional().describe("the same; empty where no receipts are given"),
+} satisfies Record<keyof RawRound, z.ZodType>);
+
+const row = z.object({
+  workload: text,
+  inFlight: figure.describe("messages under way per device"),
+  devices: count,
+  payloadBytes: count,
+  system: text,
+  durability: text.describe("what a receipt promises; none for a system without receipts"),
+  guarantee: text.optional().describe("what the system promises, and what not, in a line"),
+  deliveredPerSec: figure.describe("median of the rounds"),
+  serverCpuUsPerMsg: figure.describe("median of the rounds"),
+  generatorCpuUsPerMsg: figure.describe("median of the rounds"),
+  serverBusy: figure.describe("median of the rounds; 1 is a whole core"),
+  generatorBusy: figure.describe("median of the rounds; 1 is a whole core"),
+  ratioToBare: figureOrNull.describe(
+    "serverCpuUsPerMsg divided by the bare relay's of the neighbouring round, median; null without a bare relay",
+  ),
+  ratioToBareMin: figureOrNull,
+  ratioToBareMax: figureOrNull,
+  deliveryP50Ms: figure.describe("from the moment a device meant to send to the payload's arrival"),
+  deliveryP99Ms: figure,
+  deliveryP999Ms: figure,
+  deliveryMaxMs: figure,
+  receiptP50Ms: figureOrNull.describe("from the same moment to the receipt; null without receipts"),
+  receiptP99Ms: figureOrNull,
+  receiptP999Ms: figureOrNull,
+  receiptMaxMs: figureOrNull,
+  longestReceiptGapMs: figureOrNull.describe("longest time without any receipt in any round"),
+  lost: count.describe("sum over whole rounds, as are the counts below"),
+  duplicated: count,
+  reordered: count,
+  misdelivered: count.describe("at another device than addressed, or never sent"),
+  refused: count.describe("sends refused for overload and repeated"),
+  unreceipted: count.describe("sends without a receipt when the round was over"),
+  serverLoopDelayP99Ms: figure
+    .optional()
+    .describe("delay of the server's event loop, median of the rounds"),
+  serverLoopDelayMaxMs: figure.optional(),
+  serverGcShare: figure
+    .optional()
+    .describe("the part of the window that went into pauses for garbage collection"),
+  serverGcPauseMaxMs: figure.optional(),
+  diskBytesPerMsg: figureOrNull
+    .optional()
+    .describe("bytes that the server sent to storage per delivered message"),
+  flushesPerSec: figureOrNull.optional(),
+  generatorWasLimit: z.boolean().describe("the load generator was saturated and the server was not"),
+  rounds: z.array(round).readonly(),
+} satisfies Record<keyof Row, z.ZodType>);
+
+const systemCalls = z.object({
+  system: text,
+  inFlight: figure,
+  delivered: count.describe("messages delivered while strace was attached"),
+  callsPerMessage: figure,
+  byName: z.record(text, figure).describe("calls per message, most frequent first"),
+});
+
+const kernel = z.object({
+  kernel: z.literal("dedup"),
+  contestant: text,
+  windowKeys: count,
+  batchKeys: count,
+  nsPerKey: figure.describe("median of the rounds"),
+  nsPerKeyMin: figure,
+  nsPerKeyMax: figure,
+  timesKernel: figureOrNull.describe("how many times as long as the kernel takes"),
+});
+
+const idle = z.object({
+  system: text,
+  connections: count,
+  rssBeforeBytes: count,
+  rssAfterBytes: count,
+  bytesPerConnection: figure,
+  anonymousBytesPerConnection: figureOrNull.describe("the part that is no file mapped into memory"),
+  connectMs: figure.describe("from the first connection to the last sign-in"),
+});
+
+const restart = z.object({
+  system: text,
+  entries: count,
+  queuedPerSec: figure,
+  refused: count,
+  readyMs: figure.describe("from the start of the process until it says that it is ready"),
+  firstDeliveryMs: figure,
+  drainedPerSec: figure,
+  lost: count,
+  duplicated: count,
+  reordered: count,
+});
+
+const latencies = z.object({ p50Ms: figure, p99Ms: figure, p999Ms: figure });
+
+const openLoop = z.object({
+  rates: z
+    .array(
+      z.object({
+        ratePerSec: figure.describe("messages offered per second, whatever the system does"),
+        delivery: latencies.nullable(),
+        receipt: latencies.nullish(),
+      }),
+    )
+    .readonly(),
+  sustainablePerSec: figureOrNull.describe("highest rate that was kept up; null when none was"),
+});
+
+const resultsFile = z.object({
+  schema: z.literal(SCHEMA),
+  environment,
+  rows: z.array(row).readonly().describe("one for each workload, number in flight and system"),
+  openLoop: openLoop.optional(),
+  syscalls: z.array(systemCalls).readonly().optional(),
+  kernels: z.array(kernel).readonly().optional(),
+  idle: z.array(idle).readonly().optional(),
+  restart: restart.optional(),
+});
+
+export type ResultsFile = z.infer<typeof resultsFile>;
+export type ResultRow = z.infer<typeof row>;
+export type ResultRound = z.infer<typeof round>;
+
+/** What a row is called in options and tables, as in `pairs/8@interline`. */
+export function rowName({
+  workload,
+  inFlight,
+  system,
+}: Pick<ResultRow, "workload" | "inFlight" | "system">): string {
+  return `${workload}/${inFlight}@${system}`;
+}
+
+/** The schema as JSON Schema, for readers in other languages. */
+export function jsonSchema(): object {
+  return z.toJSONSchema(resultsFile);
+}
+
+/** Throws an error that names the file and what is wrong with it. */
+export async function readResults(file: string): Promise<ResultsFile> {
+  return parseResults(file, await readFile(file, "utf8"));
+}
+
+export function parseResults(file: string, content: string): ResultsFile {
+  const value = jsonOf(file, content);
+  const named = z.object({ schema: text }).safeParse(value);
+  if (!named.success) throw new Error(`${file} is no result file of this benchmark: it names no schema`);
+  if (named.data.schema !== SCHEMA) {
+    throw new Error(`${file} is of the schema ${named.data.schema}; this version reads ${SCHEMA}`);
+  }
+  const parsed = resultsFile.safeParse(value);
+  if (!parsed.success)
+    throw new Error(`${file} is not as its schema says:\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+function jsonOf(file: string, content: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch (cause) {
+    throw new Error(`${file} is not JSON`, { cause });
+  }
+}

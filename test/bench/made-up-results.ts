@@ -1,0 +1,117 @@
+/** Results as a run would write them, with figures that a test chooses. */
+import { LatencyCounts } from "../../bench/generator/latency.js";
+import { type ResultRound, type ResultRow, type ResultsFile, SCHEMA } from "../../bench/report/schema.js";
+
+/** A histogram of a thousand values, the slowest ten of which take `p99Ms`. */
+export function histogram(p99Ms: number): string {
+  const counts = new LatencyCounts();
+  for (let i = 0; i < 985; i++) counts.record(Math.round(p99Ms * 100 + i));
+  for (let i = 0; i < 15; i++) counts.record(Math.round(p99Ms * 1000));
+  return counts.encode();
+}
+
+const NOTHING = new LatencyCounts().encode();
+
+export function roundOf(figures: Partial<ResultRound> = {}): ResultRound {
+  return {
+    delivered: 300_000,
+    deliveredPerSec: 100_000,
+    serverCpuUsPerMsg: 4,
+    serverUserShare: 0.5,
+    serverBusy: 0.99,
+    generatorCpuUsPerMsg: 3,
+    generatorBusy: 0.8,
+    serverRssBytes: 100_000_000,
+    serverLoopDelayP99Ms: 12,
+    sent: 400_000,
+    lost: 0,
+    duplicated: 0,
+    reordered: 0,
+    misdelivered: 0,
+    refused: 0,
+    unreceipted: 0,
+    longestReceiptGapMs: 20,
+    deliveryLatency: histogram(20),
+    receiptLatency: histogram(40),
+    ...figures,
+  };
+}
+
+export function rowOf(figures: Partial<ResultRow> = {}): ResultRow {
+  return {
+    workload: "pairs",
+    inFlight: 1,
+    devices: 1000,
+    payloadBytes: 256,
+    system: "interline",
+    durability: "disk",
+    deliveredPerSec: 100_000,
+    serverCpuUsPerMsg: 4,
+    generatorCpuUsPerMsg: 3,
+    serverBusy: 0.99,
+    generatorBusy: 0.8,
+    ratioToBare: 1.1,
+    ratioToBareMin: 1,
+    ratioToBareMax: 1.2,
+    deliveryP50Ms: 2,
+    deliveryP99Ms: 20,
+    deliveryP999Ms: 25,
+    deliveryMaxMs: 30,
+    receiptP50Ms: 4,
+    receiptP99Ms: 40,
+    receiptP999Ms: 45,
+    receiptMaxMs: 50,
+    longestReceiptGapMs: 20,
+    lost: 0,
+    duplicated: 0,
+    reordered: 0,
+    misdelivered: 0,
+    refused: 0,
+    unreceipted: 0,
+    generatorWasLimit: false,
+    rounds: [roundOf(), roundOf(), roundOf()],
+    ...figures,
+  };
+}
+
+export function bareRowOf(figures: Partial<ResultRow> = {}): ResultRow {
+  const round = roundOf({ serverCpuUsPerMsg: 3.6, receiptLatency: NOTHING });
+  return rowOf({
+    system: "bare-relay",
+    durability: "none",
+    serverCpuUsPerMsg: 3.6,
+    ratioToBare: 1,
+    receiptP50Ms: null,
+    receiptP99Ms: null,
+    receiptP999Ms: null,
+    receiptMaxMs: null,
+    longestReceiptGapMs: null,
+    rounds: [round, round, round],
+    ...figures,
+  });
+}
+
+export function resultsOf(rows: readonly ResultRow[], more: Partial<ResultsFile> = {}): ResultsFile {
+  return {
+    schema: SCHEMA,
+    environment: {
+      interline: "0.1.0",
+      commit: null,
+      node: "v20.20.2",
+      v8: "11.3",
+      platform: "linux x64",
+      kernel: "6.8",
+      cpu: "Made-up <CPU> & co",
+      cores: 2,
+      memoryBytes: 8e9,
+      serverCore: 0,
+      generatorCore: 1,
+      dataDirectory: "/tmp",
+      fileSystem: "ext4",
+      flushMs: 1.5,
+      warnings: [],
+    },
+    rows,
+    ...more,
+  };
+}
