@@ -45,19 +45,26 @@ export class Contestant {
   static async start(system: System, options: ContestantOptions): Promise<Contestant> {
     const { cores, directory, exposeGc = false } = options;
     const server = await system.start({ core: cores.server, directory, exposeGc });
-    const module = new URL("../generator/generator-process.js", import.meta.url);
-    const { child } = await Child.start({ module, core: cores.generator });
-    const setUp: GeneratorOptions = {
-      host: HOST,
-      devices: options.devices,
-      payloadBytes: options.payloadBytes,
-      seed: options.seed,
-      countsPairs: options.countsPairs ?? true,
-      unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
-      dialect: options.dialect ?? (await server.dialectFor(options.devices)),
-    };
-    await child.request("setUp", setUp);
-    return new Contestant(system, server, child);
+    let generator: Child | undefined;
+    try {
+      const module = new URL("../generator/generator-process.js", import.meta.url);
+      const { child } = await Child.start({ module, core: cores.generator });
+      generator = child;
+      const setUp: GeneratorOptions = {
+        host: HOST,
+        devices: options.devices,
+        payloadBytes: options.payloadBytes,
+        seed: options.seed,
+        countsPairs: options.countsPairs ?? true,
+        unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
+        dialect: options.dialect ?? (await server.dialectFor(options.devices)),
+      };
+      await child.request("setUp", setUp);
+      return new Contestant(system, server, child);
+    } catch (error) {
+      await Promise.allSettled([generator?.kill(), server.kill()]);
+      throw error;
+    }
   }
 
   /** Connects and signs in the devices from `from` to `to`. */
