@@ -52,18 +52,24 @@ export class Contestant {
   static async start(system: System, options: ContestantOptions): Promise<Contestant> {
     const { cores, directory, exposeGc = false } = options;
     const server = await system.start({ core: cores.server, directory, exposeGc });
-    const child = await startGenerator(cores);
-    const setUp: GeneratorOptions = {
-      host: HOST,
-      devices: options.devices,
-      payloadBytes: options.payloadBytes,
-      seed: options.seed,
-      senders: options.senders ?? options.devices,
-      unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
-      dialect: options.dialect ?? (await server.dialectFor(options.devices)),
-    };
-    await child.request("setUp", setUp);
-    return new Contestant(system, server, child);
+    let generator: Child | undefined;
+    try {
+      generator = await startGenerator(cores);
+      const setUp: GeneratorOptions = {
+        host: HOST,
+        devices: options.devices,
+        payloadBytes: options.payloadBytes,
+        seed: options.seed,
+        senders: options.senders ?? options.devices,
+        unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
+        dialect: options.dialect ?? (await server.dialectFor(options.devices)),
+      };
+      await generator.request("setUp", setUp);
+      return new Contestant(system, server, generator);
+    } catch (error) {
+      await Promise.allSettled([generator?.kill(), server.kill()]);
+      throw error;
+    }
   }
 
   /** Connects and signs in the devices from `from` to `to`. */

@@ -24,8 +24,8 @@ export const ejabberd: Peer = {
   name: "ejabberd",
   durability: "none",
   guarantee:
-    "XMPP with stream management: kept until the device has acked it, stored for one that is away, in order, " +
-    "at least once; the sender gets no receipt",
+    "XMPP with stream management: kept until the device has acked it, stored for one that is away, at least " +
+    "once, in order while it stays; the sender gets no receipt",
   missing: () => missingProgram("ejabberd", "ejabberdctl"),
   async start({ core, directory }: StartOptions) {
     const port = await freePort();

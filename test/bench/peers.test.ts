@@ -1,14 +1,19 @@
 /**
  * Each peer that is installed, with a few devices: everything arrives once and in
- * order, and its process is gone afterwards. Needs dist, which `npm test` builds
+ * order, its process is gone afterwards, and it keeps what it says it keeps. Needs dist, which `npm test` builds
  * first; a peer that is not installed (bench/peers/install.sh) is skipped.
  */
 import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import type { RoundResult } from "../../bench/generator/generator.js";
+import { Contestant } from "../../bench/measure/contestant.js";
 import { runPairs } from "../../bench/measure/pairs.js";
 import { isClean } from "../../bench/measure/row.js";
+import { withScratchDirectory } from "../../bench/measure/scratch-directory.js";
+import { chooseCores } from "../../bench/process/cores.js";
+import type { Peer } from "../../bench/systems/peer.js";
 import { peers } from "../../bench/systems/peers.js";
 import type { RunningSystem, System } from "../../bench/systems/system.js";
 import { workloads } from "../../bench/workloads/workloads.js";
@@ -39,6 +44,33 @@ function isAlive(pid: number): boolean {
   }
 }
 
+const ENTRIES = 500;
+
+/** The second half of the devices leaves, is sent to, and comes back. */
+async function sendToAway(peer: Peer, directory: string): Promise<RoundResult> {
+  const contestant = await Contestant.start(peer, {
+    cores: chooseCores(),
+    directory,
+    devices: 10,
+    payloadBytes: 256,
+    seed: 1,
+    unreceiptedPerDeviceMax: ENTRIES,
+  });
+  const away = { from: 5, to: 10 };
+  const { generator } = contestant;
+  try {
+    await contestant.open({ from: 0, to: away.to });
+    await generator.request("close", away);
+    await generator.request("begin");
+    const fill = { senders: away.from, ...away, entries: ENTRIES, unreceiptedMax: ENTRIES };
+    await generator.request("fill", fill);
+    await contestant.open(away);
+    return await contestant.finish({ fromMs: 0, toMs: 0, drainMs: 3000 });
+  } finally {
+    await contestant.stop();
+  }
+}
+
 describe("peers", () => {
   it.for([...peers.values()])("$name delivers everything once and in order", async (peer, context) => {
     const missing = peer.missing();
@@ -59,6 +91,13 @@ describe("peers", () => {
     }
     expect(started).toHaveLength(1);
     expect(isAlive(started[0]!.pid)).toBe(false);
+  });
+
+  it.for([...peers.values()])("$name keeps messages for devices that are away", async (peer, context) => {
+    const missing = peer.missing();
+    context.skip(missing !== undefined, missing);
+    const result = await withScratchDirectory(tmpdir(), (directory) => sendToAway(peer, directory));
+    expect(result).toMatchObject({ sent: ENTRIES, lost: 0, misdelivered: 0, unreceipted: 0 });
   });
 
   it("that are not installed are named with their installer", async () => {
