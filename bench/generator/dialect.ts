@@ -15,6 +15,9 @@
 import type { StreamReader } from "./raw-scanner.js";
 import type { MessageReader } from "./scanner.js";
 
+/** The durability of receipts that promise nothing; others are numbered in src/wire/protocol.ts. */
+export const durabilityNone = 0;
+
 /** What a dialect tells the workload. `at` is an offset in the scanner's memory. */
 export interface DeviceEvents {
   /** The device may send. */
@@ -32,7 +35,7 @@ export interface DeviceEvents {
 /** What a dialect may do with sockets. */
 export interface Wire {
   /** Whether the bytes may be changed again (see connections.ts). */
-  write(device: number, bytes: Uint8Array): boolean;
+  write(connection: number, bytes: Uint8Array): boolean;
 }
 
 export type Dialect = WebSocketDialect | RawDialect;
@@ -50,6 +53,11 @@ export interface RawDialect extends Speaker, StreamReader {
 /** What every dialect does, whatever its framing. */
 interface Speaker {
   readonly givesReceipts: boolean;
+  /**
+   * Default 1. Where a device needs more, connection number k of a device is
+   * device + k × devices, and `opened` and `read` are told which one it is.
+   */
+  readonly connectionsPerDevice?: number;
   /** The connection stands and may be written to: time to sign in. */
   opened(device: number): void;
   /** Adds one envelope to what `flush` writes. */

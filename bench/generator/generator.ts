@@ -11,11 +11,15 @@ import { Connections, type Endpoint } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
+import { JetStreamDialect } from "./jetstream-dialect.js";
 import { MqttDialect } from "./mqtt-dialect.js";
+import { NatsDialect } from "./nats-dialect.js";
 import { RawScanner } from "./raw-scanner.js";
 import { ReadMemory, type Scanner } from "./reads.js";
+import { RedisDialect } from "./redis-dialect.js";
 import { RelayDialect } from "./relay-dialect.js";
 import { FrameScanner } from "./scanner.js";
+import { SocketIoDialect } from "./socket-io-dialect.js";
 import { idle, Traffic } from "./traffic.js";
 import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
@@ -29,6 +33,8 @@ export interface GeneratorOptions {
   readonly unreceiptedPerDeviceMax: number;
   readonly dialect:
     | { readonly name: "relay" | "mqtt" }
+    | { readonly name: "nats" | "jetstream" | "socket.io" }
+    | { readonly name: "redis"; readonly durability: number }
     | { readonly name: "xmpp"; readonly domain: XmppDomain }
     | { readonly name: "interline"; readonly signIns: readonly SignIn[]; readonly windows: Windows };
 }
@@ -101,11 +107,12 @@ export class Generator {
       write: (device, bytes) => this.#connections.write(device, bytes),
     });
     this.#traffic.use(this.#dialect);
-    this.#connections = new Connections(devices, newScanner(devices, memory, this.#dialect), {
-      opened: (device) => this.#dialect.opened(device),
+    const connections = devices * connectionsPerDevice(this.#dialect);
+    this.#connections = new Connections(connections, newScanner(connections, memory, this.#dialect), {
+      opened: (connection) => this.#dialect.opened(connection),
       readBegun: () => this.#traffic.tick(),
-      readDone: (device) => this.#traffic.readDone(device),
-      lost: (device, reason) => this.#fail(device, reason),
+      readDone: (connection) => this.#traffic.readDone(connection % devices),
+      lost: (connection, reason) => this.#fail(connection % devices, reason),
     });
     this.#circulation = new Circulation(this.#traffic, devices, options.seed);
   }
@@ -121,7 +128,10 @@ export class Generator {
     const wanted = this.#readyCount + range.to - range.from;
     this.#nextToOpen = range.from;
     this.#openNext = () => {
-      if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, endpoint);
+      if (this.#nextToOpen >= range.to) return;
+      for (const connection of this.#connectionsOf(this.#nextToOpen++)) {
+        this.#connections.open(connection, endpoint);
+      }
     };
     for (let i = 0; i < OPENING_MAX; i++) this.#openNext();
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
@@ -129,7 +139,7 @@ export class Generator {
 
   close(range: { readonly from: number; readonly to: number }): void {
     for (let device = range.from; device < range.to; device++) {
-      this.#connections.close(device);
+      for (const connection of this.#connectionsOf(device)) this.#connections.close(connection);
       if (this.#isReady[device] === 1) this.#readyCount -= 1;
       this.#isReady[device] = 0;
     }
@@ -252,6 +262,11 @@ export class Generator {
     await sleep(SETTLE_MS);
   }
 
+  #connectionsOf(device: number): number[] {
+    const { devices } = this.#options;
+    return Array.from({ length: connectionsPerDevice(this.#dialect) }, (_, k) => device + k * devices);
+  }
+
   #noteReady(device: number): void {
     this.#isReady[device] = 1;
     this.#readyCount += 1;
@@ -276,6 +291,10 @@ export class Generator {
   }
 }
 
+function connectionsPerDevice(dialect: Dialect): number {
+  return dialect.connectionsPerDevice ?? 1;
+}
+
 function tallyOf({ ledger, sendLog }: Traffic) {
   const { sentCount, duplicated, reordered, misdelivered } = ledger;
   return { sent: sentCount, duplicated, reordered, misdelivered, refused: sendLog.refusedCount };
@@ -294,13 +313,22 @@ function newDialect(
   wire: Wire,
 ): Dialect {
   const { devices, dialect, payloadBytes } = options;
+  const common = { events, wire, devices, payloadBytes };
   switch (dialect.name) {
     case "relay":
       return new RelayDialect(events, wire, payloadBytes);
     case "mqtt":
-      return new MqttDialect({ events, wire, devices, payloadBytes });
+      return new MqttDialect(common);
+    case "nats":
+      return new NatsDialect(common);
+    case "jetstream":
+      return new JetStreamDialect(common);
+    case "redis":
+      return new RedisDialect({ ...common, durability: dialect.durability });
+    case "socket.io":
+      return new SocketIoDialect(common);
     case "xmpp":
-      return new XmppDialect({ events, wire, devices, payloadBytes, domain: dialect.domain });
+      return new XmppDialect({ ...common, domain: dialect.domain });
     case "interline": {
       const { signIns, windows } = dialect;
       return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });

@@ -6,8 +6,9 @@
  *   length < 126: nothing more | 126: u16 | 127: u64        payload
  *
  * A message is handed on in parts as it arrives, because a message may hold
- * many protocol frames and be longer than a read. Fragmented messages, masked
- * frames, text and extensions are errors: no server measured here sends them.
+ * many protocol frames and be longer than a read. A text is handed on whole, to
+ * readers that take any. Fragmented messages, masked frames, other texts and
+ * extensions are errors: no server measured here sends them.
  */
 import { type ReadMemory, Scanner } from "./reads.js";
 
@@ -20,7 +21,9 @@ export interface MessageReader {
    * the payload ends at `end`, and everything must be taken.
    */
   payload(connection: number, bytes: Uint8Array, at: number, end: number, last: boolean): number;
-  /** A whole ping, pong or close frame. */
+  /** Default false. */
+  readonly takesText?: boolean;
+  /** A whole ping, pong or close frame, or text. */
   control(connection: number, opcode: number, bytes: Uint8Array, at: number, end: number): void;
 }
 
@@ -28,6 +31,7 @@ export class FrameScanner extends Scanner {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #reader: MessageReader;
+  readonly #takesText: boolean;
   /** Per connection: payload bytes of the present message that are still to come. */
   readonly #remaining: Float64Array;
 
@@ -36,6 +40,7 @@ export class FrameScanner extends Scanner {
     this.#bytes = memory.bytes;
     this.#view = memory.view;
     this.#reader = reader;
+    this.#takesText = reader.takesText ?? false;
     this.#remaining = new Float64Array(connections);
   }
 
@@ -84,7 +89,8 @@ export class FrameScanner extends Scanner {
     const second = this.#bytes[at + 1]!;
     const opcode = first & 0x0f;
     const isControl = opcode >= opcodes.close && opcode <= opcodes.pong;
-    if ((first & 0xf0) !== 0x80 || (second & 0x80) !== 0 || !(isControl || opcode === opcodes.binary)) {
+    const isMessage = opcode === opcodes.binary || (this.#takesText && opcode === opcodes.text);
+    if ((first & 0xf0) !== 0x80 || (second & 0x80) !== 0 || !(isControl || isMessage)) {
       throw new Error(`the server sent a frame that no server measured here sends (${first}, ${second})`);
     }
     if (isControl && second > 125) throw new Error("a control frame of the server is too long");

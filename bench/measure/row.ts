@@ -7,6 +7,7 @@
  */
 import { assert } from "../../src/base/assert.js";
 import { durabilityName } from "../../src/wire/server-frames.js";
+import { durabilityNone } from "../generator/dialect.js";
 import { mergedPercentiles } from "../generator/latency.js";
 import type { System } from "../systems/system.js";
 import type { Round } from "./round.js";
@@ -114,7 +115,7 @@ export function rowOf(options: {
 /** What the receipts themselves said; it must be what the system claims. */
 function durabilityOf(system: System, rounds: readonly Round[]): System["durability"] {
   for (const number of new Set(rounds.flatMap((round) => round.durabilities))) {
-    const named = durabilityName(number);
+    const named = number === durabilityNone ? "none" : durabilityName(number);
     assert(named === system.durability, `receipts say ${named}, not ${system.durability}`);
   }
   return system.durability;
