@@ -4,13 +4,15 @@
 #   bench/peers/install.sh [--into DIRECTORY] [peer ...]
 #
 # Without names, all of them. Debian packages by apt-get (as root), and only where the
-# program is missing; no service is started or enabled. npm packages go into
+# program is missing; no service is started. npm packages go into
 # DIRECTORY, by default $INTERLINE_BENCH_PEERS or else <temporary directory>/interline-bench-peers;
 # the benchmark looks in the same place. Run twice, it does nothing the second time.
 set -eu
 
 ALL="mosquitto aedes ejabberd"
+ALL="$ALL nats redis socket.io"
 AEDES_VERSION=1.2.0
+SOCKET_IO_VERSION=4.8.4
 
 into="${INTERLINE_BENCH_PEERS:-${TMPDIR:-/tmp}/interline-bench-peers}"
 if [ "${1:-}" = "--into" ]; then
@@ -62,6 +64,9 @@ for peer in "$@"; do
     mosquitto) debian mosquitto mosquitto ;;
     ejabberd) debian ejabberdctl ejabberd ;;
     aedes) npm_package aedes "$AEDES_VERSION" ;;
+    nats) debian nats-server nats-server ;;
+    redis) debian redis-server redis-server ;;
+    socket.io) npm_package socket.io "$SOCKET_IO_VERSION" ;;
     *)
       echo "no peer is called $peer; there are: $ALL" >&2
       exit 1
