@@ -5,8 +5,8 @@
  * removes what is acked takes no cumulative acks).
  *
  *   PUB device.d0000007 receipt.d0000003 256␍␊ payload ␍␊
- *   MSG receipt.d0000003 2 31␍␊ {"stream":"DEVICES","seq":120} ␍␊
- *   MSG inbox.d0000007 1 $JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0 256␍␊ payload ␍␊
+ *   MSG receipt.d0000003 2  31␍␊ {"stream":"DEVICES", "seq":120} ␍␊
+ *   MSG device.d0000007 1 $JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0 256␍␊ payload ␍␊
  *   PUB $JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0 4␍␊+ACK␍␊
  *
  * Answers name no publish, so that they share one subject, which spares the
@@ -132,7 +132,7 @@ export class JetStreamDialect implements RawDialect {
   }
 }
 
-/** The sequence of `{"stream":"…","seq":120}`; NaN when the answer is anything else. */
+/** The sequence of `{"stream":"…", "seq":120}`; NaN when the answer is anything else. */
 function placeOf(bytes: Uint8Array, from: number, to: number): number {
   let digits = to - 1;
   while (digits > from && isDigit(bytes[digits - 1]!)) digits -= 1;

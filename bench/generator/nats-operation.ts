@@ -5,6 +5,8 @@
  *   INFO {json}␍␊    PING␍␊    PONG␍␊    +OK␍␊    -ERR 'reason'␍␊
  *   MSG subject sid [reply] length␍␊ payload ␍␊
  *
+ * A message of JetStream without a reply subject has two spaces in its place.
+ *
  * One operation is read at a time into the fields of one object: places in the
  * bytes, no copy. Messages with headers (HMSG) are errors: nobody asked for any.
  */

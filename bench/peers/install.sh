@@ -4,7 +4,7 @@
 #   bench/peers/install.sh [--into DIRECTORY] [peer ...]
 #
 # Without names, all of them. Debian packages by apt-get (as root), and only where the
-# program is missing; no service is started. npm packages go into
+# program is missing; no service is started or enabled. npm packages go into
 # DIRECTORY, by default $INTERLINE_BENCH_PEERS or else <temporary directory>/interline-bench-peers;
 # the benchmark looks in the same place. Run twice, it does nothing the second time.
 set -eu
@@ -39,7 +39,7 @@ debian() {
     apt_install "$2"
   }
   # Nor at the next boot: the benchmark starts its own.
-  update-rc.d "$2" disable || true
+  update-rc.d "$2" disable || systemctl disable "$2" || true
 }
 
 # apt_install PACKAGE: waits while another apt-get is at work.

@@ -68,8 +68,9 @@ describe("a device of core NATS", () => {
 describe("a device of JetStream", () => {
   const place = "$JS.ACK.DEVICES.d0000003.1.120.9.1700000000000000000.0";
   const receipt = (sequence: number) => {
-    const json = `{"stream":"DEVICES","seq":${sequence}}`;
-    return `MSG receipt.d0000003 2 ${json.length}\r\n${json}\r\n`;
+    // As nats-server 2.9.10 writes it, with its two spaces.
+    const json = `{"stream":"DEVICES", "seq":${sequence}}`;
+    return `MSG receipt.d0000003 2  ${json.length}\r\n${json}\r\n`;
   };
 
   it("subscribes to what its consumer delivers and to its receipts", () => {
@@ -88,7 +89,7 @@ describe("a device of JetStream", () => {
   });
 
   it("acks each delivery and counts receipts, wherever the stream is cut", () => {
-    const delivery = `MSG inbox.d0000003 1 ${place} 16\r\n${HELLO}\r\n`;
+    const delivery = `MSG device.d0000003 1 ${place} 16\r\n${HELLO}\r\n`;
     const stream = receipt(9) + delivery + receipt(120) + delivery;
     for (let cut = 0; cut <= stream.length; cut++) {
       const { dialect, recording, scanner } = newDevice(JetStreamDialect);

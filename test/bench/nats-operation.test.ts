@@ -23,7 +23,8 @@ const stream = Buffer.from(
   'INFO {"server_id":"N","headers":true}\r\n' +
     "PONG\r\n" +
     "MSG device.d0000007 1 5\r\nhello\r\n" +
-    "MSG inbox.d0000007 12 $JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0 11\r\nMSG a 1 \r\n3\r\n" +
+    "MSG device.d0000007 12 $JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0 11\r\nMSG a 1 \r\n3\r\n" +
+    "MSG receipt.d0000007 2  2\r\n{}\r\n" +
     "PING\r\n" +
     "+OK\r\n" +
     "MSG device.d0000007 1 0\r\n\r\n" +
@@ -34,6 +35,7 @@ const all = [
   [operations.pong, "PONG"],
   [operations.message, 1, "", "hello"],
   [operations.message, 12, "$JS.ACK.DEVICES.d0000007.1.120.9.1700000000000000000.0", "MSG a 1 \r\n3"],
+  [operations.message, 2, "", "{}"],
   [operations.ping, "PING"],
   [operations.ok, "+OK"],
   [operations.message, 1, "", ""],
