@@ -22,6 +22,8 @@ export interface Row {
   readonly payloadBytes: number;
   readonly system: string;
   readonly durability: System["durability"];
+  /** What the system promises beyond that, and what it does not, in a line. */
+  readonly guarantee: string;
   /** Medians over the rounds. */
   readonly deliveredPerSec: number;
   readonly serverCpuUsPerMsg: number;
@@ -84,6 +86,7 @@ export function rowOf(options: {
     payloadBytes: options.payloadBytes,
     system: system.name,
     durability: durabilityOf(system, rounds),
+    guarantee: system.guarantee,
     deliveredPerSec: medianOf((round) => round.deliveredPerSec),
     serverCpuUsPerMsg: medianOf((round) => round.serverCpuUsPerMsg),
     generatorCpuUsPerMsg: medianOf((round) => round.generatorCpuUsPerMsg),

@@ -1,7 +1,7 @@
 /** What a pairs run prints: throughput and cost, then latencies and correctness, then what to doubt. */
 import { isClean, type Row } from "../measure/row.js";
 import { bareRelay } from "../systems/bare-relay.js";
-import { figure, table } from "./table.js";
+import { figure, table, wrapped } from "./table.js";
 
 const BARE = bareRelay.name;
 
@@ -15,6 +15,8 @@ export function pairsReport(rows: readonly Row[]): string {
     costTable(rows),
     "",
     latencyTable(rows),
+    "",
+    guarantees(rows),
     ...doubts(rows).map((text) => `\n${text}`),
   ].join("\n");
 }
@@ -57,6 +59,12 @@ function latencyTable(rows: readonly Row[]): string {
     { head: "reord", cell: (row) => figure(row.reordered) },
     { head: "gen µs", cell: (row) => figure(row.generatorCpuUsPerMsg) },
   ]);
+}
+
+/** What each system promises: figures of those that promise less are not to be compared without it. */
+function guarantees(rows: readonly Row[]): string {
+  const bySystem = new Map(rows.map(({ system, guarantee }) => [system, guarantee]));
+  return [...bySystem].map(([system, guarantee]) => wrapped(`${system}: ${guarantee}`)).join("\n");
 }
 
 function doubts(rows: readonly Row[]): string[] {

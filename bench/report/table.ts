@@ -23,6 +23,18 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): str
   return [format(head), widths.map((width) => "─".repeat(width)).join("  "), ...body.map(format)].join("\n");
 }
 
+/** A text in lines as short as a table's, all but the first indented. */
+export function wrapped(text: string): string {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= TABLE_COLUMNS_MAX) {
+      lines[lines.length - 1] = `${line} ${word}`;
+    } else lines.push(line === undefined ? word : `  ${word}`);
+  }
+  return lines.join("\n");
+}
+
 /** A number with as many digits as say something; a dash for none. */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";

@@ -11,7 +11,8 @@ export const jetstream: Peer = {
   durability: "memory",
   guarantee:
     "a receipt when the message is written to the stream's file, which is flushed every two minutes: it outlives " +
-    "the server's process, not the machine; at least once and in order to each device, kept until it has acked",
+    "the server's process, not the machine; kept until the device has acked it, at least once, in order but for what " +
+    "is delivered again",
   missing: () => missingProgram("nats", "nats-server"),
   async start({ core, directory }: StartOptions) {
     const port = await freePort();

@@ -9,7 +9,7 @@ export const nats: Peer = {
   name: "nats",
   durability: "none",
   guarantee:
-    "core NATS: passed on in order to a device that is connected, at most once; no receipt, nothing kept, " +
+    "passed on in order to a device that is connected, at most once; no receipt, nothing kept, " +
     "nothing for a device that is away",
   missing: () => missingProgram("nats", "nats-server"),
   async start({ core, directory }: StartOptions) {

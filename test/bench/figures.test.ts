@@ -5,7 +5,7 @@ import { Timeline } from "../../bench/generator/timeline.js";
 import { median, spread } from "../../bench/measure/statistics.js";
 import { parseSummary } from "../../bench/measure/strace.js";
 import { parseCoreList } from "../../bench/process/cores.js";
-import { figure, TABLE_COLUMNS_MAX, table } from "../../bench/report/table.js";
+import { figure, TABLE_COLUMNS_MAX, table, wrapped } from "../../bench/report/table.js";
 
 describe("latencies", () => {
   it("give the percentiles that the histogram library gives for the same values", () => {
@@ -95,6 +95,15 @@ describe("tables", () => {
     ]);
     expect(text.split("\n")).toEqual(["name       n", "────  ──────", "a          1", "long  12,346"]);
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+  });
+
+  it("come with texts as wide as they are", () => {
+    const text = wrapped(`name: ${"word ".repeat(50).trim()}`);
+    const lines = text.split("\n");
+    expect(lines.length).toBeGreaterThan(2);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+    expect(lines.map((line) => line.startsWith("  "))).toEqual([false, ...lines.slice(1).map(() => true)]);
+    expect(text.replaceAll(/\s+/g, " ")).toBe(`name: ${"word ".repeat(50).trim()}`);
   });
 
   it("print as many digits as say something", () => {
