@@ -23,6 +23,8 @@ export interface ArrivalOptions {
   readonly seed: number;
   /** Sleep up to a millisecond where nothing is due, for a generator that does not have its core to itself. */
   readonly sleeps?: boolean;
+  /** End the arrivals when half a second's sends are overdue or under way: for rates that may be too high. */
+  readonly givesUp?: boolean;
 }
 
 /** What the generator says of a window of its own. */
@@ -188,6 +190,7 @@ export class Arrivals implements Behaviour {
     const overdue = this.#overdue(nowMs);
     const backlog = overdue + this.#undelivered();
     this.#samples.push(backlog);
+    if (this.#options.givesUp !== true) return;
     if (backlog < Math.max(GIVE_UP_SENDS_MIN, GIVE_UP_SECONDS * this.#options.ratePerSec)) return;
     this.#gaveUp = true;
     this.stop();

@@ -69,6 +69,8 @@ export interface Circulate {
 
 export interface Opened {
   readonly refused: number;
+  /** Why, and how often. */
+  readonly reasons: Readonly<Record<string, number>>;
   /** From the first attempt until the last device was ready. */
   readonly tookMs: number;
 }
@@ -101,7 +103,7 @@ export interface RoundResult {
 const OPENING_MAX = 200;
 /** Below what a node answers one connection in one turn. */
 const ROSTERS_AT_ONCE = 1_000;
-const OPEN_TIMEOUT_MS = 60_000;
+const OPEN_TIMEOUT_MS = 110_000;
 const FILL_TIMEOUT_MS = 300_000;
 const DRAIN_POLL_MS = 5;
 /** After everything has arrived: time for what should not arrive. */
@@ -179,7 +181,11 @@ export class Generator {
     for (let i = 0; i < atOnce; i++) this.#openNext();
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
     this.#refusals = undefined;
-    return { refused: refusals.count, tookMs: this.#readyMs - fromMs };
+    return {
+      refused: refusals.count,
+      reasons: Object.fromEntries(refusals.byReason),
+      tookMs: this.#readyMs - fromMs,
+    };
   }
 
   close(range: { readonly from: number; readonly to: number }): void {
@@ -397,7 +403,7 @@ export class Generator {
     if (this.#slowReaders?.takesLoss(device)) return;
     if (this.#refusals !== undefined && this.#isReady[device] === 0) {
       this.#connections.close(device);
-      this.#refusals.note(device);
+      this.#refusals.note(device, reason);
       return;
     }
     this.#failure ??= `device ${device}: ${reason}`;

@@ -39,6 +39,8 @@ export interface ConnectStormResult {
   readonly allWelcomedMs: number;
   /** Connections refused or ended before welcome; they were tried again. */
   readonly refused: number;
+  /** What they were told, and how often. */
+  readonly refusalReasons: Readonly<Record<string, number>>;
   readonly establishedDevices: number;
   readonly ratePerSec: number;
   readonly seed: number;
@@ -144,6 +146,7 @@ async function measureTraffic(
     sourceAddresses,
     allWelcomedMs: during.value.tookMs,
     refused: during.value.refused,
+    refusalReasons: during.value.reasons,
     establishedDevices: devices,
     ratePerSec,
     seed,
@@ -169,7 +172,6 @@ async function windowOf<T>(
   const delivery = mergedPercentiles([cut.deliveryLatency]);
   const receipt = mergedPercentiles([cut.receiptLatency]);
   if (delivery === undefined) throw new Error("established devices got nothing in a whole window");
-  if (cut.gaveUp) throw new Error("established devices' sends fell behind for good: lower the rate");
   const cpuUs = after.cpuUserUs - before.cpuUserUs + after.cpuSystemUs - before.cpuSystemUs;
   return {
     value,

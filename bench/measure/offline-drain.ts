@@ -23,6 +23,9 @@ export interface OfflineDrainResult {
   readonly receivers: number;
   readonly entries: number;
   readonly payloadBytes: number;
+  /** Signing in with an empty queue: all devices, before anything was sent. */
+  readonly signInCpuUs: number;
+  readonly signInsPerSec: number;
   readonly onlineCpuUsPerMsg: number;
   readonly onlinePerSec: number;
   readonly enqueueCpuUsPerEntry: number;
@@ -35,6 +38,7 @@ export interface OfflineDrainResult {
   /** From the first device's return until the last entry. */
   readonly drainMs: number;
   readonly drainedPerSec: number;
+  /** Sign-ins included. */
   readonly drainCpuUsPerEntry: number;
   readonly lost: number;
   readonly duplicated: number;
@@ -84,8 +88,9 @@ async function measureOfflineDrain(
   const { generator } = contestant;
   const away = { from: senders, to: senders + receivers };
   const entries = receivers * workload.entriesPerReceiver;
-  onProgress(`${workload.name}: connecting ${senders + receivers} devices`);
-  await contestant.open({ from: 0, to: senders + receivers });
+  const everybody = senders + receivers;
+  onProgress(`${workload.name}: connecting ${everybody} devices`);
+  const signIn = await costOf(contestant, everybody, () => contestant.open({ from: 0, to: everybody }));
   await contestant.learnRosters(0, away);
 
   onProgress(`${workload.name}: ${entries} messages to devices that are connected`);
@@ -122,6 +127,8 @@ async function measureOfflineDrain(
     receivers,
     entries,
     payloadBytes: workload.payloadBytes,
+    signInCpuUs: signIn.cpuUs,
+    signInsPerSec: (everybody / signIn.tookMs) * 1000,
     onlineCpuUsPerMsg: online.cpuUs,
     onlinePerSec: (entries / (online.tookMs - workload.settleMs)) * 1000,
     enqueueCpuUsPerEntry: offline.cpuUs,

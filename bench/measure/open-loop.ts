@@ -228,7 +228,7 @@ async function arriveAt(
 ): Promise<Trial> {
   const { generator, server } = contestant;
   const { devices, seed, warmUpMs, drainMs } = workload;
-  await generator.request("arrive", { ratePerSec, devices, seed });
+  await generator.request("arrive", { ratePerSec, devices, seed, givesUp: true });
   await sleep(warmUpMs);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
   const machineBefore = machineBusyMs();

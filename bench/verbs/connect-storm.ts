@@ -50,7 +50,8 @@ function connectStormReport(result: ConnectStormResult): string {
   return [
     `${figure(signIns)} sign-ins, ${figure(signInsAtOnce)} at once, from ${sourceAddresses} addresses`,
     `  all welcomed after  ${figure(result.allWelcomedMs)} ms (${figure((signIns / result.allWelcomedMs) * 1000)}/s)`,
-    `  refused             ${result.refused}`,
+    `  refused             ${figure(result.refused)}`,
+    ...Object.entries(result.refusalReasons).map(([reason, count]) => `    ${figure(count)} × ${reason}`),
     "",
     `established: ${figure(result.establishedDevices)} devices, ${figure(result.ratePerSec)} sends per second; seed ${seed}, schedule ${scheduleHash}`,
     "",

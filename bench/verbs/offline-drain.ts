@@ -32,6 +32,7 @@ function offlineDrainReport(result: OfflineDrainResult): string {
   const { entries, receivers, payloadBytes, lost, duplicated, reordered, misdelivered } = result;
   return [
     `${figure(entries)} entries of ${payloadBytes} bytes for ${figure(receivers)} devices`,
+    `  signing in             ${figure(result.signInCpuUs)} µs per device, ${figure(result.signInsPerSec)}/s`,
     `  to connected devices   ${figure(result.onlineCpuUsPerMsg)} µs of server CPU each, ${figure(result.onlinePerSec)}/s`,
     `  to devices away        ${figure(result.enqueueCpuUsPerEntry)} µs each, ${figure(result.enqueuedPerSec)}/s`,
     `  ratio                  ${figure(result.enqueueToOnline)}`,
