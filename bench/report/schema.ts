@@ -102,9 +102,7 @@ const row = z.object({
   misdelivered: count.describe("at another device than addressed, or never sent"),
   refused: count.describe("sends refused for overload and repeated"),
   unreceipted: count.describe("sends without a receipt when the round was over"),
-  serverLoopDelayP99Ms: figure
-    .optional()
-    .describe("delay of the server's event loop, median of the rounds"),
+  serverLoopDelayP99Ms: figure.optional().describe("delay of the server's event loop, median of the rounds"),
   serverLoopDelayMaxMs: figure.optional(),
   serverGcShare: figure
     .optional()
