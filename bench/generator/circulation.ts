@@ -1,10 +1,12 @@
 /**
- * The canonical behaviour: a number of messages circulates, and each delivery
- * makes its receiver send one to a random other device. Stopped, the devices
+ * The canonical behaviour: a number of messages circulates among devices 0 to
+ * `devices` − 1, and each delivery makes its receiver send one to a random other
+ * of them. Stopped, the devices
  * take what is under way and send nothing more.
  *
  * Targets come from xorshift32 with the run's seed.
  */
+import type { Repeats } from "./repeats.js";
 import type { Behaviour, Traffic } from "./traffic.js";
 
 export class Circulation implements Behaviour {
@@ -12,6 +14,7 @@ export class Circulation implements Behaviour {
   readonly #devices: number;
   #random: number;
   #running = false;
+  #repeats: Repeats | undefined;
 
   constructor(traffic: Traffic, devices: number, seed: number) {
     this.#traffic = traffic;
@@ -20,11 +23,12 @@ export class Circulation implements Behaviour {
   }
 
   /** Every device sends `inFlight` messages; from then on deliveries keep them going. */
-  start(inFlight: number): void {
+  start(inFlight: number, repeats: Repeats | undefined): void {
     this.#running = true;
+    this.#repeats = repeats;
     for (let device = 0; device < this.#devices; device++) {
       this.#traffic.tick();
-      for (let i = 0; i < inFlight; i++) this.#traffic.send(device, this.#otherThan(device));
+      for (let i = 0; i < inFlight; i++) this.#send(device);
       this.#traffic.flush(device);
     }
   }
@@ -34,10 +38,16 @@ export class Circulation implements Behaviour {
   }
 
   delivered(device: number): void {
-    if (this.#running) this.#traffic.send(device, this.#otherThan(device));
+    if (this.#running && device < this.#devices) this.#send(device);
   }
 
   receipted(): void {}
+
+  #send(device: number): void {
+    const target = this.#otherThan(device);
+    const position = this.#traffic.send(device, target);
+    this.#repeats?.sent(device, target, position);
+  }
 
   #otherThan(device: number): number {
     let x = this.#random;

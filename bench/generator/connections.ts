@@ -26,6 +26,8 @@ export interface Upgrade {
   readonly port: number;
   path(connection: number): string;
   readonly subprotocol: string | undefined;
+  /** The address a connection comes from; each has ports of its own. Absent: the system's choice. */
+  readonly localAddress?: (connection: number) => string;
 }
 
 const HEAD_END = "\r\n\r\n";
@@ -37,6 +39,8 @@ export class Connections {
   readonly #events: ConnectionEvents;
   readonly #sockets: (Socket | undefined)[];
   readonly #phase: Uint8Array;
+  /** Connections that read nothing more; a read that was let through is the last one. */
+  readonly #paused: Uint8Array;
   /** Bytes of an upgrade answer that came in more than one read. */
   readonly #heads = new Map<number, string>();
 
@@ -45,6 +49,7 @@ export class Connections {
     this.#events = events;
     this.#sockets = new Array(count).fill(undefined);
     this.#phase = new Uint8Array(count);
+    this.#paused = new Uint8Array(count);
   }
 
   open(connection: number, upgrade: Upgrade): void {
@@ -55,11 +60,12 @@ export class Connections {
       host,
       port,
       noDelay: true,
+      ...(upgrade.localAddress && { localAddress: upgrade.localAddress(connection) }),
       onread: {
         buffer: this.#scanner.memory.readBuffer,
         callback: (length) => {
           this.#read(connection, length);
-          return true;
+          return this.#paused[connection] === 0;
         },
       },
     });
@@ -81,6 +87,22 @@ export class Connections {
     this.#phase[connection] = phases.closed;
     this.#sockets[connection]?.destroy();
     this.#sockets[connection] = undefined;
+  }
+
+  /** Reads nothing more until `resume`: what arrives stays in the kernel, and beyond that at the server. */
+  pause(connection: number): void {
+    this.#paused[connection] = 1;
+    this.#sockets[connection]?.pause();
+  }
+
+  /** A paused connection reads one bufferful. */
+  readOnce(connection: number): void {
+    this.#sockets[connection]?.resume();
+  }
+
+  resume(connection: number): void {
+    this.#paused[connection] = 0;
+    this.#sockets[connection]?.resume();
   }
 
   isOpen(connection: number): boolean {

@@ -33,8 +33,12 @@ export interface Dialect extends MessageReader {
   opened(device: number): void;
   /** Adds one envelope to what `flush` writes. */
   send(sender: number, target: number, counter: number, stamp: number): void;
+  /** Where envelopes have ids: adds the envelope whose send had this position once more, under its id. */
+  repeat?(sender: number, target: number, counter: number, stamp: number, position: number): void;
   /** Writes what was added since the last flush, and acks what was delivered, in one write. */
   flush(device: number): void;
+  /** Where there are acks: what was delivered waits for the device's next flush, to be acked in its write. */
+  holdAck?(device: number): void;
   /** Keeps idle connections alive. */
   ping(device: number): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Fills queues of devices that are not connected: a few senders each go round
- * the targets until `entries` have been sent, with a bounded number of sends
- * without a receipt.
+ * Sends a fixed number of entries, to devices that are away or not: a few senders
+ * each go round the targets until they have sent their part, with a bounded
+ * number of sends without a receipt.
  */
 import type { Behaviour, Traffic } from "./traffic.js";
 
@@ -17,18 +17,22 @@ export interface Fill {
 export class Filling implements Behaviour {
   readonly #traffic: Traffic;
   readonly #fill: Fill;
-  #left: number;
+  /** Per sender. */
+  readonly #left: Uint32Array;
   readonly #nextTarget: Uint32Array;
 
   constructor(traffic: Traffic, fill: Fill) {
     this.#traffic = traffic;
     this.#fill = fill;
-    this.#left = fill.entries;
+    const { senders, entries } = fill;
+    this.#left = Uint32Array.from({ length: senders }, (_, sender) => {
+      return Math.floor(entries / senders) + (sender < entries % senders ? 1 : 0);
+    });
     this.#nextTarget = new Uint32Array(fill.senders).fill(fill.from);
   }
 
   get isDone(): boolean {
-    return this.#left === 0;
+    return this.#left.every((left) => left === 0);
   }
 
   start(): void {
@@ -42,14 +46,14 @@ export class Filling implements Behaviour {
   delivered(): void {}
 
   receipted(device: number, count: number): void {
-    this.#send(device, count);
+    if (device < this.#fill.senders) this.#send(device, count);
   }
 
   #send(sender: number, count: number): void {
-    for (let i = 0; i < count && this.#left > 0; i++) {
+    for (let i = 0; i < count && this.#left[sender]! > 0; i++) {
       const target = this.#nextTarget[sender]!;
       this.#traffic.send(sender, target);
-      this.#left -= 1;
+      this.#left[sender]! -= 1;
       this.#nextTarget[sender] = target + 1 < this.#fill.to ? target + 1 : this.#fill.from;
     }
   }

@@ -3,9 +3,12 @@
  * (requests.ts). It sends and judges; it does not know which system it talks to
  * beyond the dialect it is told.
  */
+import { constants, setPriority } from "node:os";
 import { announceReady, answerRequests } from "../process/requests.js";
+import type { ArrivalOptions } from "./arrivals.js";
 import type { Fill } from "./filling.js";
-import { Generator, type GeneratorOptions } from "./generator.js";
+import { type Circulate, Generator, type GeneratorOptions, type OpenRange } from "./generator.js";
+import type { SlowReadersOptions } from "./slow-readers.js";
 
 let generator: Generator | undefined;
 
@@ -17,13 +20,20 @@ function present(): Generator {
 setInterval(() => generator?.keepAlive(), 15_000).unref();
 
 answerRequests({
+  /** For a generator beside another one on the same core, whose latencies it must not disturb. */
+  yieldCore: () => setPriority(constants.priority.PRIORITY_BELOW_NORMAL),
   setUp(options: GeneratorOptions) {
     generator = new Generator(options);
   },
-  open: (range: { port: number; from: number; to: number }) => present().open(range),
+  open: (range: OpenRange) => present().open(range),
   close: (range: { from: number; to: number }) => present().close(range),
   learnRosters: (range: { asker: number; from: number; to: number }) => present().learnRosters(range),
-  circulate: ({ inFlight }: { inFlight: number }) => present().circulate(inFlight),
+  circulate: (options: Circulate) => present().circulate(options),
+  arrive: (options: ArrivalOptions) => present().arrive(options),
+  cutWindow: () => present().cutWindow(),
+  stopArrivals: () => present().stopArrivals(),
+  slowDown: (options: SlowReadersOptions & { port: number }) => present().slowDown(options),
+  speedUp: () => present().speedUp(),
   fill: (fill: Fill) => present().fill(fill),
   firstDelivery: () => present().firstDelivery(),
   begin: () => present().begin(),

@@ -5,14 +5,20 @@
  * finish nothing is under way, and everything sent has arrived or is lost.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { assert } from "../../src/base/assert.js";
 import { sharedMs } from "../process/clock.js";
+import { type ArrivalOptions, Arrivals, type ArrivalWindow } from "./arrivals.js";
 import { Circulation } from "./circulation.js";
 import { Connections, type Upgrade } from "./connections.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
+import { Feed, type FeedOptions } from "./feed.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
+import { Refusals } from "./refusals.js";
 import { RelayDialect } from "./relay-dialect.js";
+import { type RepeatOptions, Repeats } from "./repeats.js";
 import { FrameScanner, ReadMemory } from "./scanner.js";
+import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
 import { idle, Traffic } from "./traffic.js";
 
 export interface GeneratorOptions {
@@ -20,12 +26,40 @@ export interface GeneratorOptions {
   readonly devices: number;
   readonly payloadBytes: number;
   readonly seed: number;
-  /** False for devices that send nothing: counters per pair take the square of their number. */
-  readonly countsPairs: boolean;
+  /** Devices 0 to `senders` − 1 send: each pair of a sender and a device has a counter. */
+  readonly senders: number;
   readonly unreceiptedPerDeviceMax: number;
   readonly dialect:
     | { readonly name: "relay" }
     | { readonly name: "interline"; readonly signIns: readonly SignIn[]; readonly windows: Windows };
+}
+
+/** Which devices to open, and how. */
+export interface OpenRange {
+  readonly port: number;
+  readonly from: number;
+  readonly to: number;
+  /** Connections that are being opened at one time; by default below the listen backlog of 512. */
+  readonly atOnce?: number;
+  /** Connections come from so many loopback addresses in turn, so that ports do not run out. */
+  readonly sourceAddresses?: number;
+  /** Count connections that are refused, and try them again, where otherwise the run fails. */
+  readonly repeatsRefused?: boolean;
+}
+
+export interface Circulate {
+  readonly inFlight: number;
+  readonly repeats?: RepeatOptions;
+  /** The round has begun before; what was sent then is judged with the rest. */
+  readonly continues?: boolean;
+  /** Sends to other devices, which do not circulate. */
+  readonly feed?: FeedOptions;
+}
+
+export interface Opened {
+  readonly refused: number;
+  /** From the first attempt until the last device was ready. */
+  readonly tookMs: number;
 }
 
 export interface RoundResult {
@@ -41,6 +75,8 @@ export interface RoundResult {
   readonly misdelivered: number;
   /** Refusals that asked to try again later, which was done. */
   readonly refused: number;
+  /** Sends made again under the same id. */
+  readonly repeated: number;
   /** Sends without a receipt at the end; 0 where no receipts are given. */
   readonly unreceipted: number;
   /** Histograms, encoded. */
@@ -51,13 +87,16 @@ export interface RoundResult {
   readonly durabilities: readonly number[];
 }
 
-/** Connections that are being opened and signed in at one time: below the listen backlog of 512. */
 const OPENING_MAX = 200;
+/** Below what a node answers one connection in one turn. */
+const ROSTERS_AT_ONCE = 1_000;
 const OPEN_TIMEOUT_MS = 60_000;
 const FILL_TIMEOUT_MS = 300_000;
 const DRAIN_POLL_MS = 5;
 /** After everything has arrived: time for what should not arrive. */
 const SETTLE_MS = 50;
+/** Time for slow readers to read what waits for them, and to notice that they were ended. */
+const SPEED_UP_MS = 1_000;
 
 export class Generator {
   readonly #options: GeneratorOptions;
@@ -67,26 +106,31 @@ export class Generator {
   readonly #circulation: Circulation;
   readonly #isReady: Uint8Array;
   #readyCount = 0;
+  #readyMs = 0;
+  #refusals: Refusals | undefined;
   #nextToOpen = 0;
   #openNext: () => void = () => {};
   #failure: string | undefined;
   #isBusy = false;
+  #arrivals: Arrivals | undefined;
+  #feed: Feed | undefined;
+  #slowReaders: SlowReaders | undefined;
   #cpuAtMeasure = process.cpuUsage();
   #measuredAtMs = 0;
   #cpuUs = 0;
   #windowMs = 0;
   /** Counts at the round's start; what earlier rounds lost stays lost. */
-  #before = { sent: 0, duplicated: 0, reordered: 0, misdelivered: 0, refused: 0 };
+  #before = { sent: 0, duplicated: 0, reordered: 0, misdelivered: 0, refused: 0, repeated: 0 };
   #lostBefore = 0;
 
   constructor(options: GeneratorOptions) {
-    const { devices } = options;
+    const { devices, senders } = options;
     this.#options = options;
     this.#isReady = new Uint8Array(devices);
     const memory = new ReadMemory();
     this.#traffic = new Traffic({
       devices,
-      ledgerDevices: options.countsPairs ? devices : 0,
+      senders,
       view: memory.view,
       unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
       onReady: (device) => this.#noteReady(device),
@@ -102,24 +146,25 @@ export class Generator {
       readDone: (device) => this.#traffic.readDone(device),
       lost: (device, reason) => this.#fail(device, reason),
     });
-    this.#circulation = new Circulation(this.#traffic, devices, options.seed);
+    this.#circulation = new Circulation(this.#traffic, senders, options.seed);
   }
 
   /** Opens and signs in the devices from `from` to `to`; resolves when all are ready. */
-  async open(range: { readonly port: number; readonly from: number; readonly to: number }): Promise<void> {
-    const upgrade: Upgrade = {
-      host: this.#options.host,
-      port: range.port,
-      path: (device) => this.#dialect.path(device),
-      subprotocol: this.#dialect.subprotocol,
-    };
+  async open(range: OpenRange): Promise<Opened> {
+    const { atOnce = OPENING_MAX, repeatsRefused = false } = range;
+    const upgrade = this.#upgradeTo(range);
+    const fromMs = sharedMs();
     const wanted = this.#readyCount + range.to - range.from;
+    const refusals = new Refusals((device) => this.#connections.open(device, upgrade));
+    this.#refusals = repeatsRefused ? refusals : undefined;
     this.#nextToOpen = range.from;
     this.#openNext = () => {
       if (this.#nextToOpen < range.to) this.#connections.open(this.#nextToOpen++, upgrade);
     };
-    for (let i = 0; i < OPENING_MAX; i++) this.#openNext();
+    for (let i = 0; i < atOnce; i++) this.#openNext();
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
+    this.#refusals = undefined;
+    return { refused: refusals.count, tookMs: this.#readyMs - fromMs };
   }
 
   close(range: { readonly from: number; readonly to: number }): void {
@@ -138,10 +183,11 @@ export class Generator {
   }): Promise<void> {
     const dialect = this.#dialect;
     if (!(dialect instanceof InterlineDialect)) return;
-    dialect.askRosters(range.asker, range.from, range.to);
-    await this.#until("learn all rosters", OPEN_TIMEOUT_MS, () => {
-      return dialect.rostersUnknown(range.from, range.to) === 0;
-    });
+    for (let from = range.from; from < range.to; from += ROSTERS_AT_ONCE) {
+      const to = Math.min(range.to, from + ROSTERS_AT_ONCE);
+      dialect.askRosters(range.asker, from, to);
+      await this.#until("learn all rosters", OPEN_TIMEOUT_MS, () => dialect.rostersUnknown(from, to) === 0);
+    }
   }
 
   /** A round begins: what happens from here on is judged by `finish`. */
@@ -154,10 +200,55 @@ export class Generator {
   }
 
   /** Begins a round in which every device sends `inFlight` messages and each delivery triggers one. */
-  circulate(inFlight: number): void {
-    this.begin();
+  circulate({ inFlight, repeats, continues = false, feed }: Circulate): void {
+    if (!continues) this.begin();
+    const { senders, seed } = this.#options;
     this.#traffic.behaviour = this.#circulation;
-    this.#circulation.start(inFlight);
+    this.#circulation.start(inFlight, repeats && new Repeats(this.#traffic, senders, seed, repeats));
+    this.#feed = feed && new Feed(this.#traffic, senders, feed);
+  }
+
+  /** Begins a round of sends at fixed times; it goes on until `stopArrivals`. */
+  arrive(options: ArrivalOptions): void {
+    this.begin();
+    const { ledger } = this.#traffic;
+    const undelivered = () => ledger.outstanding - this.#lostBefore;
+    this.#arrivals = new Arrivals(this.#traffic, options, undelivered);
+    this.#traffic.behaviour = this.#arrivals;
+    this.#arrivals.start();
+  }
+
+  /** Some devices stop reading, or read little, until `speedUp`. */
+  slowDown(options: SlowReadersOptions & { readonly port: number }): void {
+    const upgrade = this.#upgradeTo({ port: options.port });
+    this.#slowReaders = new SlowReaders(this.#connections, options, (device) => {
+      this.#readyCount -= 1;
+      this.#isReady[device] = 0;
+      this.#connections.open(device, upgrade);
+    });
+  }
+
+  /** Resolves when all devices are connected again, with how many had been ended. */
+  async speedUp(): Promise<number> {
+    const wanted = this.#readyCount;
+    this.#slowReaders?.end();
+    await sleep(SPEED_UP_MS);
+    await this.#until("bring back slow readers", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
+    return this.#slowReaders?.evictedCount ?? 0;
+  }
+
+  /** What there is to say of the window; it is closed, and arrivals go on. */
+  cutWindow(): ArrivalWindow {
+    this.closeWindow();
+    return this.#presentArrivals().read();
+  }
+
+  /** The arrivals end, and latencies count until everything has arrived: `finish` closes the window. */
+  stopArrivals(): ArrivalWindow {
+    this.#readCpu();
+    const arrivals = this.#presentArrivals();
+    arrivals.stop();
+    return arrivals.read();
   }
 
   /** Sends to devices that are away; resolves when every send has its receipt. */
@@ -183,12 +274,17 @@ export class Generator {
   measure(): void {
     this.#throwFailure();
     this.#traffic.measure();
+    this.#arrivals?.open();
     this.#cpuAtMeasure = process.cpuUsage();
     this.#measuredAtMs = sharedMs();
   }
 
   closeWindow(): void {
     this.#traffic.closeWindow();
+    this.#readCpu();
+  }
+
+  #readCpu(): void {
     const { user, system } = process.cpuUsage(this.#cpuAtMeasure);
     this.#cpuUs = user + system;
     this.#windowMs = sharedMs() - this.#measuredAtMs;
@@ -201,7 +297,12 @@ export class Generator {
     readonly drainMs: number;
   }): Promise<RoundResult> {
     this.#circulation.stop();
+    this.#feed?.stop();
+    this.#arrivals?.stop();
     await this.#drain(window.drainMs);
+    if (this.#traffic.isMeasuring) this.#traffic.closeWindow();
+    this.#arrivals = undefined;
+    this.#slowReaders = undefined;
     this.#traffic.behaviour = idle;
     this.#isBusy = false;
     this.#throwFailure();
@@ -217,6 +318,7 @@ export class Generator {
       reordered: after.reordered - this.#before.reordered,
       misdelivered: after.misdelivered - this.#before.misdelivered,
       refused: after.refused - this.#before.refused,
+      repeated: after.repeated - this.#before.repeated,
       unreceipted: sendLog.outstanding,
       deliveryLatency: deliveryLatency.encode(),
       receiptLatency: receiptLatency.encode(),
@@ -247,13 +349,37 @@ export class Generator {
     await sleep(SETTLE_MS);
   }
 
+  #upgradeTo({ port, sourceAddresses = 0 }: Pick<OpenRange, "port" | "sourceAddresses">): Upgrade {
+    return {
+      host: this.#options.host,
+      port,
+      path: (device) => this.#dialect.path(device),
+      subprotocol: this.#dialect.subprotocol,
+      ...(sourceAddresses > 0 && {
+        localAddress: (device: number) => `127.0.0.${2 + (device % sourceAddresses)}`,
+      }),
+    };
+  }
+
+  #presentArrivals(): Arrivals {
+    assert(this.#arrivals !== undefined, "arrivals are under way");
+    return this.#arrivals;
+  }
+
   #noteReady(device: number): void {
     this.#isReady[device] = 1;
     this.#readyCount += 1;
+    this.#readyMs = sharedMs();
     this.#openNext();
   }
 
   #fail(device: number, reason: string): void {
+    if (this.#slowReaders?.takesLoss(device)) return;
+    if (this.#refusals !== undefined && this.#isReady[device] === 0) {
+      this.#connections.close(device);
+      this.#refusals.note(device);
+      return;
+    }
     this.#failure ??= `device ${device}: ${reason}`;
   }
 
@@ -271,9 +397,17 @@ export class Generator {
   }
 }
 
-function tallyOf({ ledger, sendLog }: Traffic) {
+function tallyOf({ ledger, sendLog, repeatedCount }: Traffic) {
   const { sentCount, duplicated, reordered, misdelivered } = ledger;
-  return { sent: sentCount, duplicated, reordered, misdelivered, refused: sendLog.refusedCount };
+  const { refusedCount } = sendLog;
+  return {
+    sent: sentCount,
+    duplicated,
+    reordered,
+    misdelivered,
+    refused: refusedCount,
+    repeated: repeatedCount,
+  };
 }
 
 function newDialect(

@@ -77,6 +77,10 @@ export class InterlineDialect implements Dialect {
   /** The highest sequence delivered since the last flush; -1 for none. */
   #ackHigh = -1;
   #ackLow = 0;
+  /** Per device, a sequence that is acked by its next flush; 0 for none. */
+  readonly #heldAcks: Float64Array;
+  /** Per device, the highest sequence it has taken: what a new connection resumes from. */
+  readonly #taken: Float64Array;
 
   constructor(options: {
     readonly events: DeviceEvents;
@@ -101,6 +105,8 @@ export class InterlineDialect implements Dialect {
     this.#accountView = new DataView(this.#accounts.buffer);
     this.#versions = new Uint8Array(signIns.length);
     this.#positions = new Uint32Array(signIns.length);
+    this.#heldAcks = new Float64Array(signIns.length);
+    this.#taken = new Float64Array(signIns.length);
     this.#sendBytes = this.#templateSend().length;
     this.#slab = this.#newSlab();
     this.#bytes = new Uint8Array(this.#slab.buffer);
@@ -112,10 +118,11 @@ export class InterlineDialect implements Dialect {
 
   opened(device: number): void {
     this.#positions[device] = 0;
+    this.#heldAcks[device] = 0;
     const hello = encodeClientFrame({
       kind: "hello",
       token: this.#tokens[device]!,
-      resume: 0,
+      resume: this.#taken[device]!,
       windowEntries: this.#windows.entries,
       windowBytes: this.#windows.bytes,
     });
@@ -142,15 +149,25 @@ export class InterlineDialect implements Dialect {
   }
 
   send(sender: number, target: number, counter: number, stamp: number): void {
+    const position = this.#positions[sender]! + 1;
+    this.#positions[sender] = position;
+    this.#add(sender, target, counter, stamp, position);
+  }
+
+  repeat(sender: number, target: number, counter: number, stamp: number, position: number): void {
+    this.#positions[sender]! += 1;
+    this.#add(sender, target, counter, stamp, position);
+  }
+
+  /** `named`: the position that is part of the id. */
+  #add(sender: number, target: number, counter: number, stamp: number, named: number): void {
     if (this.#end === this.#slab.byteLength) this.flush(sender);
     const slab = this.#slab;
     const at = this.#end;
-    const position = this.#positions[sender]! + 1;
-    this.#positions[sender] = position;
     slab.setUint32(at + ID_OFFSET, this.#runId[0]!);
     slab.setUint32(at + ID_OFFSET + 4, this.#runId[1]!);
     slab.setUint32(at + ID_OFFSET + 8, sender);
-    slab.setUint32(at + ID_OFFSET + 12, position);
+    slab.setUint32(at + ID_OFFSET + 12, named);
     this.#writeAccount(at + ACCOUNT_OFFSET, target);
     slab.setUint8(at + VERSION_OFFSET, this.#versions[target]!);
     this.#end = at + this.#sendBytes;
@@ -163,8 +180,10 @@ export class InterlineDialect implements Dialect {
 
   flush(device: number): void {
     let begin = SENDS_OFFSET;
+    if (this.#heldAcks[device]! > 0) this.#takeHeldAck(device);
     if (this.#ackHigh >= 0) {
       begin = ACK_OFFSET;
+      this.#taken[device] = this.#ackHigh * 0x1_0000_0000 + this.#ackLow;
       // Again each time: the header of a message without an ack lies over it.
       this.#slab.setUint16(ACK_OFFSET, ACK_HEAD);
       this.#slab.setUint8(ACK_OFFSET + 2, UINT64_HEAD);
@@ -179,6 +198,20 @@ export class InterlineDialect implements Dialect {
     if (taken) return;
     this.#slab = this.#newSlab();
     this.#bytes = new Uint8Array(this.#slab.buffer);
+  }
+
+  holdAck(device: number): void {
+    if (this.#ackHigh >= 0) this.#heldAcks[device] = this.#ackHigh * 0x1_0000_0000 + this.#ackLow;
+    this.#ackHigh = -1;
+  }
+
+  /** Unless something newer was delivered in this read. */
+  #takeHeldAck(device: number): void {
+    const held = this.#heldAcks[device]!;
+    this.#heldAcks[device] = 0;
+    if (this.#ackHigh >= 0) return;
+    this.#ackHigh = Math.floor(held / 0x1_0000_0000);
+    this.#ackLow = held >>> 0;
   }
 
   payload(device: number, bytes: Uint8Array, from: number, end: number, last: boolean): number {

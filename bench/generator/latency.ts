@@ -33,11 +33,20 @@ export class LatencyCounts {
 
   /** What was recorded, to be sent to the harness and merged there. */
   encode(): string {
+    return encodeIntoCompressedBase64(this.#histogram());
+  }
+
+  /** Undefined when nothing was recorded. */
+  percentiles(): Percentiles | undefined {
+    return percentilesOf(this.#histogram());
+  }
+
+  #histogram(): Histogram {
     const histogram = newHistogram();
     this.#counts.forEach((count, index) => {
       if (count > 0) histogram.recordValueWithCount(valueAt(index), count);
     });
-    return encodeIntoCompressedBase64(histogram);
+    return histogram;
   }
 }
 
@@ -68,7 +77,10 @@ export interface Percentiles {
 
 /** Histograms are merged, percentiles never averaged. Undefined when nothing was recorded. */
 export function mergedPercentiles(encoded: readonly string[]): Percentiles | undefined {
-  const histogram = merged(encoded);
+  return percentilesOf(merged(encoded));
+}
+
+function percentilesOf(histogram: Histogram): Percentiles | undefined {
   if (histogram.totalCount === 0) return undefined;
   const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000;
   return {

@@ -21,6 +21,7 @@ const PAIRS_MAX = 1 << 26;
 
 export class Ledger {
   readonly devices: number;
+  readonly senders: number;
   /** Sends that were not withdrawn. */
   sentCount = 0;
   /** Arrivals of every kind. */
@@ -34,11 +35,14 @@ export class Ledger {
   readonly #missing = new Map<number, Set<number>>();
   readonly #withdrawn = new Map<number, Set<number>>();
 
-  constructor(devices: number) {
-    assert(devices * devices <= PAIRS_MAX, `at most ${Math.sqrt(PAIRS_MAX)} devices have counters per pair`);
+  /** Devices 0 to `senders` − 1 send; by default all of them. Pages that no pair touches take no memory. */
+  constructor(devices: number, senders: number = devices) {
+    const pairs = senders * devices;
+    assert(pairs <= PAIRS_MAX, `at most ${PAIRS_MAX} pairs of devices have counters, and these are ${pairs}`);
     this.devices = devices;
-    this.#sent = new Uint32Array(devices * devices);
-    this.#received = new Uint32Array(devices * devices);
+    this.senders = senders;
+    this.#sent = new Uint32Array(pairs);
+    this.#received = new Uint32Array(pairs);
   }
 
   /** The counter of the next send of the pair. */
@@ -48,6 +52,11 @@ export class Ledger {
     this.#sent[pair] = counter;
     this.sentCount += 1;
     return counter;
+  }
+
+  /** The counter of the pair's last send. */
+  lastCounter(sender: number, target: number): number {
+    return this.#sent[sender * this.devices + target]!;
   }
 
   /** The send was refused: it must not arrive any more. */
@@ -62,7 +71,7 @@ export class Ledger {
   receive(receiver: number, sender: number, target: number, counter: number): void {
     this.receivedCount += 1;
     const pair = sender * this.devices + target;
-    if (target !== receiver || sender >= this.devices || counter > this.#sent[pair]! || counter === 0) {
+    if (target !== receiver || sender >= this.senders || counter > this.#sent[pair]! || counter === 0) {
       this.misdelivered += 1;
       return;
     }

@@ -36,12 +36,17 @@ export class SendLog {
   readonly #refused = new Map<number, Set<number>>();
   #lastStamp = 0;
 
-  constructor(devices: number, perDeviceMax: number, latencies: LatencyCounts) {
+  /** Devices 0 to `senders` − 1 send, each at most `perDeviceMax` without an answer. */
+  constructor(
+    size: { readonly devices: number; readonly senders: number; readonly perDeviceMax: number },
+    latencies: LatencyCounts,
+  ) {
+    const { devices, senders, perDeviceMax } = size;
     this.#ring = 2 ** Math.ceil(Math.log2(perDeviceMax + 1));
     this.#latencies = latencies;
-    this.#stamps = new Uint32Array(devices * this.#ring);
-    this.#targets = new Uint32Array(devices * this.#ring);
-    this.#counters = new Uint32Array(devices * this.#ring);
+    this.#stamps = new Uint32Array(senders * this.#ring);
+    this.#targets = new Uint32Array(senders * this.#ring);
+    this.#counters = new Uint32Array(senders * this.#ring);
     this.#sent = new Uint32Array(devices);
     this.#receipted = new Uint32Array(devices);
   }
@@ -60,7 +65,8 @@ export class SendLog {
     return this.#sent[device]! + 1 - this.#receipted[device]! < this.#ring;
   }
 
-  sent(device: number, target: number, counter: number, stamp: number): void {
+  /** Returns the send's position. */
+  sent(device: number, target: number, counter: number, stamp: number): number {
     const position = this.#sent[device]! + 1;
     this.#sent[device] = position;
     const at = this.#at(device, position);
@@ -68,6 +74,7 @@ export class SendLog {
     this.#targets[at] = target;
     this.#counters[at] = counter;
     this.outstanding += 1;
+    return position;
   }
 
   /** Returns how many sends this receipt covers that none before covered. */

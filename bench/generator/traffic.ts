@@ -23,6 +23,8 @@ export interface Behaviour {
   delivered(device: number): void;
   /** `count` more of the device's sends have a receipt. */
   receipted(device: number, count: number): void;
+  /** After each read, in place of a flush: for behaviours that hold acks back. */
+  afterRead?(device: number, nowMs: number): void;
 }
 
 export const idle: Behaviour = { delivered() {}, receipted() {} };
@@ -43,6 +45,8 @@ export class Traffic implements DeviceEvents {
   readonly receiptLatency = new LatencyCounts();
   behaviour: Behaviour = idle;
   firstDeliveryMs: number | undefined;
+  /** Sends that were made again under their id. */
+  repeatedCount = 0;
   readonly #view: DataView;
   readonly #onReady: (device: number) => void;
   readonly #onBroken: (device: number, reason: string) => void;
@@ -56,14 +60,19 @@ export class Traffic implements DeviceEvents {
 
   constructor(options: {
     readonly devices: number;
-    readonly ledgerDevices: number;
+    /** Devices 0 to `senders` − 1 send. */
+    readonly senders: number;
     readonly view: DataView;
     readonly unreceiptedPerDeviceMax: number;
     readonly onReady: (device: number) => void;
     readonly onBroken: (device: number, reason: string) => void;
   }) {
-    this.ledger = new Ledger(options.ledgerDevices);
-    this.sendLog = new SendLog(options.devices, options.unreceiptedPerDeviceMax, this.receiptLatency);
+    const { devices, senders, unreceiptedPerDeviceMax } = options;
+    this.ledger = new Ledger(devices, senders);
+    this.sendLog = new SendLog(
+      { devices, senders, perDeviceMax: unreceiptedPerDeviceMax },
+      this.receiptLatency,
+    );
     this.#view = options.view;
     this.#onReady = options.onReady;
     this.#onBroken = options.onBroken;
@@ -85,21 +94,45 @@ export class Traffic implements DeviceEvents {
   }
 
   readDone(device: number): void {
-    this.#dialect!.flush(device);
+    if (this.behaviour.afterRead === undefined) this.#dialect!.flush(device);
+    else this.behaviour.afterRead(device, this.#nowMs);
     this.timeline.note(this.#nowMs, this.ledger.receivedCount);
   }
 
-  send(sender: number, target: number): void {
-    const mustWait = this.#waiting.size > 0 && this.#waiting.has(sender);
-    if (mustWait || !this.sendLog.hasRoom(sender)) this.#park(sender, target, this.#stamp, 0);
-    else this.#write(sender, target, this.#stamp);
+  /** Returns the send's position on its connection, where receipts are given; 0 when it is held back. */
+  send(sender: number, target: number): number {
+    return this.#sendStamped(sender, target, this.#stamp);
+  }
+
+  /** Sends again, under its id, what had this position. Nothing happens while the device has too much unanswered. */
+  repeat(sender: number, target: number, counter: number, position: number): void {
+    if (!this.sendLog.hasRoom(sender)) return;
+    this.sendLog.sent(sender, target, counter, this.#stamp);
+    this.#dialect!.repeat?.(sender, target, counter, this.#stamp, position);
+    this.repeatedCount += 1;
+  }
+
+  /** As `send`, but meant for a moment that is past: its latency counts from then. */
+  sendMeantFor(intendedMs: number, sender: number, target: number): void {
+    this.#sendStamped(sender, target, (intendedMs * 1000) >>> 0);
   }
 
   flush(device: number): void {
     this.#dialect!.flush(device);
   }
 
-  /** Opens the window in which latencies count. */
+  /** Where there are acks: what was delivered is acked by the device's next flush. */
+  holdAck(device: number): void {
+    const dialect = this.#dialect!;
+    if (dialect.holdAck === undefined) dialect.flush(device);
+    else dialect.holdAck(device);
+  }
+
+  get isMeasuring(): boolean {
+    return this.#measuring;
+  }
+
+  /** Opens the window in which latencies count: deliveries' at devices that send. */
   measure(): void {
     assert(!this.#measuring, "one window at a time");
     this.tick();
@@ -125,9 +158,10 @@ export class Traffic implements DeviceEvents {
     const target = view.getUint32(at + TARGET_OFFSET, true);
     const sender = view.getUint32(at + SENDER_OFFSET, true);
     this.ledger.receive(device, sender, target, view.getUint32(at + COUNTER_OFFSET, true));
-    if (this.#measuring) {
+    if (this.#measuring && device < this.ledger.senders) {
       this.deliveryLatency.record((this.#stamp - view.getUint32(at + STAMP_OFFSET, true)) >>> 0);
-    } else this.firstDeliveryMs ??= this.#nowMs;
+    }
+    this.firstDeliveryMs ??= this.#nowMs;
     this.behaviour.delivered(device);
   }
 
@@ -167,10 +201,18 @@ export class Traffic implements DeviceEvents {
     this.flush(device);
   }
 
-  #write(sender: number, target: number, stamp: number): void {
+  #sendStamped(sender: number, target: number, stamp: number): number {
+    const mustWait = this.#waiting.size > 0 && this.#waiting.has(sender);
+    if (!mustWait && this.sendLog.hasRoom(sender)) return this.#write(sender, target, stamp);
+    this.#park(sender, target, stamp, 0);
+    return 0;
+  }
+
+  #write(sender: number, target: number, stamp: number): number {
     const dialect = this.#dialect!;
     const counter = this.ledger.send(sender, target);
-    if (dialect.givesReceipts) this.sendLog.sent(sender, target, counter, stamp);
+    const position = dialect.givesReceipts ? this.sendLog.sent(sender, target, counter, stamp) : 0;
     dialect.send(sender, target, counter, stamp);
+    return position;
   }
 }

@@ -17,8 +17,8 @@ export interface ContestantOptions {
   readonly unreceiptedPerDeviceMax: number;
   /** Default: what the system says for so many devices. */
   readonly dialect?: GeneratorOptions["dialect"];
-  /** Default true; see GeneratorOptions. */
-  readonly countsPairs?: boolean;
+  /** Default: all devices; see GeneratorOptions. */
+  readonly senders?: number;
   readonly exposeGc?: boolean;
 }
 
@@ -27,8 +27,15 @@ export interface DeviceRange {
   readonly to: number;
 }
 
-const OPEN_TIMEOUT_MS = 120_000;
-const HOST = "127.0.0.1";
+export const OPEN_TIMEOUT_MS = 120_000;
+export const HOST = "127.0.0.1";
+
+/** A generator process on its core, not set up yet. */
+export async function startGenerator(cores: Cores): Promise<Child> {
+  const module = new URL("../generator/generator-process.js", import.meta.url);
+  const { child } = await Child.start({ module, core: cores.generator });
+  return child;
+}
 
 export class Contestant {
   readonly system: System;
@@ -45,14 +52,13 @@ export class Contestant {
   static async start(system: System, options: ContestantOptions): Promise<Contestant> {
     const { cores, directory, exposeGc = false } = options;
     const server = await system.start({ core: cores.server, directory, exposeGc });
-    const module = new URL("../generator/generator-process.js", import.meta.url);
-    const { child } = await Child.start({ module, core: cores.generator });
+    const child = await startGenerator(cores);
     const setUp: GeneratorOptions = {
       host: HOST,
       devices: options.devices,
       payloadBytes: options.payloadBytes,
       seed: options.seed,
-      countsPairs: options.countsPairs ?? true,
+      senders: options.senders ?? options.devices,
       unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
       dialect: options.dialect ?? (await server.dialectFor(options.devices)),
     };

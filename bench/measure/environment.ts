@@ -6,8 +6,8 @@ import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { arch, cpus, platform, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { chooseCores } from "../process/cores.js";
+import { packageRoot } from "../process/package-root.js";
 import { median } from "./statistics.js";
 
 export interface Environment {
@@ -97,12 +97,6 @@ function flushMs(directory: string): number {
     rmSync(path, { force: true });
   }
   return median(times);
-}
-
-/** The package's root, whether this file runs from its source or from dist. */
-function packageRoot(): string {
-  const candidates = ["../..", "../../.."].map((up) => fileURLToPath(new URL(up, import.meta.url)));
-  return candidates.find((root) => existsSync(join(root, "package.json"))) ?? process.cwd();
 }
 
 function packageVersion(): string {

@@ -50,7 +50,7 @@ async function measureIdle({ workload, system }: IdleRun, directory: string): Pr
     payloadBytes: 16,
     seed: 1,
     unreceiptedPerDeviceMax: 1,
-    countsPairs: false,
+    senders: 0,
     exposeGc: true,
   });
   try {

@@ -5,11 +5,15 @@
  *   start ──▶ warm-up ──▶ │ window: CPU, deliveries, latencies │ ──▶ drain, judge
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Circulate } from "../generator/generator.js";
+import type { RepeatOptions } from "../generator/repeats.js";
 import type { ServerSnapshot } from "../systems/server-telemetry.js";
 import type { Contestant } from "./contestant.js";
 
 export interface RoundOptions {
   readonly inFlight: number;
+  /** A share of the sends is made again under the same id. */
+  readonly repeats?: RepeatOptions;
   readonly warmUpMs: number;
   readonly windowMs: number;
   /** How long nothing may move before what is missing counts as lost. */
@@ -27,12 +31,21 @@ export interface Round {
   readonly generatorBusy: number;
   readonly serverRssBytes: number;
   readonly serverLoopDelayP99Ms: number;
+  readonly serverLoopDelayMaxMs: number;
+  /** Pauses for garbage collection: share of the window, and the longest. */
+  readonly serverGcShare: number;
+  readonly serverGcPauseMaxMs: number;
+  /** Sent to storage, per delivered message; null off Linux. */
+  readonly diskBytesPerMsg: number | null;
+  /** Null where nothing is stored. */
+  readonly flushesPerSec: number | null;
   readonly sent: number;
   readonly lost: number;
   readonly duplicated: number;
   readonly reordered: number;
   readonly misdelivered: number;
   readonly refused: number;
+  readonly repeated: number;
   readonly unreceipted: number;
   readonly longestReceiptGapMs: number;
   readonly durabilities: readonly number[];
@@ -43,7 +56,9 @@ export interface Round {
 
 export async function runRound(contestant: Contestant, options: RoundOptions): Promise<Round> {
   const { generator, server } = contestant;
-  await generator.request("circulate", { inFlight: options.inFlight });
+  const { inFlight, repeats } = options;
+  const circulate: Circulate = { inFlight, ...(repeats && { repeats }) };
+  await generator.request("circulate", circulate);
   await sleep(options.warmUpMs);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
   await sleep(options.windowMs);
@@ -51,7 +66,8 @@ export async function runRound(contestant: Contestant, options: RoundOptions): P
   return judge(contestant, before, after, options.drainMs);
 }
 
-async function judge(
+/** Stops and drains what was measured between two snapshots. */
+export async function judge(
   contestant: Contestant,
   before: ServerSnapshot,
   after: ServerSnapshot,
@@ -73,16 +89,31 @@ async function judge(
     generatorBusy: result.cpuUs / 1000 / result.windowMs,
     serverRssBytes: after.rssBytes,
     serverLoopDelayP99Ms: after.loopDelayP99Ms,
+    serverLoopDelayMaxMs: after.loopDelayMaxMs,
+    serverGcShare: after.gcPauseMs / windowMs,
+    serverGcPauseMaxMs: after.gcPauseMaxMs,
+    diskBytesPerMsg: per(difference(before.diskWrittenBytes, after.diskWrittenBytes), delivered),
+    flushesPerSec: per(difference(before.flushes, after.flushes), windowMs / 1000),
     sent: result.sent,
     lost: result.lost,
     duplicated: result.duplicated,
     reordered: result.reordered,
     misdelivered: result.misdelivered,
     refused: result.refused,
+    repeated: result.repeated,
     unreceipted: result.unreceipted,
     longestReceiptGapMs: result.longestReceiptGapMs,
     durabilities: result.durabilities,
     deliveryLatency: result.deliveryLatency,
     receiptLatency: result.receiptLatency,
   };
+}
+
+/** Null where one is not known. */
+function difference(before: number | null | undefined, after: number | null | undefined): number | null {
+  return before == null || after == null ? null : after - before;
+}
+
+function per(amount: number | null, units: number): number | null {
+  return amount === null ? null : amount / units;
 }

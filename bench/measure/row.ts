@@ -50,6 +50,14 @@ export interface Row {
   /** Refusals that asked to try again later, which was done: the system was overloaded. */
   readonly refused: number;
   readonly unreceipted: number;
+  /** Of the server: medians over the rounds, and the longest of all. */
+  readonly serverLoopDelayP99Ms: number;
+  readonly serverLoopDelayMaxMs: number;
+  readonly serverGcShare: number;
+  readonly serverGcPauseMaxMs: number;
+  /** Sent to storage, per delivered message (null off Linux), and flushes (null where nothing is stored). */
+  readonly diskBytesPerMsg: number | null;
+  readonly flushesPerSec: number | null;
   readonly generatorWasLimit: boolean;
   readonly rounds: readonly RawRound[];
 }
@@ -74,6 +82,7 @@ export function rowOf(options: {
   const receipt = mergedPercentiles(rounds.map((round) => round.receiptLatency));
   assert(delivery !== undefined, "a round delivers something");
   const medianOf = (pick: (round: Round) => number) => median(rounds.map(pick));
+  const maxOf = (pick: (round: Round) => number) => Math.max(...rounds.map(pick));
   const sumOf = (pick: (round: Round) => number) => rounds.reduce((sum, round) => sum + pick(round), 0);
   const generatorBusy = medianOf((round) => round.generatorBusy);
   const serverBusy = medianOf((round) => round.serverBusy);
@@ -107,6 +116,12 @@ export function rowOf(options: {
     misdelivered: sumOf((round) => round.misdelivered),
     refused: sumOf((round) => round.refused),
     unreceipted: sumOf((round) => round.unreceipted),
+    serverLoopDelayP99Ms: medianOf((round) => round.serverLoopDelayP99Ms),
+    serverLoopDelayMaxMs: maxOf((round) => round.serverLoopDelayMaxMs),
+    serverGcShare: medianOf((round) => round.serverGcShare),
+    serverGcPauseMaxMs: maxOf((round) => round.serverGcPauseMaxMs),
+    diskBytesPerMsg: medianOrNull(rounds.map((round) => round.diskBytesPerMsg)),
+    flushesPerSec: medianOrNull(rounds.map((round) => round.flushesPerSec)),
     generatorWasLimit: generatorBusy > SATURATED && serverBusy < SATURATED,
     rounds: rounds.map(rawOf),
   };
@@ -119,6 +134,11 @@ function durabilityOf(system: System, rounds: readonly Round[]): System["durabil
     assert(named === system.durability, `receipts say ${named}, not ${system.durability}`);
   }
   return system.durability;
+}
+
+function medianOrNull(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : median(known);
 }
 
 function rawOf(round: Round): RawRound {

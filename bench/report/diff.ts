@@ -88,7 +88,7 @@ function figuresOf(metric: Metric, rows: Map<string, ResultRow>, name: string): 
   assert(row !== undefined, "the row is in both files");
   const { field, better, ofRound } = metric;
   const value = row[field];
-  if (better === undefined || value === null) return undefined;
+  if (better === undefined || value == null) return undefined;
   if (ofRound === undefined) return { value, rounds: null };
   const bare = rows.get(rowName({ ...row, system: bareRelay.name }));
   const rounds = row.rounds

@@ -5,10 +5,15 @@
  */
 import { writeFile } from "node:fs/promises";
 import type { DedupResult } from "../kernels/dedup.js";
+import type { ConnectStormResult } from "../measure/connect-storm.js";
+import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { IdleResult } from "../measure/idle.js";
+import type { OfflineDrainResult } from "../measure/offline-drain.js";
+import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
 import type { Row } from "../measure/row.js";
+import type { SlowReadersResult } from "../measure/slow-readers.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
 import { environmentLines } from "./environment-report.js";
 import { resultsPage } from "./page/page.js";
@@ -20,6 +25,12 @@ export interface Results {
   readonly kernels?: readonly DedupResult[];
   readonly idle?: readonly IdleResult[];
   readonly restart?: RestartResult;
+  readonly openLoop?: OpenLoopResult;
+  readonly openLoopBare?: OpenLoopResult;
+  readonly offlineDrain?: OfflineDrainResult;
+  readonly connectStorm?: ConnectStormResult;
+  readonly duplicates?: readonly DuplicatesResult[];
+  readonly slowReaders?: SlowReadersResult;
 }
 
 /** The files that the command line asked for. */

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { createNode } from "../../src/index.js";
 import type { SignIn } from "../generator/interline-dialect.js";
 import { announceReady, answerRequests } from "../process/requests.js";
-import { takeSnapshot } from "./server-telemetry.js";
+import { type ServerSnapshot, takeSnapshot } from "./server-telemetry.js";
 
 const BRANDS = [
   { number: 1, name: "whatsapp" },
@@ -29,7 +29,11 @@ async function mint(index: number): Promise<SignIn> {
 }
 
 answerRequests({
-  snapshot: takeSnapshot,
+  snapshot(options: { collect?: boolean }): ServerSnapshot {
+    // The journal is flushed once per commit; the other flushes are of the queues.
+    const { commits, flushes } = node.stats().store;
+    return { ...takeSnapshot(options), flushes: commits + flushes };
+  },
   mint: ({ accounts }: { accounts: number }) =>
     Promise.all(Array.from({ length: accounts }, (_, index) => mint(index))),
   async stop() {

@@ -2,11 +2,15 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { defaultDataDirectory } from "../measure/environment.js";
 import type { OutputFiles } from "../report/output.js";
-import type { PairsWorkload } from "../workloads/workloads.js";
+import type { Verb, Workload } from "../workloads/schemas.js";
+import { readWorkload } from "../workloads/workload-file.js";
+import type { BuiltInWorkload, PairsWorkload } from "../workloads/workloads.js";
 
 export interface CommonOptions extends OutputFiles {
   readonly smoke: boolean;
   readonly dataDirectory: string;
+  /** A file with a workload of one's own, for the verb that is run. */
+  readonly workload?: string;
 }
 
 /** Overrides of a pairs workload; absent ones leave the workload's own value. */
@@ -23,6 +27,7 @@ export function withCommonOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
     .option("--html <file>", "write the results to a file as a page with plots")
+    .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option(
       "--data-directory <directory>",
@@ -54,8 +59,10 @@ export function overridden(workload: PairsWorkload, options: PairsOptions): Pair
   };
 }
 
-export function pick<T>(sized: { readonly full: T; readonly smoke: T }, { smoke }: CommonOptions): T {
-  return smoke ? sized.smoke : sized.full;
+/** The built-in workload, or the one of `--workload`, at the size that was asked for. */
+export function pick<V extends Verb>(builtIn: BuiltInWorkload<V>, options: CommonOptions): Workload<V> {
+  const sized = options.workload === undefined ? builtIn : readWorkload(options.workload, builtIn.verb);
+  return options.smoke ? sized.smoke : sized.full;
 }
 
 function whole(text: string): number {

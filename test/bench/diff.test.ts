@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diff } from "../../bench/report/diff.js";
 import { metricNamed } from "../../bench/report/metrics.js";
 import { parseResults, type ResultRound } from "../../bench/report/schema.js";
-import { bareRowOf, histogram, resultsOf, roundOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, histogram, openLoopOf, resultsOf, roundOf, rowOf } from "./made-up-results.js";
 
 /** A file whose only row has these rounds. */
 function fileOf(rounds: readonly Partial<ResultRound>[]) {
@@ -170,13 +170,8 @@ describe("the command", () => {
 });
 
 describe("a result file", () => {
-  const openLoop = {
-    rates: [{ ratePerSec: 1000, delivery: { p50Ms: 1, p99Ms: 2, p999Ms: 3 }, receipt: null }],
-    sustainablePerSec: null,
-  };
-
   it("is read back as it was written", () => {
-    const file = resultsOf([rowOf(), bareRowOf()], { openLoop });
+    const file = resultsOf([rowOf(), bareRowOf()], { openLoop: openLoopOf([1000, 2000]) });
     expect(parseResults("a.json", JSON.stringify(file))).toEqual(file);
   });
 

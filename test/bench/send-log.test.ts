@@ -6,7 +6,7 @@ const DISK = 2;
 
 function logWith(sends: number, perDeviceMax = 100) {
   const latencies = new LatencyCounts();
-  const log = new SendLog(2, perDeviceMax, latencies);
+  const log = new SendLog({ devices: 2, senders: 2, perDeviceMax }, latencies);
   for (let i = 1; i <= sends; i++) log.sent(1, 0, i, 1000 * i);
   return { log, latencies };
 }
@@ -31,7 +31,7 @@ describe("the log of sends without an answer", () => {
 
   it("takes times across the wrap of the 32-bit stamp", () => {
     const latencies = new LatencyCounts();
-    const log = new SendLog(1, 10, latencies);
+    const log = new SendLog({ devices: 1, senders: 1, perDeviceMax: 10 }, latencies);
     log.sent(0, 0, 1, 0xffff_ff00);
     log.receipted(0, 1, DISK, 0x0000_0100, true);
     expect(mergedPercentiles([latencies.encode()])?.maxMs).toBeCloseTo(0.512);

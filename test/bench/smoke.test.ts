@@ -4,7 +4,7 @@
  * dist, which `npm test` builds first.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -33,6 +33,7 @@ async function bench(...args: string[]): Promise<{ stdout: string; file: Results
   return { stdout, file };
 }
 
+const clean = { lost: 0, duplicated: 0, reordered: 0, misdelivered: 0, unreceipted: 0 };
 const figures = expect.any(Number);
 
 describe("npm run bench", () => {
@@ -44,7 +45,6 @@ describe("npm run bench", () => {
       fileSystem: expect.any(String),
       flushMs: figures,
     });
-    const clean = { lost: 0, duplicated: 0, reordered: 0, misdelivered: 0, unreceipted: 0 };
     const measured = {
       workload: "pairs",
       deliveredPerSec: figures,
@@ -64,6 +64,11 @@ describe("npm run bench", () => {
     ];
     expect(file.rows).toMatchObject([...rowsOf(1), ...rowsOf(8)]);
     for (const row of file.rows) expect(row.rounds).toMatchObject([{ sent: figures, lost: 0 }]);
+    for (const row of file.rows) {
+      expect(row).toMatchObject({ serverGcShare: figures, serverGcPauseMaxMs: figures });
+      expect(row).toMatchObject({ serverLoopDelayP99Ms: figures, diskBytesPerMsg: figures });
+    }
+    expect(file.rows.map(({ flushesPerSec }) => flushesPerSec === null)).toEqual([false, true, false, true]);
     for (const row of file.rows) expect(row.deliveredPerSec).toBeGreaterThan(0);
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
   });
@@ -112,6 +117,59 @@ describe("npm run bench", () => {
     const { file } = await bench("restart");
     expect(file.restart).toMatchObject({ entries: 2000, lost: 0, duplicated: 0, reordered: 0 });
     expect(file.restart?.firstDeliveryMs).toBeGreaterThan(0);
+  });
+
+  it("finds a rate that is sustained, and latencies from intended times at a part of it", async () => {
+    const { stdout, file } = await bench("open-loop");
+    const latency = { p50Ms: figures, p99Ms: figures, p999Ms: figures, maxMs: figures };
+    const rate = { share: 0.5, ratePerSec: figures, achievedPerSec: figures, delivery: latency, ...clean };
+    const run = {
+      seed: 1,
+      scheduleHash: expect.stringMatching(/^[0-9a-f]{16}$/),
+      sustainablePerSec: figures,
+    };
+    expect(file.openLoop).toMatchObject({ ...run, rates: [{ ...rate, receipt: latency }] });
+    expect(file.openLoopBare).toMatchObject({ ...run, rates: [{ ...rate, receipt: null }] });
+    expect(file.openLoopBare?.scheduleHash).toBe(file.openLoop?.scheduleHash);
+    expect(stdout).toContain(file.openLoop?.scheduleHash);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+  });
+
+  it("queues for devices that are away and drains them without loss", async () => {
+    const { file } = await bench("offline-drain");
+    const { unreceipted: _all, ...arrived } = clean;
+    expect(file.offlineDrain).toMatchObject({ receivers: 100, entries: 2000, ...arrived });
+    expect(file.offlineDrain?.enqueueToOnline).toBeGreaterThan(0);
+    expect(file.offlineDrain?.drainedPerSec).toBeGreaterThan(0);
+  });
+
+  it("signs many devices in at once while established ones go on", async () => {
+    const { file } = await bench("connect-storm");
+    const { unreceipted: _all, ...arrived } = clean;
+    expect(file.connectStorm).toMatchObject({ signIns: 200, refused: 0, ...arrived });
+    expect(file.connectStorm?.allWelcomedMs).toBeGreaterThan(0);
+    expect(file.connectStorm?.during.delivery.p99Ms).toBeGreaterThan(0);
+  });
+
+  it("applies repeated sends once", async () => {
+    const { file } = await bench("duplicates");
+    expect(file.duplicates).toMatchObject(
+      [1, 8].map((inFlight) => ({ inFlight, plain: clean, repeating: clean, ratioToPlain: figures })),
+    );
+    for (const { repeatedPerMsg } of file.duplicates ?? []) expect(repeatedPerMsg).toBeGreaterThan(0.05);
+  });
+
+  it("keeps healthy devices going beside slow readers, and loses nothing of theirs either", async () => {
+    const { file } = await bench("slow-readers");
+    expect(file.slowReaders).toMatchObject({ slowDevices: 10, quiet: clean, besideSlow: clean });
+  });
+
+  it("runs a workload of one's own", async () => {
+    const own = join(directory, "own.json");
+    const full = { connections: 20, settleMs: 50 };
+    await writeFile(own, JSON.stringify({ verb: "idle", name: "few", full }));
+    const { file } = await bench("idle", "--workload", own);
+    expect(file.idle).toMatchObject([{ connections: 20 }, { connections: 20 }]);
   });
 
   it("measures dedup against JavaScript", async () => {

@@ -96,7 +96,10 @@ describe("receipts", () => {
     const bob = await world.device(2, 2).connect();
     await world.settle();
     world.patience = 1;
-    alice.send(1, "a", bob).send(2, "stale", bob, world.device(2, 2, 9)).send(3, "c", bob);
+    alice
+      .send(1, "a", bob)
+      .send(2, "stale", bob, world.device(2, 2, 9))
+      .send(3, "c", bob);
     bob.send(1, "b", alice);
     const before = alice.connection.frames.length;
     world.later(100).turn();

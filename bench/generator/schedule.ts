@@ -1,0 +1,48 @@
+/**
+ * Who sends to whom, and when: fixed by a seed before anything is sent, and so
+ * the same whatever the measured system does. Gaps between arrivals are
+ * exponential (many independent senders look like that) and have a mean of one;
+ * a rate stretches them. All devices send alike, each to any other alike.
+ */
+import { createHash } from "node:crypto";
+import { Random } from "./random.js";
+
+/** Gaps are multiples of this, so that no machine's logarithm makes another schedule. */
+const GAP_STEP = 2 ** -16;
+/** What the hash covers. */
+const HASHED_ARRIVALS = 65_536;
+
+export class Schedule {
+  /** The arrival that `next` has moved to. */
+  gap = 0;
+  sender = 0;
+  target = 0;
+  readonly #random: Random;
+  readonly #devices: number;
+
+  constructor(seed: number, devices: number) {
+    this.#random = new Random(seed);
+    this.#devices = devices;
+  }
+
+  next(): void {
+    const random = this.#random;
+    this.gap = Math.round(-Math.log((random.uint32() + 1) / 0x1_0000_0000) / GAP_STEP) * GAP_STEP;
+    this.sender = random.below(this.#devices);
+    const other = random.below(this.#devices - 1);
+    this.target = other < this.sender ? other : other + 1;
+  }
+}
+
+/** Names a schedule: two runs with the same hash sent the same, at the same times for the same rate. */
+export function scheduleHash(seed: number, devices: number): string {
+  const schedule = new Schedule(seed, devices);
+  const arrivals = new Uint32Array(3 * HASHED_ARRIVALS);
+  for (let at = 0; at < arrivals.length; at += 3) {
+    schedule.next();
+    arrivals[at] = schedule.gap / GAP_STEP;
+    arrivals[at + 1] = schedule.sender;
+    arrivals[at + 2] = schedule.target;
+  }
+  return createHash("sha256").update(arrivals).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,285 @@
+/**
+ * Open loop: first the highest rate that a system sustains, then what it does at
+ * parts of that. A rate is sustained when in a short window the backlog (sends
+ * that are due, under way or pushed back) does not grow, and deliveries stay
+ * within a bound. The search doubles the rate until it is not, then bisects.
+ *
+ *   arrive ──▶ warm-up ──▶ │ window: arrivals at their times │ ──▶ drain; latencies count to the end
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ArrivalWindow } from "../generator/arrivals.js";
+import { mergedPercentiles, type Percentiles } from "../generator/latency.js";
+import { scheduleHash } from "../generator/schedule.js";
+import { chooseCores } from "../process/cores.js";
+import type { System } from "../systems/system.js";
+import type { OpenLoopWorkload } from "../workloads/workloads.js";
+import { Contestant } from "./contestant.js";
+import { judge, type Round } from "./round.js";
+import { withScratchDirectory } from "./scratch-directory.js";
+
+export type Latency = Omit<Percentiles, "count">;
+
+export interface OpenLoopRate {
+  /** Of the sustainable rate. */
+  readonly share: number;
+  readonly ratePerSec: number;
+  readonly achievedPerSec: number;
+  /** From the moment a send was meant for to the moment its payload was read. */
+  readonly delivery: Latency;
+  /** From the same moment to the receipt that covers the send; null for a system without receipts. */
+  readonly receipt: Latency | null;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly misdelivered: number;
+  readonly unreceipted: number;
+  readonly refused: number;
+  /** Shares of a core; the generator's without its polling. */
+  readonly serverBusy: number;
+  readonly generatorBusy: number;
+  /** From the moment a send was meant for to the moment the generator had handed it to a socket. */
+  readonly generatorLagP99Ms: number;
+  readonly generatorLagMaxMs: number;
+  readonly generatorWasLimit: boolean;
+  readonly serverLoopDelayP99Ms: number;
+  readonly serverLoopDelayMaxMs: number;
+  readonly serverGcShare: number;
+  readonly serverGcPauseMaxMs: number;
+  /** As in a row. */
+  readonly diskBytesPerMsg: number | null;
+  readonly flushesPerSec: number | null;
+  /** Due at the window's end and not sent. */
+  readonly unsent: number;
+  /** Half a second's sends were overdue and the arrivals ended: the figures are of what came before. */
+  readonly gaveUp: boolean;
+}
+
+/** One step of the search. */
+export interface OpenLoopTrial {
+  readonly ratePerSec: number;
+  readonly isSustained: boolean;
+  readonly deliveryP99Ms: number | null;
+  /** Means of the window's halves. */
+  readonly backlogFirstHalf: number;
+  readonly backlogSecondHalf: number;
+  readonly generatorWasLimit: boolean;
+}
+
+export interface OpenLoopResult {
+  readonly system: string;
+  readonly devices: number;
+  readonly payloadBytes: number;
+  readonly seed: number;
+  readonly scheduleHash: string;
+  readonly sustainablePerSec: number;
+  /** The generator, not the system, ended the search: the system may sustain more. */
+  readonly generatorWasLimit: boolean;
+  readonly search: readonly OpenLoopTrial[];
+  readonly rates: readonly OpenLoopRate[];
+}
+
+interface OpenLoopRun {
+  readonly workload: OpenLoopWorkload;
+  readonly system: System;
+  readonly dataDirectory: string;
+  readonly onProgress: (text: string) => void;
+}
+
+interface Trial {
+  readonly window: ArrivalWindow;
+  readonly round: Round;
+  readonly delivery: Percentiles | undefined;
+  readonly receipt: Percentiles | undefined;
+}
+
+/** Sends of one device without a receipt: beyond what any sustained rate has. */
+const UNRECEIPTED_MAX = 1024;
+/** A backlog that grows by no more than this is steady: half as much again, and so many milliseconds' sends. */
+const GROWTH_MAX = 1.5;
+const GROWTH_SLACK_MS = 20;
+/** A rate must fail so often: one pause of the machine is no limit of the system. */
+const ATTEMPTS = 2;
+/** The generator is the limit when it is busier than this, or later than this. */
+const GENERATOR_BUSY_MAX = 0.95;
+const GENERATOR_LAG_P99_MS_MAX = 1;
+
+export function runOpenLoop(run: OpenLoopRun): Promise<OpenLoopResult> {
+  return withScratchDirectory(run.dataDirectory, async (directory) => {
+    const { devices, payloadBytes, seed } = run.workload;
+    const contestant = await Contestant.start(run.system, {
+      cores: chooseCores(),
+      directory,
+      devices,
+      payloadBytes,
+      seed,
+      unreceiptedPerDeviceMax: UNRECEIPTED_MAX,
+    });
+    try {
+      await contestant.open({ from: 0, to: devices });
+      await contestant.learnRosters(0, { from: 0, to: devices });
+      return await measureOpenLoop(run, contestant);
+    } finally {
+      await contestant.stop();
+    }
+  });
+}
+
+async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promise<OpenLoopResult> {
+  const { workload, system, onProgress } = run;
+  const search = await findSustainable(run, contestant);
+  const sustainablePerSec = Math.max(0, ...search.filter(({ isSustained }) => isSustained).map(rateOf));
+  if (sustainablePerSec === 0) {
+    throw new Error(`${system.name} did not sustain even ${workload.searchFromPerSec} sends per second`);
+  }
+  const limit = search.filter(({ isSustained }) => !isSustained).sort((a, b) => rateOf(a) - rateOf(b))[0];
+  const rates: OpenLoopRate[] = [];
+  for (const share of workload.shares) {
+    const ratePerSec = Math.round(share * sustainablePerSec);
+    onProgress(`${workload.name}: ${system.name} at ${ratePerSec}/s`);
+    let trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
+    for (let again = 1; again < ATTEMPTS && trial.window.gaveUp; again++) {
+      trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
+    }
+    rates.push(rateRow(trial, share, ratePerSec));
+  }
+  return {
+    system: system.name,
+    devices: workload.devices,
+    payloadBytes: workload.payloadBytes,
+    seed: workload.seed,
+    scheduleHash: scheduleHash(workload.seed, workload.devices),
+    sustainablePerSec,
+    generatorWasLimit: limit === undefined || limit.generatorWasLimit,
+    search,
+    rates,
+  };
+}
+
+function rateOf({ ratePerSec }: OpenLoopTrial): number {
+  return ratePerSec;
+}
+
+async function findSustainable(run: OpenLoopRun, contestant: Contestant): Promise<OpenLoopTrial[]> {
+  const { searchFromPerSec, searchToPerSec, bisections } = run.workload;
+  const trials: OpenLoopTrial[] = [];
+  let low = 0;
+  let high = searchFromPerSec;
+  for (;;) {
+    if (!(await sustains(run, contestant, high, trials))) break;
+    low = high;
+    if (high === searchToPerSec) return trials;
+    high = Math.min(2 * high, searchToPerSec);
+  }
+  for (let i = 0; i < bisections; i++) {
+    const middle = Math.round((low + high) / 2);
+    if (await sustains(run, contestant, middle, trials)) low = middle;
+    else high = middle;
+  }
+  return trials;
+}
+
+async function sustains(
+  run: OpenLoopRun,
+  contestant: Contestant,
+  ratePerSec: number,
+  trials: OpenLoopTrial[],
+): Promise<boolean> {
+  const { workload, system, onProgress } = run;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    onProgress(`${workload.name}: does ${system.name} sustain ${ratePerSec}/s?`);
+    const trial = await arriveAt(contestant, workload, ratePerSec, workload.searchWindowMs);
+    const isSustained = isSteady(trial, ratePerSec, workload.deliveryP99MsMax);
+    trials.push({
+      ratePerSec,
+      isSustained,
+      deliveryP99Ms: trial.delivery?.p99Ms ?? null,
+      backlogFirstHalf: trial.window.backlogFirstHalf,
+      backlogSecondHalf: trial.window.backlogSecondHalf,
+      generatorWasLimit: generatorWasLimit(trial),
+    });
+    if (isSustained) return true;
+  }
+  return false;
+}
+
+function isSteady({ window, delivery, round }: Trial, ratePerSec: number, p99MsMax: number): boolean {
+  const slack = (ratePerSec * GROWTH_SLACK_MS) / 1000;
+  const grows = window.backlogSecondHalf > GROWTH_MAX * window.backlogFirstHalf + slack;
+  return !window.gaveUp && !grows && round.refused === 0 && (delivery?.p99Ms ?? Infinity) <= p99MsMax;
+}
+
+/** Whether its own lateness is a good part of what was measured. */
+function generatorWasLimit({ window, round }: Trial): boolean {
+  if (window.busy > GENERATOR_BUSY_MAX && round.serverBusy < GENERATOR_BUSY_MAX) return true;
+  return window.lagP99Ms > GENERATOR_LAG_P99_MS_MAX;
+}
+
+async function arriveAt(
+  contestant: Contestant,
+  workload: OpenLoopWorkload,
+  ratePerSec: number,
+  windowMs: number,
+): Promise<Trial> {
+  const { generator, server } = contestant;
+  const { devices, seed, warmUpMs, drainMs } = workload;
+  await generator.request("arrive", { ratePerSec, devices, seed });
+  await sleep(warmUpMs);
+  const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
+  await sleep(windowMs);
+  const [after, window] = await Promise.all([
+    server.snapshot(),
+    generator.request<ArrivalWindow>("stopArrivals"),
+  ]);
+  const round = await judge(contestant, before, after, drainMs);
+  return {
+    window,
+    round,
+    delivery: mergedPercentiles([round.deliveryLatency]),
+    receipt: mergedPercentiles([round.receiptLatency]),
+  };
+}
+
+function rateRow(trial: Trial, share: number, ratePerSec: number): OpenLoopRate {
+  const { window, round, delivery, receipt } = trial;
+  if (delivery === undefined) {
+    throw new Error(
+      `${ratePerSec} sends per second were too many, though more was sustained before: is the machine busy?`,
+    );
+  }
+  return {
+    share,
+    ratePerSec,
+    achievedPerSec: round.deliveredPerSec,
+    delivery: latencyOf(delivery),
+    receipt: receipt === undefined ? null : latencyOf(receipt),
+    lost: round.lost,
+    duplicated: round.duplicated,
+    reordered: round.reordered,
+    misdelivered: round.misdelivered,
+    unreceipted: round.unreceipted,
+    refused: round.refused,
+    serverBusy: round.serverBusy,
+    generatorBusy: window.busy,
+    generatorLagP99Ms: window.lagP99Ms,
+    generatorLagMaxMs: window.lagMaxMs,
+    generatorWasLimit: generatorWasLimit(trial),
+    serverLoopDelayP99Ms: round.serverLoopDelayP99Ms,
+    serverLoopDelayMaxMs: round.serverLoopDelayMaxMs,
+    serverGcShare: round.serverGcShare,
+    serverGcPauseMaxMs: round.serverGcPauseMaxMs,
+    diskBytesPerMsg: round.diskBytesPerMsg,
+    flushesPerSec: round.flushesPerSec,
+    unsent: window.unsent,
+    gaveUp: window.gaveUp,
+  };
+}
+
+export function latencyOf({ p50Ms, p99Ms, p999Ms, maxMs }: Percentiles): Latency {
+  return { p50Ms, p99Ms, p999Ms, maxMs };
+}
+
+/** Whether everything arrived once, in order, with a receipt where receipts are given. */
+export function isRateClean(rate: OpenLoopRate): boolean {
+  const { lost, duplicated, reordered, misdelivered, unreceipted } = rate;
+  return lost + duplicated + reordered + misdelivered + unreceipted === 0;
+}

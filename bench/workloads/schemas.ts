@@ -1,0 +1,127 @@
+/**
+ * What each verb's workload consists of, and within what: the one definition of
+ * a workload's fields. Built-in workloads are read through it too (workloads.ts).
+ */
+import { z } from "zod";
+
+/** The ledger keeps a counter per pair of devices, which bounds how many may send. */
+const SENDERS_MAX = 4_096;
+/** A process has file descriptors for so many connections and something besides. */
+const CONNECTIONS_MAX = 18_000;
+
+const count = z.int().min(1).max(1_000_000_000);
+const duration = z.int().min(1).max(3_600_000);
+const senders = z.int().min(2).max(SENDERS_MAX);
+const connections = z.int().min(1).max(CONNECTIONS_MAX);
+/** From the bytes that the generator writes itself (generator/payload.ts) to the engine's own limit. */
+const payloadBytes = z.int().min(16).max(98_304);
+const seed = z.int().min(1).max(0xffff_ffff);
+const share = z.number().gt(0).max(1);
+const inFlight = z.array(z.int().min(1).max(1_000)).min(1).readonly();
+
+/** How long a round warms up, is measured, and may stand still before what is missing counts as lost. */
+const window = { warmUpMs: duration, windowMs: duration, drainMs: duration };
+
+/** Messages circulate: each delivery makes its receiver send one to a random other device. */
+const pairs = z.strictObject({
+  devices: senders,
+  payloadBytes,
+  /** Messages under way per device, on average; one set of rounds for each. */
+  inFlight,
+  /** Rounds of each system, alternating. */
+  rounds: count,
+  ...window,
+  seed,
+});
+
+export const schemas = {
+  pairs,
+  /** Deep pipelining: do receipts keep flowing? */
+  receipts: pairs,
+  /** Under strace everything is several times slower: short windows. */
+  syscalls: pairs,
+  /** Connections that do nothing. */
+  idle: z.strictObject({ connections, settleMs: duration }),
+  /** Entries queued for devices that are away, a crash, a restart. */
+  restart: z.strictObject({ entries: count, senders: connections, receivers: connections, payloadBytes }),
+  /** Dedup against JavaScript: the window is full before anything is measured. */
+  kernels: z.strictObject({ windowKeys: count, batchKeys: count, measureMs: duration }),
+  /** Sends at times fixed beforehand, whatever the system does; first the highest rate it sustains, then parts of that. */
+  "open-loop": z.strictObject({
+    devices: senders,
+    payloadBytes,
+    seed,
+    /** The search doubles from here until a rate is not sustained, at most to `searchToPerSec`, then bisects. */
+    searchFromPerSec: count,
+    searchToPerSec: count,
+    bisections: z.int().min(0).max(20),
+    searchWindowMs: duration,
+    /** Deliveries later than this are no longer "sustained". */
+    deliveryP99MsMax: z.number().gt(0),
+    shares: z.array(share).min(1).readonly(),
+    ...window,
+  }),
+  /** Entries for devices that are away, then everybody comes back. */
+  "offline-drain": z.strictObject({
+    senders,
+    receivers: connections,
+    entriesPerReceiver: count,
+    payloadBytes,
+    unreceiptedPerSender: z.int().min(1).max(1_000),
+    /** What the server does after the last receipt (moving entries to queues on disk) counts for this long. */
+    settleMs: duration,
+    drainMs: duration,
+  }),
+  /** Many sign-ins at once, while a paced load goes on. */
+  "connect-storm": z.strictObject({
+    /** The established devices, and their sends per second in all. */
+    devices: senders,
+    ratePerSec: count,
+    payloadBytes,
+    seed,
+    signIns: connections,
+    /** Connections that are being opened at one time. */
+    signInsAtOnce: connections,
+    /** Connections come from this many loopback addresses in turn, from 127.0.0.2 on. */
+    sourceAddresses: z.int().min(1).max(200),
+    ...window,
+  }),
+  /** Pairs in which a share of the sends is repeated under the same id. */
+  duplicates: z.strictObject({
+    ...pairs.shape,
+    repeatedShare: share,
+    /** A repeat follows after this many further sends of its device. */
+    repeatedAfterSends: z.int().min(1).max(64),
+  }),
+  /** Pairs, while other devices read nothing or little of what they are sent. */
+  "slow-readers": z.strictObject({
+    ...pairs.shape,
+    inFlight: z.int().min(1).max(1_000),
+    slowDevices: senders,
+    /** So many of the slow devices read once every `trickleMs`; the others read nothing. */
+    tricklingDevices: z.int().min(0).max(SENDERS_MAX),
+    trickleMs: duration,
+    /** Sent to slow devices before the window, all in all, and per second from then on. */
+    aheadEntries: count,
+    feedPerSec: count,
+  }),
+} as const;
+
+export type Verb = keyof typeof schemas;
+
+interface Named {
+  readonly name: string;
+}
+
+/** The parameters of a verb's workload, at one size. */
+export type Workload<V extends Verb> = Named & Readonly<z.infer<(typeof schemas)[V]>>;
+
+export type PairsWorkload = Workload<"pairs">;
+export type IdleWorkload = Workload<"idle">;
+export type RestartWorkload = Workload<"restart">;
+export type DedupWorkload = Workload<"kernels">;
+export type OpenLoopWorkload = Workload<"open-loop">;
+export type OfflineDrainWorkload = Workload<"offline-drain">;
+export type ConnectStormWorkload = Workload<"connect-storm">;
+export type DuplicatesWorkload = Workload<"duplicates">;
+export type SlowReadersWorkload = Workload<"slow-readers">;
