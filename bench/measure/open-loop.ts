@@ -14,6 +14,7 @@ import { chooseCores } from "../process/cores.js";
 import type { System } from "../systems/system.js";
 import type { OpenLoopWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
+import { machineBusyMs } from "./machine.js";
 import { judge, type Round } from "./round.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
@@ -37,6 +38,8 @@ export interface OpenLoopRate {
   /** Shares of a core; the generator's without its polling. */
   readonly serverBusy: number;
   readonly generatorBusy: number;
+  /** Cores' worth of other work on this machine in the window (interrupts and stolen time too); null off Linux. */
+  readonly othersBusy: number | null;
   /** From the moment a send was meant for to the moment the generator had handed it to a socket. */
   readonly generatorLagP99Ms: number;
   readonly generatorLagMaxMs: number;
@@ -62,6 +65,7 @@ export interface OpenLoopTrial {
   /** Means of the window's halves. */
   readonly backlogFirstHalf: number;
   readonly backlogSecondHalf: number;
+  readonly othersBusy: number | null;
   readonly generatorWasLimit: boolean;
 }
 
@@ -88,6 +92,7 @@ interface OpenLoopRun {
 interface Trial {
   readonly window: ArrivalWindow;
   readonly round: Round;
+  readonly othersBusy: number | null;
   readonly delivery: Percentiles | undefined;
   readonly receipt: Percentiles | undefined;
 }
@@ -195,6 +200,7 @@ async function sustains(
       deliveryP99Ms: trial.delivery?.p99Ms ?? null,
       backlogFirstHalf: trial.window.backlogFirstHalf,
       backlogSecondHalf: trial.window.backlogSecondHalf,
+      othersBusy: trial.othersBusy,
       generatorWasLimit: generatorWasLimit(trial),
     });
     if (isSustained) return true;
@@ -225,15 +231,19 @@ async function arriveAt(
   await generator.request("arrive", { ratePerSec, devices, seed });
   await sleep(warmUpMs);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
+  const machineBefore = machineBusyMs();
   await sleep(windowMs);
+  const machineAfter = machineBusyMs();
   const [after, window] = await Promise.all([
     server.snapshot(),
     generator.request<ArrivalWindow>("stopArrivals"),
   ]);
   const round = await judge(contestant, before, after, drainMs);
+  const busy = machineBefore === null || machineAfter === null ? null : machineAfter - machineBefore;
   return {
     window,
     round,
+    othersBusy: busy && Math.max(0, busy / windowMs - round.serverBusy - round.generatorBusy),
     delivery: mergedPercentiles([round.deliveryLatency]),
     receipt: mergedPercentiles([round.receiptLatency]),
   };
@@ -260,6 +270,7 @@ function rateRow(trial: Trial, share: number, ratePerSec: number): OpenLoopRate 
     refused: round.refused,
     serverBusy: round.serverBusy,
     generatorBusy: window.busy,
+    othersBusy: trial.othersBusy,
     generatorLagP99Ms: window.lagP99Ms,
     generatorLagMaxMs: window.lagMaxMs,
     generatorWasLimit: generatorWasLimit(trial),

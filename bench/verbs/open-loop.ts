@@ -20,6 +20,9 @@ interface OpenLoopOptions extends CommonOptions {
   readonly only: boolean;
 }
 
+/** Cores' worth of other work; interrupts and the system's own threads come to less. */
+const OTHERS_BUSY_MAX = 0.15;
+
 export function addOpenLoop(program: Command): void {
   withCommonOptions(program.command("open-loop"))
     .description("latencies at 50, 70 and 90 % of the highest rate that is sustained")
@@ -56,7 +59,8 @@ function openLoopReport(result: OpenLoopResult): string {
       { head: "reord", cell: (rate) => figure(rate.reordered) },
       { head: "server busy", cell: (rate) => figure(rate.serverBusy) },
       { head: "generator busy", cell: (rate) => figure(rate.generatorBusy) },
-      { head: "its lag ms p99", cell: (rate) => figure(rate.generatorLagP99Ms) },
+      { head: "others busy", cell: (rate) => figure(rate.othersBusy) },
+      { head: "lag ms p99", cell: (rate) => figure(rate.generatorLagP99Ms) },
       { head: "max", cell: (rate) => figure(rate.generatorLagMaxMs) },
     ]),
     ...doubts(result).map((text) => `\n${text}`),
@@ -81,8 +85,11 @@ function percent({ share }: OpenLoopRate): string {
   return `${Math.round(share * 100)} %`;
 }
 
-function doubts({ system, generatorWasLimit, rates }: OpenLoopResult): string[] {
+function doubts({ system, generatorWasLimit, rates, search }: OpenLoopResult): string[] {
   const texts: string[] = [];
+  if ([...search, ...rates].some(({ othersBusy }) => (othersBusy ?? 0) > OTHERS_BUSY_MAX)) {
+    texts.push(`warning: ${system}: something else ran on this machine: run it again when it is quiet`);
+  }
   if (generatorWasLimit) {
     texts.push(`warning: ${system}: the generator ended the search: the system may sustain more`);
   }
