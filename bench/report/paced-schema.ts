@@ -19,6 +19,8 @@ const latency = z.object({
 const delivery = latency.describe("from the moment a send was meant for to the payload's arrival");
 const receipt = latency.nullable().describe("from the same moment to the receipt; null without receipts");
 
+const othersBusy = figureOrNull.describe("cores' worth of other work on the machine; null off Linux");
+
 const rate = z.object({
   share: figure.describe("of the sustainable rate"),
   ratePerSec: figure.describe("messages offered per second, whatever the system does"),
@@ -33,6 +35,7 @@ const rate = z.object({
   refused: count,
   serverBusy: figure.describe("1 is a whole core"),
   generatorBusy: figure.describe("without its polling"),
+  othersBusy,
   generatorLagP99Ms: figure.describe("from the moment a send was meant for until a socket had it"),
   generatorLagMaxMs: figure,
   generatorWasLimit: z.boolean(),
@@ -52,6 +55,7 @@ const trial = z.object({
   deliveryP99Ms: figureOrNull,
   backlogFirstHalf: figure.describe("mean of the window's first half"),
   backlogSecondHalf: figure,
+  othersBusy,
   generatorWasLimit: z.boolean(),
 } satisfies Record<keyof OpenLoopTrial, z.ZodType>);
 

@@ -195,6 +195,19 @@ export type ResultsFile = z.infer<typeof resultsFile>;
 export type ResultRow = z.infer<typeof row>;
 export type ResultRound = z.infer<typeof round>;
 
+/** The rows of the canonical workload and of those like it. */
+export function rowsOf({
+  rows,
+  duplicates = [],
+  slowReaders,
+}: Omit<ResultsFile, "schema" | "environment">): ResultRow[] {
+  return [
+    ...rows,
+    ...duplicates.flatMap(({ plain, repeating }) => [plain, repeating]),
+    ...(slowReaders === undefined ? [] : [slowReaders.quiet, slowReaders.besideSlow]),
+  ];
+}
+
 /** What a row is called in options and tables, as in `pairs/8@interline`. */
 export function rowName({
   workload,

@@ -102,6 +102,16 @@ describe("diff", () => {
     expect(names).not.toContain("server_busy");
   });
 
+  it("compares the rows of duplicates and of slow readers, too", () => {
+    const of = (lost: number) => {
+      const [quiet, besideSlow] = [rowOf({ workload: "quiet" }), rowOf({ workload: "slow-readers", lost })];
+      const counts = { slowDevices: 10, tricklingDevices: 5, feedPerSec: 100, seed: 1, evicted: 2 };
+      return resultsOf([], { slowReaders: { ...counts, deliveryP99Ratio: 1, quiet, besideSlow } });
+    };
+    const worse = diff(of(0), of(1)).changes.filter((change) => change.verdict === "worse");
+    expect(worse).toMatchObject([{ row: "slow-readers/1@interline", metric: "lost" }]);
+  });
+
   it("says which rows only one file has, and what else differs", () => {
     const before = resultsOf([rowOf(), rowOf({ inFlight: 8 })]);
     const after = resultsOf([rowOf({ devices: 50 }), rowOf({ inFlight: 64 })]);

@@ -141,6 +141,7 @@ export function openLoopOf(ratesPerSec: readonly number[]): NonNullable<ResultsF
       refused: 0,
       serverBusy: 0.5,
       generatorBusy: 0.5,
+      othersBusy: null,
       generatorLagP99Ms: 0.1,
       generatorLagMaxMs: 1,
       generatorWasLimit: false,

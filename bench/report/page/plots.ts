@@ -7,13 +7,15 @@
  *   x = −log10(1 − p)      p90 at 1, p99 at 2, p99.9 at 3, p99.99 at 4
  */
 import { latencyCurve } from "../../generator/latency.js";
-import type { ResultRow, ResultsFile } from "../schema.js";
+import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
 import { figure } from "../table.js";
 import { headingOf } from "./bars.js";
 import { colourOf } from "./colours.js";
 import type { Line, LinePlot, XMark } from "./line-plot.js";
 
-export function plotsOf({ rows, openLoop, openLoopBare }: ResultsFile): LinePlot[] {
+export function plotsOf(results: ResultsFile): LinePlot[] {
+  const { openLoop, openLoopBare } = results;
+  const rows = rowsOf(results);
   const plots = [...new Set(rows.map(headingOf))].flatMap((heading) => {
     const group = rows.filter((row) => headingOf(row) === heading);
     return [percentilePlot(heading, group, rows), roundPlot(heading, group, rows)];
