@@ -18,7 +18,7 @@ import { assert } from "../../src/base/assert.js";
 import { median, medianAbsoluteDeviation } from "../measure/statistics.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { type Metric, metrics } from "./metrics.js";
-import { type ResultRow, type ResultsFile, rowName } from "./schema.js";
+import { type ResultRow, type ResultsFile, rowName, rowsOf } from "./schema.js";
 
 const DEVIATIONS_MIN = 4;
 const RELATIVE_CHANGE_MIN = 0.02;
@@ -72,8 +72,8 @@ export function diff(before: ResultsFile, after: ResultsFile, compared: readonly
   };
 }
 
-function rowsByName({ rows }: ResultsFile): Map<string, ResultRow> {
-  return new Map(rows.map((row) => [rowName(row), row]));
+function rowsByName(file: ResultsFile): Map<string, ResultRow> {
+  return new Map(rowsOf(file).map((row) => [rowName(row), row]));
 }
 
 interface Figures {
@@ -88,7 +88,7 @@ function figuresOf(metric: Metric, rows: Map<string, ResultRow>, name: string): 
   assert(row !== undefined, "the row is in both files");
   const { field, better, ofRound } = metric;
   const value = row[field];
-  if (better === undefined || value === null) return undefined;
+  if (better === undefined || value == null) return undefined;
   if (ofRound === undefined) return { value, rounds: null };
   const bare = rows.get(rowName({ ...row, system: bareRelay.name }));
   const rounds = row.rounds

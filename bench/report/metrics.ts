@@ -5,9 +5,9 @@
 import { latencyCurve } from "../generator/latency.js";
 import type { ResultRound, ResultRow } from "./schema.js";
 
-/** Fields of a row that hold a number, or null where a system has no such figure. */
+/** Fields of a row that hold a number: null where a system has no such figure, absent in older files. */
 type NumberField = {
-  [Field in keyof ResultRow]-?: ResultRow[Field] extends number | null ? Field : never;
+  [Field in keyof ResultRow]-?: ResultRow[Field] extends number | null | undefined ? Field : never;
 }[keyof ResultRow];
 
 export interface Metric {
@@ -110,6 +110,34 @@ export const metrics: readonly Metric[] = [
     field: "longestReceiptGapMs",
     meaning: "longest time without any receipt",
   },
+  {
+    name: "server_loop_delay_p99_ms",
+    field: "serverLoopDelayP99Ms",
+    meaning: "delay of the server's event loop, median of the rounds",
+    better: "less",
+    ofRound: (round) => round.serverLoopDelayP99Ms,
+  },
+  {
+    name: "server_loop_delay_max_ms",
+    field: "serverLoopDelayMaxMs",
+    meaning: "the same, the longest of all",
+  },
+  {
+    name: "server_gc_share",
+    field: "serverGcShare",
+    meaning: "share of the time the server collected garbage",
+    better: "less",
+    ofRound: (round) => round.serverGcShare,
+  },
+  { name: "server_gc_pause_max_ms", field: "serverGcPauseMaxMs", meaning: "the longest of its pauses" },
+  {
+    name: "disk_bytes_per_msg",
+    field: "diskBytesPerMsg",
+    meaning: "bytes sent to storage per delivered message",
+    better: "less",
+    ofRound: (round) => round.diskBytesPerMsg ?? undefined,
+  },
+  { name: "flushes_per_sec", field: "flushesPerSec", meaning: "flushes of storage per second" },
   { name: "lost", field: "lost", meaning: "sent and never delivered", better: "less" },
   { name: "duplicated", field: "duplicated", meaning: "delivered more than once", better: "less" },
   { name: "reordered", field: "reordered", meaning: "delivered after a later one", better: "less" },

@@ -9,8 +9,11 @@
  */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { RawRound, Row } from "../measure/row.js";
+import type { SlowReadersResult } from "../measure/slow-readers.js";
+import { connectStorm, offlineDrain, openLoop } from "./paced-schema.js";
 
 export const SCHEMA = "interline-bench/1";
 
@@ -48,21 +51,17 @@ const round = z.object({
   serverRssBytes: count.describe("resident memory of the server at the window's end"),
   serverLoopDelayP99Ms: figure.describe("delay of the server's event loop"),
   serverLoopDelayMaxMs: figure.optional(),
-  serverGcShare: figure
-    .optional()
-    .describe("the part of the window that went into pauses for garbage collection"),
+  serverGcShare: figure.optional().describe("pauses for garbage collection, as a share of the window"),
   serverGcPauseMaxMs: figure.optional(),
-  diskBytesPerMsg: figureOrNull
-    .optional()
-    .describe("bytes that the server sent to storage per delivered message"),
-  flushesPerSec: figureOrNull.optional(),
+  diskBytesPerMsg: figureOrNull.optional().describe("sent to storage per delivered message"),
+  flushesPerSec: figureOrNull.optional().describe("null where nothing is stored"),
   sent: count.describe("over the whole round, as are the counts below"),
   lost: count,
   duplicated: count,
   reordered: count,
   misdelivered: count,
   refused: count,
-  repeated: count.optional().describe("sends that were sent again under their id"),
+  repeated: count.optional().describe("sends made again under the same id"),
   unreceipted: count,
   longestReceiptGapMs: figure,
   deliveryLatency: text.optional().describe("HdrHistogram of microseconds, compressed, in base64"),
@@ -104,14 +103,10 @@ const row = z.object({
   unreceipted: count.describe("sends without a receipt when the round was over"),
   serverLoopDelayP99Ms: figure.optional().describe("delay of the server's event loop, median of the rounds"),
   serverLoopDelayMaxMs: figure.optional(),
-  serverGcShare: figure
-    .optional()
-    .describe("the part of the window that went into pauses for garbage collection"),
+  serverGcShare: figure.optional().describe("pauses for garbage collection, as a share of the time; median"),
   serverGcPauseMaxMs: figure.optional(),
-  diskBytesPerMsg: figureOrNull
-    .optional()
-    .describe("bytes that the server sent to storage per delivered message"),
-  flushesPerSec: figureOrNull.optional(),
+  diskBytesPerMsg: figureOrNull.optional().describe("sent to storage per delivered message; null off Linux"),
+  flushesPerSec: figureOrNull.optional().describe("null where nothing is stored"),
   generatorWasLimit: z.boolean().describe("the load generator was saturated and the server was not"),
   rounds: z.array(round).readonly(),
 } satisfies Record<keyof Row, z.ZodType>);
@@ -158,35 +153,61 @@ const restart = z.object({
   reordered: count,
 });
 
-const latencies = z.object({ p50Ms: figure, p99Ms: figure, p999Ms: figure });
+const duplicates = z.object({
+  inFlight: figure,
+  seed: count,
+  repeatedShare: figure,
+  repeatedPerMsg: figure.describe("repeats per message sent, as they were made"),
+  ratioToPlain: figure.describe("server CPU per delivered message, to plain pairs'; median"),
+  ratioToPlainMin: figure,
+  ratioToPlainMax: figure,
+  plain: row,
+  repeating: row,
+} satisfies Record<keyof DuplicatesResult, z.ZodType>);
 
-const openLoop = z.object({
-  rates: z
-    .array(
-      z.object({
-        ratePerSec: figure.describe("messages offered per second, whatever the system does"),
-        delivery: latencies.nullable(),
-        receipt: latencies.nullish(),
-      }),
-    )
-    .readonly(),
-  sustainablePerSec: figureOrNull.describe("highest rate that was kept up; null when none was"),
-});
+const slowReaders = z.object({
+  slowDevices: count,
+  tricklingDevices: count,
+  feedPerSec: figure,
+  seed: count,
+  deliveryP99Ratio: figure.describe("delivery p99 at healthy devices, beside slow readers to without"),
+  evicted: count.describe("connections that the node ended, over all rounds"),
+  quiet: row,
+  besideSlow: row,
+} satisfies Record<keyof SlowReadersResult, z.ZodType>);
 
 const resultsFile = z.object({
   schema: z.literal(SCHEMA),
   environment,
   rows: z.array(row).readonly().describe("one for each workload, number in flight and system"),
-  openLoop: openLoop.optional(),
   syscalls: z.array(systemCalls).readonly().optional(),
   kernels: z.array(kernel).readonly().optional(),
   idle: z.array(idle).readonly().optional(),
   restart: restart.optional(),
+  openLoop: openLoop.optional(),
+  openLoopBare: openLoop.optional().describe("the bare relay at parts of its own sustainable rate"),
+  offlineDrain: offlineDrain.optional(),
+  connectStorm: connectStorm.optional(),
+  duplicates: z.array(duplicates).readonly().optional(),
+  slowReaders: slowReaders.optional(),
 });
 
 export type ResultsFile = z.infer<typeof resultsFile>;
 export type ResultRow = z.infer<typeof row>;
 export type ResultRound = z.infer<typeof round>;
+
+/** The rows of the canonical workload and of those like it. */
+export function rowsOf({
+  rows,
+  duplicates = [],
+  slowReaders,
+}: Omit<ResultsFile, "schema" | "environment">): ResultRow[] {
+  return [
+    ...rows,
+    ...duplicates.flatMap(({ plain, repeating }) => [plain, repeating]),
+    ...(slowReaders === undefined ? [] : [slowReaders.quiet, slowReaders.besideSlow]),
+  ];
+}
 
 /** What a row is called in options and tables, as in `pairs/8@interline`. */
 export function rowName({

@@ -68,7 +68,7 @@ export function judge(thresholds: readonly Threshold[], rows: readonly ResultRow
   return thresholds.flatMap((threshold) => {
     const judgements = matching(threshold, rows).flatMap((row) => {
       const value = row[threshold.metric.field];
-      return value === null ? [] : [judgement(threshold, row, value)];
+      return value == null ? [] : [judgement(threshold, row, value)];
     });
     if (judgements.length === 0) throw new Error(`${threshold.text}: ${whyNone(threshold, rows)}`);
     return judgements;
@@ -94,6 +94,6 @@ function whyNone(threshold: Threshold, rows: readonly ResultRow[]): string {
     const names = rows.map(rowName).join(", ");
     return `no such row. There are: ${names === "" ? "none" : names}`;
   }
-  const present = metrics.filter(({ field }) => row[field] !== null).map(({ name }) => name);
+  const present = metrics.filter(({ field }) => row[field] != null).map(({ name }) => name);
   return `no row has a ${threshold.metric.name}. ${rowName(row)} has: ${present.join(", ")}`;
 }

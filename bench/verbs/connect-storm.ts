@@ -7,6 +7,7 @@ import { environmentReport, print, progress, writeResults } from "../report/outp
 import { figure, table } from "../report/table.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 /** The generator's lag is no part of the server's latency below this. */
@@ -31,7 +32,7 @@ export function addConnectStorm(program: Command): void {
       print(connectStormReport(connectStorm));
       await writeResults(options, environment, { rows: [], connectStorm });
       const { lost, duplicated, reordered, misdelivered } = connectStorm;
-      if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = 2;
+      if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = EXIT_WRONG;
     });
 }
 

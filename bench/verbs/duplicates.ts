@@ -2,19 +2,20 @@
 import type { Command } from "commander";
 import { type DuplicatesResult, runDuplicates } from "../measure/duplicates.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { isClean } from "../measure/row.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
 import { pairsReport } from "../report/pairs-report.js";
 import { figure } from "../report/table.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { judgeRows } from "./judge.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
+import { type ThresholdOptions, withThresholds } from "./thresholds.js";
 
 export function addDuplicates(program: Command): void {
-  withCommonOptions(program.command("duplicates"))
+  withThresholds(withCommonOptions(program.command("duplicates")))
     .description("pairs in which a tenth of the sends is repeated under the same id, beside plain pairs")
     .addHelpText("after", "\nExample:\n  npm run bench -- duplicates --json duplicates.json")
-    .action(async (options: CommonOptions) => {
+    .action(async (options: CommonOptions & ThresholdOptions) => {
       const { dataDirectory } = options;
       const environment = describeEnvironment(dataDirectory);
       print(environmentReport(environment));
@@ -27,8 +28,10 @@ export function addDuplicates(program: Command): void {
       });
       print(duplicatesReport(duplicates));
       await writeResults(options, environment, { rows: [], duplicates });
-      const rows = duplicates.flatMap(({ plain, repeating }) => [plain, repeating]);
-      if (!rows.every(isClean)) process.exitCode = 2;
+      judgeRows(
+        duplicates.flatMap(({ plain, repeating }) => [plain, repeating]),
+        options,
+      );
     });
 }
 

@@ -6,6 +6,7 @@ import { environmentReport, print, progress, writeResults } from "../report/outp
 import { figure } from "../report/table.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 export function addOfflineDrain(program: Command): void {
@@ -24,7 +25,7 @@ export function addOfflineDrain(program: Command): void {
       print(offlineDrainReport(offlineDrain));
       await writeResults(options, environment, { rows: [], offlineDrain });
       const { lost, duplicated, reordered, misdelivered } = offlineDrain;
-      if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = 2;
+      if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = EXIT_WRONG;
     });
 }
 

@@ -13,6 +13,7 @@ import { figure, table } from "../report/table.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 interface OpenLoopOptions extends CommonOptions {
@@ -39,7 +40,7 @@ export function addOpenLoop(program: Command): void {
       const sections = { openLoop, ...(bare && { openLoopBare: bare }) };
       await writeResults(options, environment, { rows: [], ...sections });
       const rates = [...openLoop.rates, ...(bare?.rates ?? [])];
-      if (!rates.every(isRateClean)) process.exitCode = 2;
+      if (!rates.every(isRateClean)) process.exitCode = EXIT_WRONG;
     });
 }
 

@@ -26,8 +26,8 @@ export interface PairsOptions extends CommonOptions {
 export function withCommonOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
-    .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--html <file>", "write the results to a file as a page with plots")
+    .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option(
       "--data-directory <directory>",

@@ -1,20 +1,21 @@
 /** `slow-readers`: what healthy devices notice of others that read nothing. */
 import type { Command } from "commander";
 import { describeEnvironment } from "../measure/environment.js";
-import { isClean } from "../measure/row.js";
 import { runSlowReaders, type SlowReadersResult } from "../measure/slow-readers.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
 import { pairsReport } from "../report/pairs-report.js";
 import { figure } from "../report/table.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
+import { judgeRows } from "./judge.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
+import { type ThresholdOptions, withThresholds } from "./thresholds.js";
 
 export function addSlowReaders(program: Command): void {
-  withCommonOptions(program.command("slow-readers"))
+  withThresholds(withCommonOptions(program.command("slow-readers")))
     .description("pairs among 1,000 devices while 200 others read nothing, or a little now and then")
     .addHelpText("after", "\nExample:\n  npm run bench -- slow-readers --json slow-readers.json")
-    .action(async (options: CommonOptions) => {
+    .action(async (options: CommonOptions & ThresholdOptions) => {
       const { dataDirectory } = options;
       const environment = describeEnvironment(dataDirectory);
       print(environmentReport(environment));
@@ -27,7 +28,7 @@ export function addSlowReaders(program: Command): void {
       });
       print(slowReadersReport(slowReaders));
       await writeResults(options, environment, { rows: [], slowReaders });
-      if (![slowReaders.quiet, slowReaders.besideSlow].every(isClean)) process.exitCode = 2;
+      judgeRows([slowReaders.quiet, slowReaders.besideSlow], options);
     });
 }
 

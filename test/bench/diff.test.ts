@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diff } from "../../bench/report/diff.js";
 import { metricNamed } from "../../bench/report/metrics.js";
 import { parseResults, type ResultRound } from "../../bench/report/schema.js";
-import { bareRowOf, histogram, resultsOf, roundOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, histogram, openLoopOf, resultsOf, roundOf, rowOf } from "./made-up-results.js";
 
 /** A file whose only row has these rounds. */
 function fileOf(rounds: readonly Partial<ResultRound>[]) {
@@ -102,6 +102,16 @@ describe("diff", () => {
     expect(names).not.toContain("server_busy");
   });
 
+  it("compares the rows of duplicates and of slow readers, too", () => {
+    const of = (lost: number) => {
+      const [quiet, besideSlow] = [rowOf({ workload: "quiet" }), rowOf({ workload: "slow-readers", lost })];
+      const counts = { slowDevices: 10, tricklingDevices: 5, feedPerSec: 100, seed: 1, evicted: 2 };
+      return resultsOf([], { slowReaders: { ...counts, deliveryP99Ratio: 1, quiet, besideSlow } });
+    };
+    const worse = diff(of(0), of(1)).changes.filter((change) => change.verdict === "worse");
+    expect(worse).toMatchObject([{ row: "slow-readers/1@interline", metric: "lost" }]);
+  });
+
   it("says which rows only one file has, and what else differs", () => {
     const before = resultsOf([rowOf(), rowOf({ inFlight: 8 })]);
     const after = resultsOf([rowOf({ devices: 50 }), rowOf({ inFlight: 64 })]);
@@ -170,13 +180,8 @@ describe("the command", () => {
 });
 
 describe("a result file", () => {
-  const openLoop = {
-    rates: [{ ratePerSec: 1000, delivery: { p50Ms: 1, p99Ms: 2, p999Ms: 3 }, receipt: null }],
-    sustainablePerSec: null,
-  };
-
   it("is read back as it was written", () => {
-    const file = resultsOf([rowOf(), bareRowOf()], { openLoop });
+    const file = resultsOf([rowOf(), bareRowOf()], { openLoop: openLoopOf([1000, 2000]) });
     expect(parseResults("a.json", JSON.stringify(file))).toEqual(file);
   });
 

@@ -115,3 +115,44 @@ export function resultsOf(rows: readonly ResultRow[], more: Partial<ResultsFile>
     ...more,
   };
 }
+
+export function openLoopOf(ratesPerSec: readonly number[]): NonNullable<ResultsFile["openLoop"]> {
+  const latency = (ms: number) => ({ p50Ms: ms, p99Ms: 3 * ms, p999Ms: 5 * ms, maxMs: 9 * ms });
+  return {
+    system: "interline",
+    devices: 1000,
+    payloadBytes: 256,
+    seed: 1,
+    scheduleHash: "0123456789abcdef",
+    sustainablePerSec: Math.max(...ratesPerSec),
+    generatorWasLimit: false,
+    search: [],
+    rates: ratesPerSec.map((ratePerSec) => ({
+      share: ratePerSec / Math.max(...ratesPerSec),
+      ratePerSec,
+      achievedPerSec: ratePerSec,
+      delivery: latency(ratePerSec / 1000),
+      receipt: latency(ratePerSec / 100),
+      lost: 0,
+      duplicated: 0,
+      reordered: 0,
+      misdelivered: 0,
+      unreceipted: 0,
+      refused: 0,
+      serverBusy: 0.5,
+      generatorBusy: 0.5,
+      othersBusy: null,
+      generatorLagP99Ms: 0.1,
+      generatorLagMaxMs: 1,
+      generatorWasLimit: false,
+      serverLoopDelayP99Ms: 2,
+      serverLoopDelayMaxMs: 5,
+      serverGcShare: 0.01,
+      serverGcPauseMaxMs: 4,
+      diskBytesPerMsg: 300,
+      flushesPerSec: 40,
+      unsent: 0,
+      gaveUp: false,
+    })),
+  };
+}

@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ResultsFile } from "../../bench/report/schema.js";
-import { bareRowOf, resultsOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, openLoopOf, resultsOf, rowOf } from "./made-up-results.js";
 
 const run = promisify(execFile);
 const chromium = ["chromium", "chromium-browser", "google-chrome"]
@@ -27,14 +27,7 @@ const results = resultsOf(
     rowOf({ system: "</script>" }),
   ],
   {
-    openLoop: {
-      rates: [1000, 5000, 20_000].map((ratePerSec) => ({
-        ratePerSec,
-        delivery: { p50Ms: 1, p99Ms: ratePerSec / 500, p999Ms: ratePerSec / 100 },
-        receipt: { p50Ms: 10, p99Ms: 30, p999Ms: ratePerSec / 50 },
-      })),
-      sustainablePerSec: 20_000,
-    },
+    openLoop: openLoopOf([1000, 5000, 20_000]),
     idle: [
       {
         system: "interline",

@@ -10,7 +10,7 @@ import { idleColumns } from "../idle-report.js";
 import { dedupColumns } from "../kernels-report.js";
 import { costColumns, doubts, latencyColumns, workloadColumn } from "../pairs-report.js";
 import { restartColumns } from "../restart-report.js";
-import type { ResultsFile } from "../schema.js";
+import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
 import { systemCallsTable } from "../syscalls-report.js";
 import { type BarChart, barFigure } from "./bars.js";
 import { escaped, jsonScript, tableSection } from "./html.js";
@@ -33,7 +33,8 @@ const charts: readonly BarChart[] = [
 const reportError = `addEventListener("error", (event) => { document.documentElement.dataset.error = event.message; });`;
 
 export function resultsPage(results: ResultsFile): string {
-  const { environment, rows } = results;
+  const { environment } = results;
+  const rows = rowsOf(results);
   const plots = plotsOf(results);
   const figures = [
     ...(rows.length === 0 ? [] : charts.map((chart) => barFigure(chart, rows))),
@@ -61,7 +62,7 @@ ${doubts(rows).map(paragraph).join("\n")}
 <div class="figures">
 ${figures.join("\n")}
 </div>
-${tables(results)}
+${tables(rows, results)}
 <footer>Bars and tables: medians of the rounds; the thin line spans the rounds. Latencies: all rounds together.
 bench/README.md says how everything was measured.</footer>
 ${jsonScript("plots", plots)}
@@ -78,7 +79,7 @@ function paragraph(text: string): string {
   return `<p${name}>${escaped(text)}</p>`;
 }
 
-function tables({ rows, syscalls = [], kernels, idle, restart }: ResultsFile): string {
+function tables(rows: readonly ResultRow[], { syscalls = [], kernels, idle, restart }: ResultsFile): string {
   const calls = systemCallsTable(syscalls);
   return [
     tableSection("Throughput and cost", rows, costColumns),

@@ -7,17 +7,20 @@
  *   x = −log10(1 − p)      p90 at 1, p99 at 2, p99.9 at 3, p99.99 at 4
  */
 import { latencyCurve } from "../../generator/latency.js";
-import type { ResultRow, ResultsFile } from "../schema.js";
+import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
+import { figure } from "../table.js";
 import { headingOf } from "./bars.js";
 import { colourOf } from "./colours.js";
 import type { Line, LinePlot, XMark } from "./line-plot.js";
 
-export function plotsOf({ rows, openLoop }: ResultsFile): LinePlot[] {
+export function plotsOf(results: ResultsFile): LinePlot[] {
+  const { openLoop, openLoopBare } = results;
+  const rows = rowsOf(results);
   const plots = [...new Set(rows.map(headingOf))].flatMap((heading) => {
     const group = rows.filter((row) => headingOf(row) === heading);
     return [percentilePlot(heading, group, rows), roundPlot(heading, group, rows)];
   });
-  if (openLoop !== undefined) plots.push(ratePlot(openLoop));
+  for (const result of [openLoop, openLoopBare]) if (result !== undefined) plots.push(ratePlot(result));
   return plots.filter(({ x, lines }) => x.length > 1 && lines.length > 0);
 }
 
@@ -93,7 +96,7 @@ const ratePercentiles = [
   { field: "p999Ms", name: "p99.9" },
 ] as const;
 
-function ratePlot({ rates, sustainablePerSec }: NonNullable<ResultsFile["openLoop"]>): LinePlot {
+function ratePlot({ system, rates, sustainablePerSec }: NonNullable<ResultsFile["openLoop"]>): LinePlot {
   const ordered = rates.toSorted((a, b) => a.ratePerSec - b.ratePerSec);
   const lineOf = (
     kind: "delivery" | "receipt",
@@ -112,12 +115,8 @@ function ratePlot({ rates, sustainablePerSec }: NonNullable<ResultsFile["openLoo
     lineOf("delivery", percentile, colour),
     lineOf("receipt", percentile, colour),
   ]);
-  const sustained =
-    sustainablePerSec === null
-      ? "no rate was sustained"
-      : `${Math.round(sustainablePerSec).toLocaleString("en")}/s sustained`;
   return {
-    title: `Latency against rate, ms: open loop, ${sustained}`,
+    title: `Latency against rate, ms: ${system}, ${figure(sustainablePerSec)}/s sustained`,
     xLabel: "messages offered per second",
     xMarks: null,
     x: ordered.map(({ ratePerSec }) => ratePerSec),
