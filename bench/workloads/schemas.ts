@@ -36,6 +36,8 @@ const pairs = z.strictObject({
 
 export const schemas = {
   pairs,
+  /** The canonical workload again, with rounds short enough for a dozen systems. */
+  compare: pairs,
   /** Deep pipelining: do receipts keep flowing? */
   receipts: pairs,
   /** Under strace everything is several times slower: short windows. */

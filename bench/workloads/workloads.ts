@@ -32,6 +32,7 @@ function builtIn<V extends Verb>(verb: V): BuiltInWorkload<V> {
 export const workloads = {
   /** The canonical workload. */
   pairs: builtIn("pairs"),
+  compare: builtIn("compare"),
   receipts: builtIn("receipts"),
   syscalls: builtIn("syscalls"),
   idle: builtIn("idle"),

@@ -105,6 +105,12 @@ describe("npm run bench", () => {
     }
   });
 
+  it("compares with every peer that is installed", async () => {
+    const { file } = await bench("compare");
+    expect(file.rows.slice(0, 2).map(({ system }) => system)).toEqual(["interline", "bare-relay"]);
+    for (const row of file.rows) expect(row).toMatchObject(clean);
+  });
+
   it("measures memory per idle connection", async () => {
     const { file } = await bench("idle");
     expect(file.idle).toMatchObject([
