@@ -100,7 +100,11 @@ const readings: readonly Reading[] = [
   gauge("tail_bytes", "Accepted and not yet spilled, in memory.", (s) => s.tailBytes),
   gauge("uncommitted_bytes", "Accepted and not yet flushed.", (s) => s.uncommittedBytes),
   counter("commits_total", "Commits of the journal.", (s) => s.store.commits),
-  counter("flushes_total", "Flushes to disk.", (s) => s.store.flushes),
+  counter(
+    "flushes_total",
+    "Flushes of the database; each commit is a flush of the journal.",
+    (s) => s.store.flushes,
+  ),
   counter("store_written_bytes_total", "Bytes of rows written.", (s) => s.store.bytesWritten),
   gauge(
     "journal_bytes",

@@ -20,4 +20,7 @@ export const POSITION = 3;
 export const CONTROL_BYTES = 32;
 
 /** What the thread says: it is ready, a write is finished, or it failed and why. */
-export type JournalThreadMessage = { readonly finished: number } | { readonly failure: string };
+export type JournalThreadMessage =
+  | { readonly ready: true }
+  | { readonly finished: number }
+  | { readonly failure: string };

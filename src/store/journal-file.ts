@@ -33,6 +33,7 @@ export interface BlockWrite {
 
 export class JournalFile {
   readonly #worker: Worker;
+  readonly #exited: Promise<void>;
   readonly #control = new SharedArrayBuffer(CONTROL_BYTES);
   readonly #words = new Int32Array(this.#control);
   readonly #floats = new Float64Array(this.#control);
@@ -61,8 +62,11 @@ export class JournalFile {
     this.#worker = new Worker(threadFile(), { workerData, execArgv: [], stdout: true, stderr: true });
     this.#worker.on("message", (message: JournalThreadMessage) => this.#hear(message));
     this.#worker.on("error", (error) => this.#fail(error));
-    this.#worker.on("exit", () => {
-      if (!this.#isClosed) this.#fail(new Error("the journal's thread has ended"));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", () => {
+        resolve();
+        if (!this.#isClosed) this.#fail(new Error("the journal's thread has ended"));
+      });
     });
   }
 
@@ -125,22 +129,23 @@ export class JournalFile {
     this.#underWay = { settled: durable.catch(() => {}), resolve, reject };
     this.#worker.ref();
     this.#watchdog.begin();
-    const requested = Atomics.add(this.#words, REQUESTED, 1) + 1;
+    const requested = (Atomics.add(this.#words, REQUESTED, 1) + 1) | 0;
     Atomics.notify(this.#words, REQUESTED);
     return { durable, isDurable: (waitMs) => this.#isFinished(requested, waitMs) };
   }
 
   #isFinished(requested: number, waitMs: number): boolean {
     const isThere = (): boolean => Atomics.load(this.#words, FINISHED) === requested;
-    if (!isThere() && waitMs > 0) Atomics.wait(this.#words, FINISHED, requested - 1, waitMs);
-    if (this.#error !== undefined || Atomics.load(this.#words, HAS_FAILED) !== 0 || !isThere()) return false;
+    if (!isThere() && waitMs > 0) Atomics.wait(this.#words, FINISHED, (requested - 1) | 0, waitMs);
+    // In this order: the thread says that it failed before it says that it has finished.
+    if (!isThere() || this.#error !== undefined || Atomics.load(this.#words, HAS_FAILED) !== 0) return false;
     this.#finish();
     return true;
   }
 
   #hear(message: JournalThreadMessage): void {
     if ("failure" in message) this.#fail(new Error(message.failure));
-    else if (message.finished === 0) this.#onReady?.();
+    else if ("ready" in message) this.#onReady?.();
     else if (message.finished === Atomics.load(this.#words, REQUESTED)) this.#finish();
   }
 
@@ -165,6 +170,11 @@ export class JournalFile {
     this.#onReady?.();
   }
 
+  /** A write is overdue: it may still come, whenever the system lets go of it. */
+  get isStuck(): boolean {
+    return this.#watchdog.isOverdue;
+  }
+
   /** Ends the thread; what it is writing is waited for, unless it is overdue. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -172,12 +182,11 @@ export class JournalFile {
     this.#isClosed = true;
     this.#watchdog.stop();
     if (this.#watchdog.isOverdue) return;
-    const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
     this.#worker.ref();
     this.#words[BLOCK_BYTES] = 0;
     Atomics.add(this.#words, REQUESTED, 1);
     Atomics.notify(this.#words, REQUESTED);
-    await exited;
+    await this.#exited;
   }
 }
 
@@ -208,7 +217,6 @@ function failedWrite(error: Error): BlockWrite {
 
 /** The compiled thread (dist/src/store), whether this file runs compiled or as source. */
 function threadFile(): string {
-  const here = fileURLToPath(import.meta.url);
-  const folder = here.includes("/dist/src/") ? "./" : "../../dist/src/store/";
+  const folder = import.meta.url.includes("/dist/src/") ? "./" : "../../dist/src/store/";
   return fileURLToPath(new URL(`${folder}journal-thread.js`, import.meta.url));
 }

@@ -1,8 +1,8 @@
 /**
  * Where the journal's blocks lie in their file. A block goes to the file's start
  * when what lay there is spilled, or behind the newest, or at the end. The file
- * therefore grows to little more than what is unspilled at a time, and is then
- * written over and over.
+ * therefore grows to some two or three times what is unspilled at most at a time,
+ * and is then written over and over.
  */
 interface Place {
   readonly number: number;

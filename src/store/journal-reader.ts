@@ -48,4 +48,6 @@ export function* readJournal(
     const expected = (seen[i - 1] ?? number - 1) + 1;
     if (number > expected) onDamage(expected, `${number - expected} missing from here on`);
   }
+  const newest = seen.at(-1) ?? spilledBlock;
+  if (closedBlock > newest) onDamage(newest + 1, `${closedBlock - newest} missing from here on`);
 }

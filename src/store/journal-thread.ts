@@ -76,7 +76,8 @@ class JournalWriter {
   }
 
   close(): void {
-    closeSync(this.descriptor);
+    if (this.descriptor >= 0) closeSync(this.descriptor);
+    this.descriptor = -1;
   }
 }
 
@@ -86,7 +87,7 @@ function run({ path, control, memory }: JournalThreadData): void {
   const bytes = new Uint8Array(memory.buffer);
   const say = (message: JournalThreadMessage): void => parentPort?.postMessage(message);
   const writer = new JournalWriter(path);
-  say({ finished: 0 });
+  say({ ready: true });
   for (let requested = 0; ; ) {
     Atomics.wait(words, REQUESTED, requested);
     requested = Atomics.load(words, REQUESTED);

@@ -78,6 +78,11 @@ export class Journal {
     batch.put("meta", metaKeys.closed, encodeNumber(metaKeys.closed, this.#nextNumber - 1));
   }
 
+  /** See JournalFile. */
+  get isStuck(): boolean {
+    return this.#file.isStuck;
+  }
+
   /** Ends the thread that writes, when it has written what it was given. */
   close(): Promise<void> {
     return this.#file.close();

@@ -240,8 +240,9 @@ export class LmdbStore implements Store {
       };
       await this.#writer.submitSlow({ stage }).catch(() => {});
     }
-    if (this.#writer.isStuck) return;
     await this.#writer.idle();
+    // What is stuck may still be written: the file and the lock are left to the end of the process.
+    if (this.#writer.isStuck || this.#journal?.isStuck) return;
     this.#writer.stop();
     await this.#database.close();
     this.#lock.release();

@@ -62,13 +62,21 @@ export interface JournalDamage {
 
 /**
  * Hands every block that is not yet spilled to `visit`, in the order in which they lie in the file, and returns what
- * is damaged. On a live directory, what was spilled meanwhile is not.
+ * is damaged. A live directory changes while it is read: there, only what a second look finds too is damage.
  */
 export function visitJournal(
   database: Database,
   { ownerPid }: DirectoryState,
   visit: (block: JournalBlock) => void,
 ): JournalDamage[] {
+  const damages = scanJournal(database, visit);
+  if (ownerPid === undefined || damages.length === 0) return damages;
+  database.refresh();
+  const again = new Set(scanJournal(database, () => {}).map(({ number }) => number));
+  return damages.filter(({ number }) => again.has(number));
+}
+
+function scanJournal(database: Database, visit: (block: JournalBlock) => void): JournalDamage[] {
   const path = join(database.directory, JOURNAL_FILE);
   const tag = metaNumber(database, metaKeys.tag);
   const spilledBlock = metaNumber(database, metaKeys.spilled);
@@ -84,8 +92,5 @@ export function visitJournal(
   } finally {
     closeSync(descriptor);
   }
-  if (ownerPid === undefined) return damages;
-  database.refresh();
-  const spilledNow = metaNumber(database, metaKeys.spilled) ?? spilledBlock;
-  return damages.filter(({ number }) => number > spilledNow);
+  return damages;
 }

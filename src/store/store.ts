@@ -22,8 +22,8 @@
  * How a commit goes: journal.ts. How other writes go: writer.ts. What the bytes
  * mean: schema.ts. What an open does: recovery.ts.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "./accounts.js";
 import { Database } from "./database.js";
@@ -34,7 +34,7 @@ import { lockDirectory } from "./lock.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
-import type { StorePart } from "./schema.js";
+import { DATA_FILE, JOURNAL_FILE, type StorePart } from "./schema.js";
 import type { SweepResult } from "./sweep.js";
 
 export type { AccountRecord, DeviceEntry } from "./accounts.js";
@@ -169,6 +169,12 @@ function syncDirectory(directory: string): void {
   }
 }
 
+/** Before the database is made: whoever finds that and no journal knows that the journal is lost. */
+function makeJournal(directory: string): void {
+  closeSync(openSync(join(directory, JOURNAL_FILE), "a", 0o600));
+  syncDirectory(directory);
+}
+
 /**
  * Opens a data directory, making it if there is none, and recovers what a crash
  * left. Throws CodedError: directoryInUse, directoryUnknown (another format),
@@ -177,6 +183,7 @@ function syncDirectory(directory: string): void {
 export async function openStore(options: StoreOptions): Promise<Store> {
   makeDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
+  if (!existsSync(join(options.directory, DATA_FILE))) makeJournal(options.directory);
   let store: LmdbStore | undefined;
   try {
     store = new LmdbStore(options, lock, Database.open(options.directory, { readOnly: false }));

@@ -8,6 +8,11 @@ export class Watchdog {
   /** How long the write under way has been watched; undefined when there is none. */
   #underWayMs: number | undefined;
   #isOverdue = false;
+  #resolveOverdue = (): void => {};
+  /** Resolves when a write is overdue. */
+  readonly overdue = new Promise<void>((resolve) => {
+    this.#resolveOverdue = resolve;
+  });
 
   /** `onOverdue` is called at most once for each write. */
   constructor(timeoutMs: number, onOverdue: (error: Error) => void) {
@@ -21,6 +26,7 @@ export class Watchdog {
       this.#underWayMs += elapsedMs;
       if (this.#underWayMs < timeoutMs || this.#isOverdue) return;
       this.#isOverdue = true;
+      this.#resolveOverdue();
       onOverdue(new Error(`a write was not finished after ${timeoutMs} ms`));
     }, stepMs).unref();
   }

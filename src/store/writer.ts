@@ -88,9 +88,9 @@ export class Writer {
     return settled;
   }
 
-  /** Resolves when nothing is pending, whether it was written or rejected. */
+  /** Resolves when nothing is under way, whether it was written or rejected, or when what is under way is stuck. */
   async idle(): Promise<void> {
-    while (this.#running) await this.#running;
+    while (this.#running && !this.isStuck) await Promise.race([this.#running, this.#watchdog.overdue]);
   }
 
   stop(): void {
@@ -138,7 +138,6 @@ export class Writer {
     const detail = cause instanceof Error ? cause.message : String(cause);
     const error = new CodedError("storageFailed", { cause, fatal: true, detail });
     this.#error = error;
-    this.stop();
     for (const { reject } of [...this.#staged, ...this.#prompt, ...this.#slow]) reject(error);
     this.#staged = [];
     this.#prompt = [];

@@ -2,6 +2,8 @@
  * Rows whose bits were flipped, or that are gone: found, reported once, told to
  * the device as a gap, never returned as data, and no hindrance to the rest.
  */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { deviceKey, queueEnd } from "../../src/store/schema.js";
@@ -66,6 +68,47 @@ test("a block of the journal with any flipped bit is passed over and reported; i
     expect(found).toEqual([...range(base + 10, base + 12), ...range(base + 30, base + 32)]);
     await next.close();
   }
+});
+
+test.each([
+  ["its magic", (block: Buffer) => block.fill(0, 4, 8)],
+  ["its tag", (block: Buffer) => block.fill(0, 8, 16)],
+  ["all of it", (block: Buffer) => block.fill(0)],
+])("the last block of a directory that was closed is missed when %s is lost", async (_what, spoil) => {
+  const store = await fixture.open();
+  const base = store.epoch * 2 ** 32;
+  for (const number of [1, 2, 3]) await commit(store, number, numberedRun(ann, base + number * 10, 3));
+  await store.close();
+  changeJournal(fixture.directory, (blocks) => {
+    spoil(blocks.at(-1)?.bytes as Buffer);
+  });
+  const { findings } = await checkDirectory(fixture.directory);
+  expect(findings).toContainEqual(
+    expect.objectContaining({ table: "journal", number: base + 3, detail: "1 missing from here on" }),
+  );
+  await fixture.open();
+  expect(fixture.reports).toMatchObject([{ table: "journal", number: base + 3 }]);
+});
+
+test("a journal that is emptied or removed is missed", async () => {
+  const store = await fixture.open();
+  await commit(store, 1, numberedRun(ann, 10, 3));
+  await store.close();
+  writeFileSync(join(fixture.directory, "journal.dat"), "");
+  expect((await checkDirectory(fixture.directory)).findings).toMatchObject([{ table: "journal" }]);
+  rmSync(join(fixture.directory, "journal.dat"));
+  expect((await checkDirectory(fixture.directory)).findings).toMatchObject([
+    { table: "journal", detail: "its file is missing" },
+  ]);
+  await fixture.open();
+  expect(fixture.reports.length).toBeGreaterThan(0);
+});
+
+test("opening and closing alone leaves no damage", async () => {
+  await (await fixture.open()).close();
+  await (await fixture.open()).close();
+  expect((await checkDirectory(fixture.directory)).findings).toEqual([]);
+  expect(fixture.reports).toEqual([]);
 });
 
 test("a block that was never written over another shows as missing", async () => {
