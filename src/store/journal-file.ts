@@ -97,7 +97,7 @@ export class JournalFile {
   /** Begins to write a block of these parts, which are copied; its records come first. */
   write(header: Pick<BlockHeader, "number" | "timeMs" | "lastRecord">, parts: Parts): BlockWrite {
     assert(this.#underWay === undefined && !this.#isClosed, "one block at a time");
-    if (this.#error) return failedWrite(this.#error);
+    assert(this.#error === undefined, "nothing is written after a failure");
     const recordsBytes = this.#copy(parts.records, BLOCK_HEADER_BYTES) - BLOCK_HEADER_BYTES;
     const bytes = this.#copy([parts.dedupKeys], BLOCK_HEADER_BYTES + recordsBytes);
     const padded = paddedBytes(bytes);
@@ -207,12 +207,6 @@ function promiseWithResolvers(): {
     reject = onReject;
   });
   return { promise, resolve, reject };
-}
-
-function failedWrite(error: Error): BlockWrite {
-  const durable = Promise.reject(error);
-  durable.catch(() => {});
-  return { durable, isDurable: () => false };
 }
 
 /** The compiled thread (dist/src/store), whether this file runs compiled or as source. */

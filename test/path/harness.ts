@@ -109,6 +109,8 @@ export class World {
   /** Commits that were handed to the store and are held back until the test lets them go. */
   readonly heldCommits: (() => void)[] = [];
   holdCommits = false;
+  /** Who looks at a commit without waiting for it finds it unfinished, however quick the disk is. */
+  isFlushSlow = false;
 
   private constructor(
     readonly directory: string,
@@ -151,8 +153,10 @@ export class World {
     for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
     const commit = store.commit.bind(store);
     const gated: Store = Object.assign(Object.create(store), {
-      commit: (batch: Parameters<Store["commit"]>[0]) =>
-        world?.holdCommits ? heldCommit(world.heldCommits, () => commit(batch)) : commit(batch),
+      commit: (batch: Parameters<Store["commit"]>[0]) => {
+        if (world?.holdCommits) return heldCommit(world.heldCommits, () => commit(batch));
+        return world?.isFlushSlow ? slowCommit(commit(batch)) : commit(batch);
+      },
     });
     const path = new Path({
       kernel,
@@ -255,6 +259,10 @@ function heldCommit(held: (() => void)[], begin: () => Commit): Commit {
     }),
     isDurable: (waitMs) => begun?.isDurable(waitMs) ?? false,
   };
+}
+
+function slowCommit({ durable, isDurable }: Commit): Commit {
+  return { durable, isDurable: (waitMs) => waitMs > 0 && isDurable(waitMs) };
 }
 
 /** The store keeps private state: every method but the replaced one is called on the real object. */

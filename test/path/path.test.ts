@@ -78,6 +78,7 @@ describe("receipts", () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
     await world.settle();
+    world.isFlushSlow = true;
     world.patience = 1;
     alice.send(1, "a", bob);
     bob.send(1, "b", alice);
