@@ -9,6 +9,8 @@
 import { accountOf, type DeviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
+import { deviceMethods } from "./directory/devices.js";
+import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
@@ -70,12 +72,14 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
+    const requests = new Requests(deviceMethods(store));
     this.path = new Path({
       kernel: this.kernel,
       store,
       wake: this.#loop.wake,
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
+      serveRequest: (device, method, body) => requests.serve(device, method, body),
       events: {
         ...parts.events,
         refused: (code) => {
@@ -85,6 +89,8 @@ export class RunningNode {
       },
     });
     this.#loop.drive(this.path);
+    // What a crash left in the outbox goes out.
+    this.#loop.wake();
     this.#sweeps = new Sweeps(this.#sweepTasks(), {
       onFailure: (name, error) => parts.log.failure("sweep failed", error, { sweep: name }),
     });
@@ -101,6 +107,7 @@ export class RunningNode {
         parts.onCorruption(table, detail);
       },
       onCommitted: (durationMs) => node?.metrics.committed(durationMs),
+      onNotices: () => node?.path.noticesStored(),
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
     });
@@ -263,7 +270,8 @@ function buildKernel(parts: NodeParts, store: Store): Kernel {
       dedupKeys: limits.dedupWindowCount,
       dedupMs: limits.dedupWindowMs,
       uncommittedBytes: limits.uncommittedBytesMax,
-      brands: brands.map((brand) => brand.number),
+      // The last one is the node itself, which may write to every brand.
+      brands: [...brands.map((brand) => brand.number), 0],
     },
     store.epoch,
   );
@@ -271,6 +279,7 @@ function buildKernel(parts: NodeParts, store: Store): Kernel {
     brands.forEach((to, j) => {
       kernel.setCrossing(i, j, mayCross(crossing, from.name, to.name) ? "open" : "closed");
     });
+    kernel.setCrossing(brands.length, i, "open");
   });
   for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
   return kernel;

@@ -17,7 +17,7 @@ const layers: Record<string, readonly string[]> = {
   kernel: ["base"],
   store: ["base", "wire", "rules"],
   path: ["base", "wire", "rules", "kernel", "store"],
-  directory: ["base", "wire", "rules"],
+  directory: ["base", "wire", "rules", "store"],
   edge: ["base", "wire", "rules"],
   ops: ["base", "wire", "rules"],
   client: ["base", "wire"],

@@ -20,6 +20,7 @@ import {
   type EnvelopeId,
 } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
+import { decodeNotice, isNode, type NoticeBody } from "../wire/notices.js";
 import type { DeliverFrame, GapFrame, LiveFrame } from "../wire/server-frames.js";
 import { gapReasonName } from "../wire/server-frames.js";
 import { type Emitter, throwOutside } from "./emitter.js";
@@ -140,7 +141,8 @@ export class Arrivals {
     let count = 0;
     while (!this.#awaiting && !this.#stopped && count < this.#queued.length) {
       const { frame, taking } = this.#queued[count] as Arrival;
-      if (frame.kind === "deliver" && !this.#options.emitter.has("envelope")) break;
+      const isEnvelope = frame.kind === "deliver" && !isNode(frame.sender);
+      if (isEnvelope && !this.#options.emitter.has("envelope")) break;
       count += 1;
       if (frame.kind === "deliver") this.#deliver(frame, taking);
       else if (frame.kind === "live") this.#options.emitter.emit("live", { sequence: frame.sequence });
@@ -165,6 +167,10 @@ export class Arrivals {
       return;
     }
     this.#remember(key, taking);
+    if (isNode(frame.sender)) {
+      this.#tellNotice(frame, taking);
+      return;
+    }
     const take = (): void => {
       if (taking.taken) return;
       taking.taken = true;
@@ -194,6 +200,18 @@ export class Arrivals {
       this.#awaiting = false;
       this.handOver();
     });
+  }
+
+  #tellNotice({ sequence, timeMs, payload }: DeliverFrame, taking: Taking): void {
+    taking.taken = true;
+    let body: NoticeBody;
+    try {
+      body = decodeNotice(payload);
+    } catch (error) {
+      throwOutside(error);
+      return;
+    }
+    this.#options.emitter.emit("notice", { sequence, timeMs, body });
   }
 
   #tellGap(frame: GapFrame, taking: Taking): void {

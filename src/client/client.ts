@@ -27,13 +27,16 @@
  * Runs in browsers and in Node, imports nothing but src/base and src/wire.
  */
 import { encodeClientFrame } from "../wire/client-frames.js";
+import type { MsgpackMap } from "../wire/msgpack.js";
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { ServerFrame } from "../wire/server-frames.js";
 import { AckHold } from "./ack-hold.js";
 import { Arrivals } from "./arrivals.js";
 import { Connection } from "./connection.js";
+import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
+import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
 import { accountOfLike, badArgument, ephemeralFrameOf, sendFrameOf } from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
@@ -47,6 +50,7 @@ import type {
   Receipt,
   Roster,
   SendRequest,
+  ServiceRequest,
 } from "./types.js";
 
 export { InterlineError, type LocalCode } from "./errors.js";
@@ -74,11 +78,14 @@ export function createClient(options: ClientOptions): Client {
 }
 
 export class Client {
+  /** The account's own devices. */
+  readonly devices: Devices;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
   readonly #arrivals: Arrivals;
   readonly #rosters = new RosterQueries();
+  readonly #requests = new OpenRequests();
   readonly #acks: AckHold;
   #transport: Transport | undefined;
   #connection: Connection | undefined;
@@ -98,6 +105,7 @@ export class Client {
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.devices = new Devices((request, read) => this.#ask(request, read));
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
@@ -213,6 +221,29 @@ export class Client {
   }
 
   /**
+   * Asks one of the node's services. Waits for a connection; resolves with the answer's body, rejects with
+   * InterlineError: the answer's code, `connectionLost` (whether it was done is not known), `badArgument`,
+   * `queueFull` or `clientClosed`.
+   */
+  request(request: ServiceRequest): Promise<MsgpackMap> {
+    return this.#ask(request, (body) => body);
+  }
+
+  #ask<T>(request: ServiceRequest, read: (body: MsgpackMap) => T): Promise<T> {
+    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    const { method, body = {}, isRepeatable = false } = request;
+    try {
+      return this.#requests.add({ method, body, isRepeatable }, read, (frame) => {
+        if (this.#connection?.welcome === undefined) return false;
+        this.#write(frame);
+        return true;
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
    * Ends the client: acks what was taken, closes the socket, rejects with
    * `clientClosed` every send that has no receipt. Resolves when all is done.
    */
@@ -270,7 +301,7 @@ export class Client {
     this.#tokenRefreshed = false;
     this.#arrivals.connected(welcome.position);
     this.#acks.start(welcome);
-    this.#looseFrames = this.#rosters.frames();
+    this.#looseFrames = [...this.#rosters.frames(), ...this.#requests.frames()];
     this.#setState("catchingUp");
     this.#emitter.emit("welcome", welcome);
     for (const { resolve } of this.#waiters.splice(0)) resolve(welcome);
@@ -298,6 +329,9 @@ export class Client {
         return;
       case "roster":
         this.#rosters.answer(frame);
+        return;
+      case "answer":
+        this.#requests.answer(frame);
         return;
     }
   }
@@ -348,6 +382,7 @@ export class Client {
   }
 
   #attemptIn(retryInMs: number, error: InterlineError): void {
+    this.#requests.disconnected();
     this.#setState("waiting");
     this.#emitter.emit("disconnected", { error, retryInMs });
     // A listener may have closed the client.
@@ -364,6 +399,7 @@ export class Client {
     this.#setState("closed");
     this.#sends.rejectAll(reason);
     this.#rosters.rejectAll(reason);
+    this.#requests.rejectAll(reason);
     for (const { reject } of this.#waiters.splice(0)) reject(reason);
     this.#emitter.emit("closed", error === undefined ? {} : { error });
     for (const resolve of this.#enders.splice(0)) resolve();

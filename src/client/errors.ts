@@ -4,6 +4,7 @@
  */
 import type { RefusalDetail } from "../wire/bodies.js";
 import { type CodeName, codeName, codes, type RetryAdvice } from "../wire/codes.js";
+import type { MsgpackMap } from "../wire/msgpack.js";
 
 /** What can go wrong on this side of the socket. */
 const localCodes = {
@@ -30,6 +31,8 @@ export class InterlineError extends Error {
   readonly retryAfterMs: number;
   /** For `rosterStale`: which devices were missing or surplus, per account. */
   readonly detail: RefusalDetail;
+  /** What the answer to a request said beyond its code. */
+  readonly body: MsgpackMap;
 
   constructor(
     code: CodeName | LocalCode,
@@ -37,6 +40,7 @@ export class InterlineError extends Error {
       number?: number;
       retryAfterMs?: number;
       detail?: RefusalDetail;
+      body?: MsgpackMap;
       text?: string;
       cause?: unknown;
     } = {},
@@ -49,13 +53,14 @@ export class InterlineError extends Error {
     this.retry = retry;
     this.retryAfterMs = options.retryAfterMs ?? 0;
     this.detail = options.detail ?? {};
+    this.body = options.body ?? {};
   }
 }
 
 /** The error for a number that a server sent; a newer server may know more numbers than we do. */
 export function errorOfNumber(
   number: number,
-  options: { retryAfterMs?: number; detail?: RefusalDetail; text?: string } = {},
+  options: { retryAfterMs?: number; detail?: RefusalDetail; body?: MsgpackMap; text?: string } = {},
 ): InterlineError {
   return new InterlineError(codeName(number) ?? "unknownCode", { ...options, number });
 }

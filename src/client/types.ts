@@ -1,5 +1,7 @@
 /** What an application gives to and gets from the client. */
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
+import type { MsgpackMap } from "../wire/msgpack.js";
+import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, WelcomeBody } from "../wire/protocol.js";
 import type { InterlineError } from "./errors.js";
 import type { Transport } from "./transport.js";
@@ -93,6 +95,35 @@ export interface Roster {
   readonly devices: readonly number[];
 }
 
+/** Something that one of the node's services is asked to do. */
+export interface ServiceRequest {
+  /** `noun.verb`; docs/protocol.md lists them. */
+  readonly method: string;
+  readonly body?: MsgpackMap;
+  /**
+   * Asked again on the next connection when this one is lost before the answer. Without it such a request rejects
+   * with `connectionLost`, and whether it was done is not known.
+   */
+  readonly isRepeatable?: boolean;
+}
+
+/** How the typed wrappers ask: `read` takes from the answer what they promise. */
+export type Ask = <T>(request: ServiceRequest, read: (body: MsgpackMap) => T) => Promise<T>;
+
+/** The devices of the client's own account. */
+export interface OwnDevices {
+  readonly version: number;
+  readonly devices: readonly number[];
+}
+
+/** What the node itself tells this device. */
+export interface Notice {
+  readonly sequence: number;
+  readonly timeMs: number;
+  /** `notice` names the kind, the rest is the kind's own. Byte strings are views of the message they came in. */
+  readonly body: NoticeBody;
+}
+
 export interface Envelope {
   readonly sequence: number;
   /** The sending device, 20 bytes. */
@@ -125,6 +156,8 @@ export interface ClientEvents {
   envelope: Envelope;
   /** Entries were removed before we could take them. In order with envelopes. */
   gap: Gap;
+  /** The node says something, such as `roster`: the account's devices have changed. In order with envelopes. */
+  notice: Notice;
   /** Everything that was queued has been handed over. In order with envelopes. */
   live: { readonly sequence: number };
   signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };

@@ -11,7 +11,8 @@ import { type CodeName, codeName, codes } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
 import { encodeServerFrame, type PlainServerFrame } from "../wire/server-frames.js";
-import { closeAttachment } from "./connections.js";
+import { closeAttachment, handOver } from "./connections.js";
+import { serve } from "./requests.js";
 import { type Attachment, mayCost, type PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
@@ -96,6 +97,11 @@ function control(state: PathState, attachment: Attachment, bytes: Uint8Array): v
       });
       return;
     }
+    case "request": {
+      const refused = serve(state, attachment, frame);
+      if (refused !== undefined) say(state, attachment, refused);
+      return;
+    }
     case "ephemeral":
       for (const { account, devices } of frame.accounts) {
         for (const { device, payload } of devices) signal(state, attachment, account, device, payload);
@@ -150,11 +156,5 @@ function flush(state: PathState): void {
   state.answering = undefined;
   const bytes = answers.length === 1 ? (answers[0] as Uint8Array) : concatBytes(answers);
   answers.length = 0;
-  if (state.connections[answering.slot] !== answering) return;
-  const result = answering.connection.send(bytes);
-  if (result === 2) closeAttachment(state, answering, "tooSlow");
-  else if (result === 0) {
-    answering.isBlocked = true;
-    state.kernel.goLagging(answering.slot);
-  }
+  if (state.connections[answering.slot] === answering) handOver(state, answering, bytes);
 }

@@ -65,6 +65,7 @@ export function attach(
     bytesOut: 0,
     costTurn: 0,
     costs: { answers: 0, loads: 0 },
+    requests: { underWay: 0, bucket: undefined },
   };
   state.connections[slot] = attachment;
   state.connectionCount++;
@@ -121,6 +122,16 @@ export function writable(state: PathState, slot: number): void {
   attachment.isBlocked = false;
   state.lagging.add(slot);
   state.wake();
+}
+
+/** Gives a connection frames that are not from the tail or its queue. */
+export function handOver(state: PathState, attachment: Attachment, bytes: Uint8Array): void {
+  const result = attachment.connection.send(bytes);
+  if (result === 2) closeAttachment(state, attachment, "tooSlow");
+  else if (result === 0) {
+    attachment.isBlocked = true;
+    state.kernel.goLagging(attachment.slot);
+  }
 }
 
 /** The socket is gone by itself: what it sent before is still read in the next turn. */

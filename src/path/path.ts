@@ -34,6 +34,12 @@ export class Path {
     this.state.kernel.loadAccount(account);
   }
 
+  /** A transaction that holds notices is on disk: they go out with the next turns. */
+  noticesStored(): void {
+    this.state.notices.stored();
+    this.state.wake();
+  }
+
   /** One message of an attached connection; the bytes are copied. */
   receive(slot: number, message: ArrayBuffer | Uint8Array): void {
     receive(this.state, slot, message instanceof Uint8Array ? message : new Uint8Array(message));

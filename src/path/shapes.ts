@@ -1,6 +1,7 @@
 /** What the path is given and what it is asked with: connections, bounds, the moment of a turn. */
 import type { DeviceAddress } from "../base/address.js";
 import type { Kernel } from "../kernel/kernel.js";
+import type { RequestBounds, RequestOutcome } from "../rules/requests.js";
 import type { Store } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 
@@ -24,6 +25,13 @@ export interface PathEvents {
   readonly refused?: (code: CodeName) => void;
 }
 
+/** Serves one request of a device; requests.ts has admitted it. Rejects only for a bug. */
+export type ServeRequest = (
+  device: DeviceAddress,
+  method: string,
+  body: Uint8Array,
+) => Promise<RequestOutcome>;
+
 export interface PathOptions {
   readonly kernel: Kernel;
   readonly store: Store;
@@ -32,11 +40,12 @@ export interface PathOptions {
   /** Asks the loop for a turn right now, because the inbox is full. */
   readonly turnNow: () => void;
   readonly limits: PathLimits;
+  readonly serveRequest: ServeRequest;
   readonly events?: PathEvents;
 }
 
 /** Bounds from rules/limits.ts, as configured. */
-export interface PathLimits {
+export interface PathLimits extends RequestBounds {
   readonly windowEntriesDefault: number;
   readonly windowEntriesMax: number;
   readonly windowBytesDefault: number;
@@ -47,6 +56,8 @@ export interface PathLimits {
   readonly devicesPerAccountMax: number;
   readonly answersPerTurnMax: number;
   readonly accountLoadsPerTurnMax: number;
+  readonly noticesInFlightMax: number;
+  readonly noticeRetryMs: number;
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;

@@ -1,8 +1,10 @@
 /** What the stages of the path share. Fields are changed only by the stage that is named beside them. */
 import type { AccountAddress } from "../base/address.js";
 import type { Kernel, SealedBatch } from "../kernel/kernel.js";
+import type { RequestMeter } from "../rules/requests.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
-import type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
+import { Notices } from "./notices.js";
+import type { Connection, Moment, PathEvents, PathLimits, PathOptions, ServeRequest } from "./shapes.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
 export interface Attachment {
@@ -23,6 +25,8 @@ export interface Attachment {
   /** What it cost in the turn of this number. */
   costTurn: number;
   readonly costs: { answers: number; loads: number };
+  /** requests.ts */
+  readonly requests: RequestMeter;
 }
 
 /**
@@ -49,6 +53,8 @@ export class PathState {
   readonly store: Store;
   readonly limits: PathLimits;
   readonly events: PathEvents;
+  readonly serveRequest: ServeRequest;
+  readonly notices = new Notices();
   readonly wake: () => void;
   readonly turnNow: () => void;
   /** By slot. Changed in connections.ts only. */
@@ -79,6 +85,7 @@ export class PathState {
     this.store = options.store;
     this.limits = options.limits;
     this.events = options.events ?? {};
+    this.serveRequest = options.serveRequest;
     this.wake = options.wake;
     this.turnNow = options.turnNow;
   }
@@ -95,7 +102,9 @@ export class PathState {
 
   get isWaiting(): boolean {
     if (this.hasFailed) return false;
-    return this.hasUncommitted || this.kernel.dueReceipts > 0 || this.kernel.tailUsed > 0;
+    return (
+      this.hasUncommitted || this.kernel.dueReceipts > 0 || this.kernel.tailUsed > 0 || this.notices.isWaiting
+    );
   }
 
   whenSettled(): Promise<void> {

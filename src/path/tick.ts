@@ -1,6 +1,7 @@
 /**
  * One turn of the path over all that has arrived: the order of work, top to bottom.
  *
+ *   notices ▸   what the node itself has to say goes into the inbox
  *   inbox ▸ parse ▸ admit ▸ dedup ▸ route ▸ sequence ▸ gather     in the kernel, one call for the whole batch
  *         ▸ commit    what was accepted begins its way to the disk; its receipts come after the flush
  *         ▸ answer    refusals and control frames, which are few; a refusal comes before the receipt that passes it
@@ -18,6 +19,7 @@ import { answer } from "./answers.js";
 import { catchUp } from "./catch-up.js";
 import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
+import { injectNotices } from "./notices.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
 import { mayCost, type PathState } from "./state.js";
@@ -26,6 +28,7 @@ export function turn(state: PathState, moment: Moment): void {
   state.moment = moment;
   state.turnCount++;
   settleCommit(state);
+  injectNotices(state);
   route(state);
   dropClosed(state);
   catchUp(state);
@@ -98,6 +101,7 @@ function receipts(state: PathState): void {
 export function endAll(state: PathState, code: CodeName, retryAfterMs: (i: number) => number): void {
   let i = 0;
   for (const attachment of [...state.connections]) {
-    if (attachment !== undefined) closeAttachment(state, attachment, code, retryAfterMs(i++));
+    if (attachment !== undefined && attachment.slot !== state.notices.slot)
+      closeAttachment(state, attachment, code, retryAfterMs(i++));
   }
 }

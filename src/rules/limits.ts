@@ -4,6 +4,7 @@
  * of protocol v1 or of the memory layout.
  */
 import { assert } from "../base/assert.js";
+import { METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "../wire/protocol.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -20,8 +21,21 @@ export const limits = {
   answersPerTurnMax: 1_024,
   /** Accounts that are not in the kernel's tables which one connection's sends may name in one turn; beyond it, they are refused. */
   accountLoadsPerTurnMax: 512,
-  /** The kernel's table of crossings has 64 rows, of which one is for brands it does not know. */
-  brandsMax: 63,
+  /** The kernel's table of crossings has 64 rows: one is for brands it does not know, one for the node itself. */
+  brandsMax: 62,
+
+  /** Requests to the cold services: one frame, and what one connection may have under way and ask for in a second. */
+  requestBytesMax: REQUEST_BYTES_MAX,
+  requestMethodBytesMax: METHOD_BYTES_MAX,
+  requestsUnderWayMax: 16,
+  requestsPerSecond: 50,
+  /** How many requests may come at once after a time without any. */
+  requestsBurst: 200,
+  /** Notices on their way through the path at a time; the rest wait in the outbox. */
+  noticesInFlightMax: 64,
+  /** After a notice was refused for want of room. */
+  noticeRetryMs: 250,
+  noticePayloadBytesMax: 16 * KiB,
   tokenBytesMax: 4 * KiB,
 
   /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */
@@ -165,6 +179,10 @@ for (const [name, { min, max }] of Object.entries(configurable)) {
   assert(min <= value && value <= max, "a default lies within what may be configured");
 }
 assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
+assert(limits.requestBytesMax < limits.messageBytesMax, "a request fits one message");
+assert(limits.requestsUnderWayMax <= limits.requestsBurst, "a full connection was not too fast");
+assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
+assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");

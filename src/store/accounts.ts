@@ -12,7 +12,9 @@ import type { AccountAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
+import { encodeNotice } from "../wire/notices.js";
 import type { Batch, Database } from "./database.js";
+import type { Outbox } from "./outbox.js";
 import { accountKey, decodeAccount, encodeAccount, encodeNumber, metaKeys } from "./schema.js";
 import type { Work, Writer } from "./writer.js";
 
@@ -38,6 +40,7 @@ interface Registration {
 export class Accounts implements Work {
   readonly #database: Database;
   readonly #writer: Writer;
+  readonly #outbox: Outbox;
   readonly #onDamage: (address: AccountAddress) => void;
   #nextOrdinal: number;
   #waiting: Registration[] = [];
@@ -46,10 +49,12 @@ export class Accounts implements Work {
   constructor(
     database: Database,
     writer: Writer,
+    outbox: Outbox,
     options: { nextOrdinal: number; onDamage: (address: AccountAddress) => void },
   ) {
     this.#database = database;
     this.#writer = writer;
+    this.#outbox = outbox;
     this.#nextOrdinal = options.nextOrdinal;
     this.#onDamage = options.onDamage;
   }
@@ -101,6 +106,7 @@ export class Accounts implements Work {
       } else {
         registration.record = this.#added(registration, before);
         changed.set(name, registration.record);
+        this.#announce(batch, registration.record, before);
       }
     }
     for (const record of changed.values()) {
@@ -111,6 +117,20 @@ export class Accounts implements Work {
       batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, this.#nextOrdinal));
     }
     return true;
+  }
+
+  /** To the devices that the account had before: the new one asks when it comes. */
+  #announce(
+    batch: Batch,
+    { address, version, devices }: AccountRecord,
+    before: AccountRecord | undefined,
+  ): void {
+    if (before === undefined || before.devices.length === 0) return;
+    const numbers = devices.map(({ number }) => number);
+    this.#outbox.stageNotice(batch, {
+      recipients: [{ account: address, devices: before.devices.map(({ number }) => number) }],
+      payload: encodeNotice({ notice: "roster", version, devices: numbers }),
+    });
   }
 
   #added({ address, number }: Registration, before: AccountRecord | undefined): AccountRecord {

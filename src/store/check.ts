@@ -26,6 +26,7 @@ import {
   DEDUP_KEY_BYTES,
   decodeAccount,
   decodeDedup,
+  decodeNotice,
   partitionOf,
   readU32,
   readU64BE,
@@ -55,6 +56,8 @@ export interface CheckReport extends DirectoryState {
   };
   readonly dedup: { readonly rows: number; readonly keys: number };
   readonly accounts: { readonly accounts: number; readonly devices: number };
+  /** Notices that the node still owes. */
+  readonly outbox: { readonly notices: number };
   /** The first `findingsMax` of them. */
   readonly findings: readonly CheckFinding[];
   readonly findingCount: number;
@@ -192,7 +195,8 @@ async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
     if (checker.state.ownerPid || checker.state.nextOrdinal === undefined) return;
     for (let at = 0; at < row.keys.length; at += DEDUP_KEY_BYTES) {
       const ordinal = readU32(row.keys, at);
-      if (ordinal > 0 && ordinal < checker.state.nextOrdinal) continue;
+      // Ordinal 0 is the node itself, which sends notices.
+      if (ordinal < checker.state.nextOrdinal) continue;
       checker.find({
         table: "dedup",
         kind: "reference",
@@ -200,6 +204,23 @@ async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
         number,
       });
     }
+  });
+  return counts;
+}
+
+async function checkOutbox(checker: Checker): Promise<CheckReport["outbox"]> {
+  const counts = { notices: 0 };
+  // A directory of version 2 has none.
+  if (!checker.database.has("outbox")) return counts;
+  await checker.eachRow("outbox", ({ key, value }) => {
+    counts.notices++;
+    if (decodeNotice(key, value) !== undefined) return;
+    checker.find({
+      table: "outbox",
+      kind: "damaged",
+      detail: "the row is damaged",
+      number: readU64BE(key, 0),
+    });
   });
   return counts;
 }
@@ -248,9 +269,11 @@ export async function checkDirectory(
     const queues = await checkQueues(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
+    const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    return { ...state, ok: findingCount === 0, journal, queues, dedup, accounts, findings, findingCount };
+    const ok = findingCount === 0;
+    return { ...state, ok, journal, queues, dedup, accounts, outbox, findings, findingCount };
   } finally {
     await database.close();
   }

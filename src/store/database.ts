@@ -65,6 +65,8 @@ interface Change {
 export class Batch {
   readonly changes: Change[] = [];
   bytes = 0;
+  /** Set by whoever adds one (outbox.ts). */
+  holdsNotices = false;
 
   put(table: TableName, key: Uint8Array, value: Uint8Array): void {
     this.changes.push({ table, key, value });

@@ -141,6 +141,7 @@ export class Inspector {
         accounts: count("accounts"),
         queues: count("queues"),
         floors: count("floors"),
+        outbox: database.has("outbox") ? count("outbox") : 0,
       },
       brands: [...database.rows("meta")].flatMap((row) => brandInRow(row) ?? []),
       fileBytes: database.fileStats().usedBytes,

@@ -18,6 +18,7 @@ import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
 import type { SpillRun } from "./journal-record.js";
 import type { DirectoryLock } from "./lock.js";
+import { Outbox, type StoredNotice } from "./outbox.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
@@ -42,6 +43,7 @@ export class LmdbStore implements Store {
   readonly #reported = new Set<string>();
   #journal: Journal | undefined;
   #accounts: Accounts | undefined;
+  #outbox: Outbox | undefined;
   #epoch = 0;
   #recovery: RecoveryResult = { blocks: 0, badBlocks: 0, entries: 0 };
   #commits = 0;
@@ -51,7 +53,10 @@ export class LmdbStore implements Store {
     this.#options = options;
     this.#lock = lock;
     this.#database = database;
-    this.#writer = new Writer(database, { timeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs });
+    this.#writer = new Writer(database, {
+      timeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs,
+      onWritten: ({ holdsNotices }) => holdsNotices && options.onNotices?.(),
+    });
     this.failed = this.#writer.failed;
     const bounds = { ...limits, ...options.quotas };
     this.#dedup = new DedupWindow(bounds);
@@ -73,7 +78,10 @@ export class LmdbStore implements Store {
     const run = await openRun(this.#database, this.#writer);
     this.#epoch = run.epoch;
     this.#database.refresh();
-    this.#accounts = new Accounts(this.#database, this.#writer, {
+    this.#outbox = new Outbox(this.#database, this.#writer, {
+      onDamage: (number) => this.#report({ table: "outbox", detail: "a notice is damaged", number }),
+    });
+    this.#accounts = new Accounts(this.#database, this.#writer, this.#outbox, {
       nextOrdinal: run.nextOrdinal,
       onDamage: (address) =>
         this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
@@ -188,6 +196,14 @@ export class LmdbStore implements Store {
     return this.#knownAccounts.register(address, number);
   }
 
+  notices(after: number, max: number): StoredNotice[] {
+    return this.#read(() => this.#openedOutbox.read(after, max));
+  }
+
+  dropNotices(numbers: readonly number[]): void {
+    this.#openedOutbox.drop(numbers);
+  }
+
   async sweep(nowMs: number, rowBudget: number): Promise<SweepResult> {
     const work = new SweepWork(this.#queues, {
       dedup: this.#dedup,
@@ -251,6 +267,11 @@ export class LmdbStore implements Store {
   get #knownAccounts(): Accounts {
     assert(this.#accounts !== undefined, "the store is open");
     return this.#accounts;
+  }
+
+  get #openedOutbox(): Outbox {
+    assert(this.#outbox !== undefined, "the store is open");
+    return this.#outbox;
   }
 
   get #openedJournal(): Journal {

@@ -12,7 +12,7 @@ import { Database } from "./database.js";
 import { type JournalBlock, readJournal } from "./journal-reader.js";
 import { currentOwner } from "./lock.js";
 import { checkFormat } from "./recovery.js";
-import { DATA_FILE, decodeNumber, FORMAT_VERSION, JOURNAL_FILE, metaKeys } from "./schema.js";
+import { DATA_FILE, decodeNumber, JOURNAL_FILE, metaKeys } from "./schema.js";
 
 export interface DirectoryState {
   readonly formatVersion: number;
@@ -34,11 +34,12 @@ export function openReadOnly(directory: string): { database: Database; state: Di
   }
   const database = Database.open(directory, { readOnly: true });
   try {
-    if (!checkFormat(database)) {
+    const formatVersion = checkFormat(database);
+    if (formatVersion === undefined) {
       throw new CodedError("directoryUnknown", { fatal: true, detail: "its first start was never finished" });
     }
     const state = {
-      formatVersion: FORMAT_VERSION,
+      formatVersion,
       epoch: metaNumber(database, metaKeys.epoch),
       nextOrdinal: metaNumber(database, metaKeys.ordinal),
       ownerPid: currentOwner(directory)?.pid,

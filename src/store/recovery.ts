@@ -3,7 +3,8 @@
  * that takes commits. In order:
  *
  *   1. the format's version is checked, before anything is written; a new
- *      directory gets its tables and the version,
+ *      directory gets its tables and the version, and one of an earlier
+ *      version the tables that it lacks,
  *   2. the epoch rises by one, durably: every sequence of this run is above
  *      all earlier ones,
  *   3. every block of the journal is verified; a bad or missing one is reported
@@ -30,8 +31,10 @@ import {
   deviceKey,
   encodeNumber,
   FORMAT_VERSION,
+  FORMAT_VERSION_MIN,
   metaKeys,
   tableNames,
+  tablesOf,
 } from "./schema.js";
 import { SpillWork } from "./spill.js";
 import type { Writer } from "./writer.js";
@@ -40,22 +43,23 @@ function refuse(detail: string): CodedError {
   return new CodedError("directoryUnknown", { fatal: true, detail });
 }
 
-/** Throws unless the directory is of this version. False when it is new and empty. */
-export function checkFormat(database: Database): boolean {
+/** The directory's version; throws unless it is one that is read. Undefined when it is new and empty. */
+export function checkFormat(database: Database): number | undefined {
   const row = database.has("meta") ? database.get("meta", metaKeys.format) : undefined;
   if (row === undefined) {
     if (tableNames.some((name) => database.has(name) && database.rowCount(name) > 0)) {
       throw refuse("it holds rows and no format version");
     }
-    return false;
+    return undefined;
   }
   const version = decodeNumber(metaKeys.format, row);
   if (version === undefined) throw refuse("the row with its format version is damaged");
-  if (version !== FORMAT_VERSION) {
-    throw refuse(`it has format version ${version}; this node reads and writes version ${FORMAT_VERSION}`);
+  if (version < FORMAT_VERSION_MIN || version > FORMAT_VERSION) {
+    const read = `reads versions ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`;
+    throw refuse(`it has format version ${version}; this node ${read}`);
   }
-  for (const name of tableNames) if (!database.has(name)) throw refuse(`its table ${name} is missing`);
-  return true;
+  for (const name of tablesOf(version)) if (!database.has(name)) throw refuse(`its table ${name} is missing`);
+  return version;
 }
 
 /** What one opening of a data directory goes by. */
@@ -68,7 +72,7 @@ export interface OpenedRun extends JournalMarks {
 
 /** Makes the directory this version's if it is new, and raises the epoch. Resolves with its numbers, durable. */
 export async function openRun(database: Database, writer: Writer): Promise<OpenedRun> {
-  const isKnown = checkFormat(database);
+  const isKnown = checkFormat(database) !== undefined;
   database.createTables();
   const number = (key: Uint8Array, whenNew: number): number => {
     const row = database.get("meta", key);

@@ -1,5 +1,5 @@
 /**
- * The bytes on disk, format version 2: every file of a data directory, and
+ * The bytes on disk, format version 3: every file of a data directory, and
  * every table, key and row of its database.
  *
  *   journal.dat       what was committed and is not yet spilled (journal-block.ts)
@@ -22,6 +22,7 @@
  *             device u16 | first sequence u64
  *   floors    partition u16 | brand u16 | account 16 |     number row: acked up to this sequence
  *             device u16
+ *   outbox    notice number u64                            notice row
  *
  *   number row, 16 bytes    0 u32 crc   4 u32 "ILD1"        8 u64 number
  *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
@@ -35,6 +36,12 @@
  *                          24 u64 storedAtMs
  *                          32 u64 entriesAfter    40 u64 bytesAfter
  *                          48 deliver frames (none in a gap)
+ *
+ *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
+ *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
+ *                             payload, up to the row's end
+ *
+ * Version 2 had no outbox. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
  *
  * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of
  * the row — in a chunk by the rest of its 48-byte header — so that a row found
@@ -51,11 +58,24 @@ import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { type GapReason, gapReasons } from "../wire/protocol.js";
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 export const DATA_FILE = "store.mdb";
 export const JOURNAL_FILE = "journal.dat";
-export const tableNames = ["meta", "dedup", "accounts", "queues", "floors"] as const;
+/** By the version that brought them; a directory of that version or a later one has them. */
+const tablesSince = {
+  2: ["meta", "dedup", "accounts", "queues", "floors"],
+  3: ["outbox"],
+} as const;
+/** The oldest version that is still read. */
+export const FORMAT_VERSION_MIN = 2;
+export const tableNames = [...tablesSince[2], ...tablesSince[3]] as const;
 export type TableName = (typeof tableNames)[number];
+
+/** The tables that a directory of this version has. */
+export function tablesOf(version: number): readonly TableName[] {
+  return version >= FORMAT_VERSION ? tableNames : tablesSince[2];
+}
+
 /** Where something can be damaged. */
 export type StorePart = TableName | "journal";
 
@@ -287,6 +307,68 @@ export function decodeAccount(key: Uint8Array, row: Uint8Array): AccountRow | un
     return { number: readU32(row, at), ordinal: readU32(row, at + 4) };
   });
   return { version: readU32(row, 4), devices };
+}
+
+// --- notices ---
+
+const NOTICE_HEADER_BYTES = 24;
+const RECIPIENT_BYTES = 20;
+/** In the place of a count of devices: all of them. */
+const ALL_DEVICES = 0xffff;
+
+export interface NoticeRow {
+  readonly id: Uint8Array;
+  readonly recipients: readonly {
+    readonly account: AccountAddress;
+    readonly devices?: readonly number[] | undefined;
+  }[];
+  readonly payload: Uint8Array;
+}
+
+export function encodeNotice(key: Uint8Array, { id, recipients, payload }: NoticeRow): Uint8Array {
+  const devicesBytes = recipients.reduce((sum, { devices = [] }) => sum + 2 * devices.length, 0);
+  const payloadAt = NOTICE_HEADER_BYTES + recipients.length * RECIPIENT_BYTES + devicesBytes;
+  const row = new Uint8Array(payloadAt + payload.length);
+  const view = new DataView(row.buffer);
+  writeU32(row, 4, recipients.length);
+  row.set(id, 8);
+  let at = NOTICE_HEADER_BYTES;
+  for (const { account, devices } of recipients) {
+    row.set(account, at);
+    view.setUint16(at + 18, devices?.length ?? ALL_DEVICES, true);
+    at += RECIPIENT_BYTES;
+    for (const number of devices ?? []) {
+      view.setUint16(at, number, true);
+      at += 2;
+    }
+  }
+  row.set(payload, at);
+  return seal(key, row);
+}
+
+/** undefined when the row is damaged. */
+export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | undefined {
+  if (row.length < NOTICE_HEADER_BYTES || !isSealed(key, row)) return undefined;
+  const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
+  const recipients: NoticeRow["recipients"][number][] = [];
+  let at = NOTICE_HEADER_BYTES;
+  for (let left = readU32(row, 4); left > 0; left--) {
+    if (at + RECIPIENT_BYTES > row.length) return undefined;
+    const account = row.slice(at, at + 18);
+    const count = view.getUint16(at + 18, true);
+    at += RECIPIENT_BYTES;
+    if (count === ALL_DEVICES) recipients.push({ account });
+    else {
+      if (at + 2 * count > row.length) return undefined;
+      const from = at;
+      recipients.push({
+        account,
+        devices: Array.from({ length: count }, (_, i) => view.getUint16(from + 2 * i, true)),
+      });
+      at += 2 * count;
+    }
+  }
+  return { id: row.slice(8, 24), recipients, payload: row.slice(at) };
 }
 
 // --- chunks ---

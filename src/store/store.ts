@@ -31,6 +31,7 @@ import type { DedupBounds } from "./dedup-window.js";
 import type { SpillRun } from "./journal-record.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
+import type { StoredNotice } from "./outbox.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
@@ -52,6 +53,7 @@ export {
   type QueueSummary,
 } from "./inspect.js";
 export type { SpillRun } from "./journal-record.js";
+export type { StoredNotice } from "./outbox.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
 
@@ -107,6 +109,8 @@ export interface StoreOptions {
   readonly onCorruption?: (report: CorruptionReport) => void;
   /** How long a commit took, its flush included. */
   readonly onCommitted?: (durationMs: number) => void;
+  /** A transaction that holds notices is on disk. */
+  readonly onNotices?: () => void;
   /** Overrides of limits. */
   readonly quotas?: Partial<QueueBounds & DedupBounds>;
   readonly commitTimeoutMs?: number;
@@ -135,8 +139,12 @@ export interface Store {
   /** The device has acked up to `floor`. Its rows go with the next sweep or spill; reads obey at once. */
   trim(device: DeviceAddress, floor: number): void;
   readAccount(address: AccountAddress): AccountRecord | undefined;
-  /** Adds a device to an account if it is not there. Rejects with tooManyDevices. */
+  /** Adds a device to an account if it is not there, and tells the others. Rejects with tooManyDevices. */
   registerDevice(address: AccountAddress, number: number): Promise<AccountRecord>;
+  /** Notices that are owed, numbered above `after`, in order (outbox.ts). */
+  notices(after: number, max: number): StoredNotice[];
+  /** Those of these numbers are in a flushed commit: they go with the next transaction. */
+  dropNotices(numbers: readonly number[]): void;
   /** Background work, about once a second, over at most `rowBudget` rows. */
   sweep(nowMs: number, rowBudget: number): Promise<SweepResult>;
   /** Bytes of frames queued on disk for a brand. */

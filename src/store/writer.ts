@@ -52,8 +52,15 @@ export class Writer {
   #settleFailed: (error: Error) => void = () => {};
   readonly #watchdog: Watchdog;
 
-  constructor(database: WritableDatabase, options: { timeoutMs: number }) {
+  readonly #onWritten: (batch: Batch) => void;
+
+  /** `onWritten` is called with each transaction that is on disk, before the promises of its work resolve. */
+  constructor(
+    database: WritableDatabase,
+    options: { readonly timeoutMs: number; readonly onWritten?: (batch: Batch) => void },
+  ) {
     this.#database = database;
+    this.#onWritten = options.onWritten ?? (() => {});
     this.failed = new Promise((resolve) => {
       this.#settleFailed = resolve;
     });
@@ -120,6 +127,7 @@ export class Writer {
     else await this.#write(batch);
     if (this.#error) return;
     this.#staged = [];
+    this.#onWritten(batch);
     for (const { resolve } of staged) resolve();
   }
 

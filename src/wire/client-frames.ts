@@ -19,7 +19,7 @@ import { toHex } from "../base/bytes.js";
 import { CodedError } from "./coded-error.js";
 import { badFrame, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
-import { kinds } from "./protocol.js";
+import { kinds, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "./protocol.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
 const UINT32_MAX = 0xffff_ffff;
@@ -79,7 +79,22 @@ export interface RosterQueryFrame {
   readonly account: AccountAddress;
 }
 
-export type ClientFrame = HelloFrame | SendFrame | AckFrame | EphemeralFrame | PingFrame | RosterQueryFrame;
+export interface RequestFrame {
+  readonly kind: "request";
+  readonly request: number;
+  readonly method: string;
+  /** A map as msgpack, not yet looked into: what is wrong with it is the answer's matter. */
+  readonly body: Uint8Array;
+}
+
+export type ClientFrame =
+  | HelloFrame
+  | SendFrame
+  | AckFrame
+  | EphemeralFrame
+  | PingFrame
+  | RosterQueryFrame
+  | RequestFrame;
 
 /** The bounds a send is held against; `limits` of rules/limits.ts is one of these. */
 export interface SendBounds {
@@ -138,6 +153,7 @@ function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame
       account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
     };
   }
+  if (kind === kinds.request && fields === 3) return readRequest(reader);
   if (kind === kinds.hello && fields === 4) return readHello(reader);
   throw badFrame("no frame of this kind and length is known");
 }
@@ -150,6 +166,16 @@ function readHello(reader: MsgpackReader, tokenBytesMax?: number): HelloFrame {
     windowEntries: reader.uint(),
     windowBytes: reader.uint(),
   };
+}
+
+function readRequest(reader: MsgpackReader): RequestFrame {
+  const request = reader.uint();
+  const method = reader.str(METHOD_BYTES_MAX);
+  const from = reader.offset;
+  reader.skip();
+  const body = reader.bytes.subarray(from, reader.offset);
+  if (body.length > REQUEST_BYTES_MAX) throw badFrame("a request is larger than allowed");
+  return { kind: "request", request, method, body };
 }
 
 function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
@@ -253,6 +279,12 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
       writeHead(writer, 3, kinds.rosterQuery);
       writer.uint(frame.request);
       writer.bin(frame.account);
+      return;
+    case "request":
+      writeHead(writer, 4, kinds.request);
+      writer.uint(frame.request);
+      writer.str(frame.method);
+      writer.raw(frame.body);
       return;
   }
 }

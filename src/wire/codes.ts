@@ -62,6 +62,12 @@ export const codes = {
   brandQuota: { code: 403, retry: "later", message: "the recipient's brand has as much queued as it may" },
   tooManyConnections: { code: 404, retry: "later", message: "the node has as many connections as it may" },
 
+  rateLimited: {
+    code: 405,
+    retry: "later",
+    message: "more of this was asked for than is allowed in this time",
+  },
+
   replaced: { code: 501, retry: "never", message: "a newer connection of the same device took over" },
   draining: { code: 502, retry: "later", message: "the node is going down; connect again later" },
   tooSlow: {
@@ -74,6 +80,15 @@ export const codes = {
 
   requestUnknown: { code: 601, retry: "never", message: "no request of this kind is known" },
   positionAhead: { code: 602, retry: "repair", message: "the position is beyond what this queue ever held" },
+
+  badRequest: { code: 610, retry: "never", message: "the body of the request is not what the method takes" },
+  notFound: { code: 611, retry: "never", message: "it does not exist, or is not for the one who asks" },
+  notAllowed: { code: 612, retry: "never", message: "the one who asks may not do this" },
+  tooManyRequests: {
+    code: 613,
+    retry: "later",
+    message: "as many requests of this connection are under way as may be",
+  },
 
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },
   directoryUnknown: {

@@ -3,6 +3,7 @@
  * form. `uint64` and `bin32` are for frames whose shape on the wire is fixed.
  */
 import { assert } from "../base/assert.js";
+import type { MsgpackValue } from "./msgpack.js";
 
 const UINT32_RANGE = 0x1_0000_0000;
 
@@ -81,6 +82,26 @@ export class MsgpackWriter {
 
   bool(value: boolean): void {
     this.#big(value ? 0xc3 : 0xc2, 1);
+  }
+
+  /** Anything that MsgpackReader.value gives, of numbers only unsigned integers. Fields that are undefined are left out. */
+  value(value: MsgpackValue | undefined): void {
+    if (value === null || value === undefined) this.nil();
+    else if (typeof value === "boolean") this.bool(value);
+    else if (typeof value === "number") this.uint(value);
+    else if (typeof value === "string") this.str(value);
+    else if (value instanceof Uint8Array) this.bin(value);
+    else if (Array.isArray(value)) {
+      this.array(value.length);
+      for (const item of value) this.value(item);
+    } else {
+      const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+      this.map(entries.length);
+      for (const [key, item] of entries) {
+        this.str(key);
+        this.value(item as MsgpackValue);
+      }
+    }
   }
 
   /** Bytes that are msgpack already. */

@@ -30,7 +30,11 @@ export type MsgpackValue =
   | string
   | Uint8Array
   | readonly MsgpackValue[]
-  | { readonly [key: string]: MsgpackValue };
+  | MsgpackMap;
+
+export interface MsgpackMap {
+  readonly [key: string]: MsgpackValue;
+}
 
 /** A body (welcome, a refusal's detail) nests at most this deep … */
 export const BODY_DEPTH_MAX = 8;
@@ -123,12 +127,12 @@ export class MsgpackReader {
   }
 
   /** A map, bounded like `value`. */
-  body(): { readonly [key: string]: MsgpackValue } {
+  body(): MsgpackMap {
     const value = this.value();
     if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
       throw badFrame("a map is expected");
     }
-    return value as { readonly [key: string]: MsgpackValue };
+    return value as MsgpackMap;
   }
 
   /**

@@ -13,6 +13,7 @@
  *     [4, [[account bin18, [[device uint, payload bin] …]] …]]         ephemeral (online only, never stored)
  *     [5, nonce uint]                                                  ping
  *     [6, request uint, account bin18]                                 roster query
+ *     [7, request uint, method str, body map]                          request to a cold service
  *
  *   server → client
  *     [32, body map]                                                   welcome
@@ -25,6 +26,7 @@
  *     [39, nonce uint, timeMs uint]                                    pong
  *     [40, request uint, account bin18, version uint, [device uint …]] roster
  *     [41, code uint, retryAfterMs uint, message str]                  error; the server then closes
+ *     [42, request uint, code uint, retryAfterMs uint, body map]       answer to a request; code 0: done
  *
  * `position` counts the sends of one connection: its first send has position 1.
  * receipt(n) says that every send up to n that was not refused before it is
@@ -39,6 +41,7 @@ export const kinds = {
   ephemeral: 4,
   ping: 5,
   rosterQuery: 6,
+  request: 7,
   welcome: 32,
   deliver: 33,
   receipt: 34,
@@ -49,7 +52,12 @@ export const kinds = {
   pong: 39,
   roster: 40,
   error: 41,
+  answer: 42,
 } as const;
+
+/** A whole `request` frame, and the method's name in it. */
+export const REQUEST_BYTES_MAX = 256 * 1024;
+export const METHOD_BYTES_MAX = 64;
 
 export const durabilities = { memory: 1, disk: 2, quorum: 3 } as const;
 export type Durability = keyof typeof durabilities;

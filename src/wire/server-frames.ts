@@ -19,7 +19,7 @@ import {
   type EnvelopeId,
 } from "../base/address.js";
 import { type RefusalDetail, readDetail, readWelcome } from "./bodies.js";
-import { badFrame, MsgpackReader } from "./msgpack.js";
+import { badFrame, type MsgpackMap, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { durabilities, gapReasons, kinds, type WelcomeBody } from "./protocol.js";
 
@@ -99,6 +99,15 @@ export interface ErrorFrame {
   readonly message: string;
 }
 
+export interface AnswerFrame {
+  readonly kind: "answer";
+  readonly request: number;
+  /** 0: done. */
+  readonly code: number;
+  readonly retryAfterMs: number;
+  readonly body: MsgpackMap;
+}
+
 /** A frame of a later protocol: stepped over. */
 export interface UnknownFrame {
   readonly kind: "unknown";
@@ -114,7 +123,8 @@ export type PlainServerFrame =
   | SignalFrame
   | PongFrame
   | RosterFrame
-  | ErrorFrame;
+  | ErrorFrame
+  | AnswerFrame;
 
 export type ServerFrame = PlainServerFrame | WelcomeFrame | RefusalFrame | UnknownFrame;
 
@@ -179,6 +189,16 @@ const readers: Readonly<
       code: reader.uint(),
       retryAfterMs: reader.uint(),
       message: reader.str(MESSAGE_BYTES_MAX),
+    }),
+  },
+  [kinds.answer]: {
+    count: 5,
+    fields: (reader) => ({
+      kind: "answer",
+      request: reader.uint(),
+      code: reader.uint(),
+      retryAfterMs: reader.uint(),
+      body: reader.body(),
     }),
   },
 };
@@ -253,6 +273,14 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
       writer.uint(frame.code);
       writer.uint(frame.retryAfterMs);
       writer.str(frame.message);
+      return;
+    case "answer":
+      writer.array(5);
+      writer.uint(kinds.answer);
+      writer.uint(frame.request);
+      writer.uint(frame.code);
+      writer.uint(frame.retryAfterMs);
+      writer.value(frame.body);
       return;
   }
 }

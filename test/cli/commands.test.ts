@@ -324,7 +324,7 @@ describe("inspect and check", () => {
     const hans = `messenger/${toHex(accountIdFor("hans"))}/1`;
     await until(async () => (await run("inspect", "queues")).out.includes(hans));
     const overview = (await run("inspect", "--json")).json()[0];
-    expect(overview).toMatchObject({ ok: true, formatVersion: 2, ownerPid: process.pid });
+    expect(overview).toMatchObject({ ok: true, formatVersion: 3, ownerPid: process.pid });
     const { queues } = (await run("inspect", "queues", "--json")).json()[0] as {
       queues: { device: string }[];
     };

@@ -54,7 +54,11 @@ export function requestOf(number: number): SendRequest {
   };
 }
 
-export function deliver(sequence: number, id = sequence, payload = Uint8Array.of(1)): DeliverFrame {
+export function deliver(
+  sequence: number,
+  id = sequence,
+  payload: Uint8Array = Uint8Array.of(1),
+): DeliverFrame {
   return { kind: "deliver", sequence, sender, id: idOf(id), timeMs: 1, payload };
 }
 

@@ -42,8 +42,8 @@ describe("the layout of the kernels", () => {
     expect(L.PAYLOAD_BYTES_MAX).toBe(limits.payloadBytesMax);
     expect(L.ACCOUNTS_PER_SEND_MAX).toBe(limits.accountsPerSendMax);
     expect(L.ACCOUNT_DEVICES_MAX).toBe(limits.devicesPerAccountMax);
-    // One row and one column of the crossings are for brands that nobody configured.
-    expect(L.BRANDS_MAX).toBe(limits.brandsMax + 1);
+    // One row and one column of the crossings are for brands that nobody configured, and one for the node itself.
+    expect(L.BRANDS_MAX).toBe(limits.brandsMax + 2);
   });
 
   it("has columns that the limits fit", () => {

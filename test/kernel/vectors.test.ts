@@ -9,7 +9,7 @@ import { clientVectors, vectorBytes } from "../wire/vectors.js";
 import { Stage, type StageDevice } from "./stage.js";
 
 const OWN_ACCOUNT = `0001${"11".repeat(16)}`;
-const CONTROL_KINDS = ["ephemeral", "ping", "rosterQuery"];
+const CONTROL_KINDS = ["ephemeral", "ping", "rosterQuery", "request"];
 
 interface VectorFrame {
   readonly kind: string;

@@ -85,7 +85,7 @@ export class FrameBuilder {
   /** A control frame with any value in it, well-formed or not. */
   control(depth = 0): this {
     this.array(this.random.pick([2, 3]));
-    this.uint(this.random.between(4, 6));
+    this.uint(this.random.between(4, 7));
     return this.value(depth).value(depth);
   }
 

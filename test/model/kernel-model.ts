@@ -172,7 +172,7 @@ export class KernelModel {
       const kind = reader.uint();
       if (kind === 2 && fields === 3) yield* this.readSend(device, message, reader, from);
       else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
-      else if (kind === 4 || kind === 5 || kind === 6) {
+      else if (kind >= 4 && kind <= 7) {
         reader.at = from;
         reader.skip();
         this.addOutcome(device, 0, message.subarray(from, reader.at));

@@ -9,6 +9,8 @@ import type { AccountRecord } from "./residents.js";
 
 const PAYLOAD_POOL_BYTES = 120_000;
 const IDS_REMEMBERED = 400;
+/** The node's own account, whose one device writes notices. */
+const NODE: AccountRecord = { address: new Uint8Array(18), version: 1, devices: [{ number: 0, ordinal: 0 }] };
 
 export class People {
   readonly accounts: AccountRecord[] = [];
@@ -27,6 +29,7 @@ export class People {
   ) {
     this.pool = random.bytes(PAYLOAD_POOL_BYTES);
     this.familiar = options.familiar;
+    this.ordinals.set(textOf(deviceAddress(NODE.address, 0)), 0);
     for (let i = 0; i < options.accounts; i++) {
       const brand = random.pick(options.brands);
       const address = new Uint8Array([brand >> 8, brand & 0xff, ...random.bytes(16)]);
@@ -46,6 +49,7 @@ export class People {
 
   /** What a store would answer: an account nobody signed into has version 0 and no devices. */
   record(address: Uint8Array): AccountRecord {
+    if (address.every((byte) => byte === 0)) return NODE;
     const known = this.byAddress.get(textOf(address));
     return known === undefined
       ? { address, version: 0, devices: [] }
@@ -69,8 +73,9 @@ export class People {
     return { before, after };
   }
 
-  /** Any registered device, 20 bytes; mostly one of the familiar accounts'. */
+  /** Any registered device, 20 bytes; mostly one of the familiar accounts', now and then the node's own. */
   device(): Uint8Array {
+    if (this.random.chance(0.03)) return deviceAddress(NODE.address, 0);
     for (;;) {
       const { address, devices } = this.account();
       if (devices.length > 0) return deviceAddress(address, this.random.pick(devices).number);
@@ -97,7 +102,9 @@ export class People {
 
   writeSend(frames: FrameBuilder, sender: Uint8Array): void {
     const { random } = this;
-    const parties = this.parties(sender);
+    const all = this.parties(sender);
+    const isNode = textOf(sender) === textOf(deviceAddress(NODE.address, 0));
+    const parties = isNode ? all.map((party) => this.asNotice(party)) : all;
     if (random.chance(0.08)) this.spoil(parties, sender);
     frames.send(this.id(sender), parties);
   }
@@ -136,6 +143,16 @@ export class People {
         .filter((device) => account !== own || device.number !== self)
         .map((device) => ({ number: device.number, payload: this.payload() })),
     }));
+  }
+
+  /** To some of the devices, under any version, and to one that is gone. */
+  private asNotice(party: SendParty): SendParty {
+    const { random } = this;
+    const devices = party.devices.filter(() => random.chance(0.7));
+    const number = random.between(0x8000, 0xffff);
+    if (random.chance(0.3) && devices.every((device) => device.number !== number))
+      devices.splice(random.below(devices.length + 1), 0, { number, payload: this.payload() });
+    return { ...party, version: random.pick([0, party.version]), devices: devices.slice(0, 16) };
   }
 
   private payload(): Uint8Array {

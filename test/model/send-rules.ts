@@ -145,7 +145,8 @@ function judgeRosters(send: Send, { sender, residents }: SendContext): Verdict {
     account.isRecent = true;
     const due = account.devices.filter((device) => device !== sender);
     const isCovered = due.length === numbers.length && due.every((device) => numbers.includes(device.number));
-    if (party.version !== account.version || !isCovered) isStale = true;
+    // The node's own device, which has no ordinal, may name whom it likes; who is gone is passed over.
+    if ((party.version !== account.version || !isCovered) && sender.ordinal !== 0) isStale = true;
     for (const { number, payload } of party.devices) {
       const device = due.find((candidate) => candidate.number === number);
       if (device !== undefined) recipients.push({ device, payload });

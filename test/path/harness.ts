@@ -7,11 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { accountOf, type DeviceAddress, deviceAddress } from "../../src/base/address.js";
 import { Kernel } from "../../src/kernel/kernel.js";
-import { type Connection, Path, type PathEvents } from "../../src/path/path.js";
+import { type Connection, Path, type PathEvents, type PathOptions } from "../../src/path/path.js";
 import { limits } from "../../src/rules/limits.js";
 import { type Commit, openStore, type Store } from "../../src/store/store.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
 import type { CodeName } from "../../src/wire/codes.js";
+import { decodeNotice, isNode, type NoticeBody } from "../../src/wire/notices.js";
 import { decodeServerMessage, type ServerFrame } from "../../src/wire/server-frames.js";
 
 type FrameOf<K extends ServerFrame["kind"]> = Extract<ServerFrame, { kind: K }>;
@@ -40,8 +41,16 @@ export class FakeConnection implements Connection {
     return this.frames.filter((frame): frame is FrameOf<K> => frame.kind === kind);
   }
 
+  /** What devices sent. */
   get texts(): string[] {
-    return this.of("deliver").map((frame) => Buffer.from(frame.payload).toString());
+    const envelopes = this.of("deliver").filter((frame) => !isNode(frame.sender));
+    return envelopes.map((frame) => Buffer.from(frame.payload).toString());
+  }
+
+  /** What the node said. */
+  get notices(): NoticeBody[] {
+    const notices = this.of("deliver").filter((frame) => isNode(frame.sender));
+    return notices.map((frame) => decodeNotice(frame.payload));
   }
 }
 
@@ -111,6 +120,8 @@ export class World {
   holdCommits = false;
   /** Who looks at a commit without waiting for it finds it unfinished, however quick the disk is. */
   isFlushSlow = false;
+  /** Notices that are durable stay in the outbox, as after a crash before they are taken out. */
+  isOutboxKept = false;
 
   private constructor(
     readonly directory: string,
@@ -124,6 +135,7 @@ export class World {
       directory?: string;
       limits?: { readonly [Name in keyof typeof limits]?: number };
       events?: PathEvents;
+      serveRequest?: PathOptions["serveRequest"];
       tailBytes?: number;
     } = {},
   ): Promise<World> {
@@ -133,6 +145,7 @@ export class World {
     const store = await openStore({
       directory,
       nowMs: () => world?.wallMs ?? 1_800_000_000_000,
+      onNotices: () => world?.path.noticesStored(),
       quotas: bounds,
     });
     const kernel = new Kernel(
@@ -144,18 +157,22 @@ export class World {
         dedupKeys: 4096,
         dedupMs: bounds.dedupWindowMs,
         uncommittedBytes: bounds.journalTailBytes / 2,
-        brands: [1, 2, 3],
+        brands: [1, 2, 3, 0],
       },
       store.epoch,
       "debug",
     );
     for (const from of [0, 1, 2]) for (const to of [0, 1, 2]) kernel.setCrossing(from, to, "open");
+    for (const to of [0, 1, 2]) kernel.setCrossing(3, to, "open");
     for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
     const commit = store.commit.bind(store);
     const gated: Store = Object.assign(Object.create(store), {
       commit: (batch: Parameters<Store["commit"]>[0]) => {
         if (world?.holdCommits) return heldCommit(world.heldCommits, () => commit(batch));
         return world?.isFlushSlow ? slowCommit(commit(batch)) : commit(batch);
+      },
+      dropNotices: (numbers: readonly number[]) => {
+        if (!world?.isOutboxKept) store.dropNotices(numbers);
       },
     });
     const path = new Path({
@@ -164,6 +181,7 @@ export class World {
       wake: () => {},
       turnNow: () => world?.turn(),
       limits: bounds,
+      serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
       ...(options.events && { events: options.events }),
     });
     world = new World(directory, store, kernel, path);
@@ -265,11 +283,11 @@ function slowCommit({ durable, isDurable }: Commit): Commit {
   return { durable, isDurable: (waitMs) => waitMs > 0 && isDurable(waitMs) };
 }
 
-/** The store keeps private state: every method but the replaced one is called on the real object. */
+/** The store keeps private state: every method but the replaced ones is called on the real object. */
 function bindAll(gated: Store, store: Store): Store {
   return new Proxy(gated, {
     get(_target, name) {
-      if (name === "commit") return gated.commit;
+      if (name === "commit" || name === "dropNotices") return gated[name];
       const value = Reflect.get(store, name, store);
       return typeof value === "function" ? value.bind(store) : value;
     },

@@ -68,7 +68,7 @@ test("a closed directory shows its queues, journal, accounts and devices", async
   await (await filledStore()).close();
   const inspector = inspectDirectory(fixture.directory);
   expect(inspector.overview()).toMatchObject({
-    formatVersion: 2,
+    formatVersion: 3,
     epoch: 1,
     nextOrdinal: 4,
     ownerPid: undefined,

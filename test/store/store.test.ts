@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { limits } from "../../src/rules/limits.js";
 import { encodeNumber, FORMAT_VERSION, metaKeys } from "../../src/store/schema.js";
-import { openStore, type Store } from "../../src/store/store.js";
+import { checkDirectory, inspectDirectory, openStore, type Store } from "../../src/store/store.js";
 import { journalRecord, numberedRun, testDevice, testPayload, testRun } from "../support/journal-record.js";
 import { gapsOf, range, readAll, StoreFixture, sequencesOf } from "../support/store-fixture.js";
 
@@ -17,6 +17,13 @@ beforeEach(() => {
 });
 
 afterEach(() => fixture.cleanUp());
+
+function inspectRows(directory: string): unknown {
+  const inspector = inspectDirectory(directory);
+  const { rows } = inspector.overview();
+  void inspector.close();
+  return rows;
+}
 
 function commitRuns(
   store: Store,
@@ -426,13 +433,35 @@ test("a directory is open in one store at a time", async () => {
 test("a directory of another format version is refused, saying which, and left as it is", async () => {
   await (await fixture.open()).close();
   await fixture.tamper((_, batch) => batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, 9)));
-  const refusal = { code: "directoryUnknown", message: expect.stringMatching(/version 9.*version 2/) };
+  const refusal = { code: "directoryUnknown", message: expect.stringMatching(/version 9.*versions 2 to 3/) };
   await expect(fixture.open()).rejects.toMatchObject(refusal);
   await expect(fixture.open()).rejects.toMatchObject(refusal);
   await fixture.tamper((_, batch) =>
     batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, FORMAT_VERSION)),
   );
   expect((await fixture.open()).epoch).toBe(2);
+});
+
+test("a directory of version 2 is read as it is, and becomes one of version 3 when it is opened", async () => {
+  const first = await fixture.open();
+  await first.registerDevice(accountOf(ann), 1);
+  await commitRuns(first, 1, [numberedRun(ann, 1, 3)]);
+  await first.close();
+  await fixture.tamper((_, batch) => batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, 2)));
+  await fixture.dropTable("outbox");
+  expect(await checkDirectory(fixture.directory)).toMatchObject({ ok: true, formatVersion: 2 });
+  expect(inspectRows(fixture.directory)).toMatchObject({ accounts: 1, outbox: 0 });
+
+  const second = await fixture.open();
+  expect(sequencesOf(readAll(second, ann))).toEqual([1, 2, 3]);
+  await second.registerDevice(accountOf(ann), 2);
+  expect(second.notices(0, 10)).toMatchObject([{ recipients: [{ devices: [1] }] }]);
+  await second.close();
+  expect(await checkDirectory(fixture.directory)).toMatchObject({
+    ok: true,
+    formatVersion: 3,
+    outbox: { notices: 1 },
+  });
 });
 
 test("a file that is no LMDB file is refused and left as it is", async () => {

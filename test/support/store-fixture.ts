@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { open } from "lmdb";
 import type { DeviceAddress } from "../../src/base/address.js";
 import { Batch, Database } from "../../src/store/database.js";
-import type { TableName } from "../../src/store/schema.js";
+import { DATA_FILE, type TableName } from "../../src/store/schema.js";
 import {
   type CorruptionReport,
   openStore,
@@ -38,6 +39,13 @@ export class StoreFixture {
     change(database, batch);
     await database.write(batch);
     await database.close();
+  }
+
+  /** Removes a whole table of the closed directory. */
+  async dropTable(name: TableName): Promise<void> {
+    const root = open({ path: join(this.directory, DATA_FILE), noSubdir: true, maxDbs: 64 });
+    await root.openDB({ name, encoding: "binary", keyEncoding: "binary" }).drop();
+    await root.close();
   }
 
   /** Flips one bit of a row's value. */

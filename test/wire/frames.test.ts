@@ -12,6 +12,8 @@ import {
 import { CodedError } from "../../src/wire/coded-error.js";
 import { codes } from "../../src/wire/codes.js";
 import { encodeRefusal, encodeWelcome } from "../../src/wire/control.js";
+import type { MsgpackMap, MsgpackValue } from "../../src/wire/msgpack.js";
+import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 import type { WelcomeBody } from "../../src/wire/protocol.js";
 import {
   decodeServerMessage,
@@ -37,6 +39,21 @@ const account = bytesOf(18);
 const accountsOf = <T extends { account: Uint8Array }>(entry: fc.Arbitrary<T>) =>
   fc.uniqueArray(entry, { minLength: 1, maxLength: 4, selector: (item) => item.account.join() });
 
+/** What a body may hold, of numbers only those that we write. */
+const map = fc.letrec<{ map: MsgpackMap; value: MsgpackValue }>((tie) => ({
+  map: fc.dictionary(fc.string({ maxLength: 12 }), tie("value"), { maxKeys: 6, noNullPrototype: false }),
+  value: fc.oneof(
+    { maxDepth: 3 },
+    uint,
+    fc.boolean(),
+    fc.constant(null),
+    fc.string({ unit: "grapheme", maxLength: 40 }),
+    fc.uint8Array({ maxLength: 300 }),
+    fc.array(tie("value"), { maxLength: 20 }),
+    tie("map"),
+  ),
+})).map;
+
 const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
   fc.record({
     kind: fc.constant("hello" as const),
@@ -57,6 +74,16 @@ const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
   }),
   fc.record({ kind: fc.constant("ping" as const), nonce: uint }),
   fc.record({ kind: fc.constant("rosterQuery" as const), request: uint, account }),
+  fc.record({
+    kind: fc.constant("request" as const),
+    request: uint,
+    method: fc.string({ unit: "binary", maxLength: 16 }),
+    body: map.map((fields) => {
+      const writer = new MsgpackWriter();
+      writer.value(fields);
+      return writer.take();
+    }),
+  }),
 );
 
 const serverFrame: fc.Arbitrary<PlainServerFrame> = fc.oneof(
@@ -85,6 +112,13 @@ const serverFrame: fc.Arbitrary<PlainServerFrame> = fc.oneof(
     code: uint,
     retryAfterMs: uint,
     message: fc.string({ unit: "grapheme", maxLength: 100 }),
+  }),
+  fc.record({
+    kind: fc.constant("answer" as const),
+    request: uint,
+    code: uint,
+    retryAfterMs: uint,
+    body: map,
   }),
 );
 

@@ -1,0 +1,51 @@
+/**
+ * Requests of signed-in devices to the cold services: one table of methods, by name (`noun.verb`). The path has
+ * admitted the request (rules/requests.ts); here its body is decoded, bounded, and the method run. A method says no by
+ * throwing a CodedError; anything else that it throws is our bug and ends the process.
+ */
+import type { DeviceAddress } from "../base/address.js";
+import type { RequestOutcome } from "../rules/requests.js";
+import { CodedError } from "../wire/coded-error.js";
+import { Fields } from "../wire/fields.js";
+import { type MsgpackMap, MsgpackReader } from "../wire/msgpack.js";
+
+export type Method = (caller: DeviceAddress, body: Fields) => Promise<MsgpackMap> | MsgpackMap;
+
+/** A service's methods, by name. */
+export type Methods = Readonly<Record<string, Method>>;
+
+export class Requests {
+  readonly #methods = new Map<string, Method>();
+
+  constructor(...services: readonly Methods[]) {
+    for (const methods of services)
+      for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method);
+  }
+
+  /** `body` must stay unchanged until the promise settles. */
+  async serve(caller: DeviceAddress, name: string, body: Uint8Array): Promise<RequestOutcome> {
+    const method = this.#methods.get(name);
+    if (method === undefined) return { code: "requestUnknown" };
+    try {
+      return { body: await method(caller, readBody(body)) };
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      return { code: error.code, retryAfterMs: error.retryAfterMs };
+    }
+  }
+}
+
+export function badRequest(detail: string): CodedError {
+  return new CodedError("badRequest", { detail });
+}
+
+function readBody(bytes: Uint8Array): Fields {
+  let map: MsgpackMap;
+  try {
+    map = new MsgpackReader(bytes).body();
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    throw badRequest(error.message);
+  }
+  return new Fields(map, badRequest);
+}

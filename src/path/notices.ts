@@ -1,0 +1,166 @@
+/**
+ * Notices: what the node itself has to say to devices, sent like any envelope, so that they are sequenced, queued,
+ * delivered in order and acked. The store keeps each from the transaction of the change that it tells of until the
+ * commit that holds it is flushed; what is left at an open goes out again under the same id.
+ *
+ *   outbox ─▶ waiting ─▶ inbox ─▶ in flight ─▶ receipt: gone from the outbox
+ *                ▲                   └──────▶ refused for want of room: waits again
+ *                └──────────────────────────────┘
+ *
+ * The node is a device of its own (brand 0, device 0) whose connection ends here: its sends are counted, receipted and
+ * refused like everybody's. What makes it different in the kernel is one thing: it may leave devices out.
+ *
+ * Of one account only one notice is on its way at a time, so that a refusal cannot turn two of them round.
+ */
+import { assert } from "../base/assert.js";
+import { toHex } from "../base/bytes.js";
+import type { StoredNotice } from "../store/store.js";
+import { encodeClientFrame, type SendAccount } from "../wire/client-frames.js";
+import { codeName, codes } from "../wire/codes.js";
+import { NODE_ACCOUNT, NODE_DEVICE } from "../wire/notices.js";
+import { decodeServerMessage } from "../wire/server-frames.js";
+import type { Connection } from "./shapes.js";
+import type { Attachment, PathState } from "./state.js";
+
+/** The node takes nothing in but receipts. */
+const WINDOW = { floor: 0, windowEntries: 1, windowBytes: 1 };
+
+export class Notices {
+  /** The node's own device in the kernel; undefined until it first had something to say. */
+  slot: number | undefined;
+  connection = 0;
+  /** Sends of the connection so far. */
+  position = 0;
+  /** The store may hold notices numbered above `readThrough`. */
+  isUnread = true;
+  readThrough = 0;
+  /** Read and not on their way, in order. */
+  waiting: StoredNotice[] = [];
+  readonly inFlight = new Map<number, StoredNotice>();
+  retryAtMs = 0;
+
+  stored(): void {
+    this.isUnread = true;
+  }
+
+  get isWaiting(): boolean {
+    return this.isUnread || this.waiting.length > 0;
+  }
+}
+
+export function injectNotices(state: PathState): void {
+  const { notices, moment } = state;
+  if (!notices.isWaiting || state.hasFailed || moment.monotonicMs < notices.retryAtMs) return;
+  read(state);
+  if (notices.waiting.length === 0) return;
+  if (!connect(state)) {
+    notices.retryAtMs = moment.monotonicMs + state.limits.noticeRetryMs;
+    return;
+  }
+  const busy = new Set([...notices.inFlight.values()].flatMap(accountsOf));
+  notices.waiting = notices.waiting.filter((notice) => {
+    const accounts = accountsOf(notice);
+    const isSent = !accounts.some((account) => busy.has(account)) && inject(state, notice);
+    for (const account of accounts) busy.add(account);
+    return !isSent;
+  });
+}
+
+const accountsOf = ({ recipients }: StoredNotice): string[] =>
+  recipients.map(({ account }) => toHex(account));
+
+function read({ notices, store, limits }: PathState): void {
+  const room = limits.noticesInFlightMax - notices.waiting.length - notices.inFlight.size;
+  if (!notices.isUnread || room <= 0) return;
+  const rows = store.notices(notices.readThrough, room);
+  notices.waiting.push(...rows);
+  notices.readThrough = rows.at(-1)?.number ?? notices.readThrough;
+  notices.isUnread = rows.length > 0;
+}
+
+/** Attaches the node's own device, once; false when the kernel's tables are full. */
+function connect(state: PathState): boolean {
+  const { kernel, notices } = state;
+  if (notices.slot !== undefined) return true;
+  const account = { address: NODE_ACCOUNT, version: 1, devices: [{ number: 0, ordinal: 0 }] };
+  if (!kernel.loadAccount(account)) return false;
+  const slot = kernel.findDevice(NODE_DEVICE);
+  assert(slot !== undefined, "a device is resident right after its account was loaded");
+  const number = ++state.lastConnectionNumber;
+  kernel.attach(slot, number, WINDOW);
+  const connection: Connection = {
+    send: (bytes) => {
+      told(state, bytes);
+      return 1;
+    },
+    end: (code) => assert(false, `the node ended its own connection: ${code}`),
+  };
+  const attachment: Attachment = {
+    ...WINDOW,
+    slot,
+    number,
+    connection,
+    isBlocked: false,
+    isAnnounced: true,
+    batches: [],
+    entriesOut: 0,
+    bytesOut: 0,
+    costTurn: 0,
+    costs: { answers: 0, loads: 0 },
+    requests: { underWay: 0, bucket: undefined },
+  };
+  state.connections[slot] = attachment;
+  notices.slot = slot;
+  notices.connection = number;
+  return true;
+}
+
+/** Puts the notice into the inbox; false when there is no room now. Devices that are gone by now are passed over. */
+function inject(state: PathState, notice: StoredNotice): boolean {
+  const { kernel, notices } = state;
+  const accounts: SendAccount[] = [];
+  for (const { account, devices } of notice.recipients) {
+    const record = state.account(account);
+    // The kernel's copy of the roster may be older than the change that the notice tells of.
+    kernel.loadAccount(record);
+    const listed = devices ?? record.devices.map(({ number }) => number);
+    accounts.push({
+      account,
+      version: record.version,
+      devices: listed.map((device) => ({ device, payload: notice.payload })),
+    });
+  }
+  const frame = encodeClientFrame({ kind: "send", id: notice.id, accounts });
+  if (!kernel.push(notices.slot as number, notices.connection, frame)) return false;
+  notices.inFlight.set(++notices.position, notice);
+  return true;
+}
+
+/** Receipts and refusals of what the node sent. */
+function told(state: PathState, bytes: Uint8Array): void {
+  const { notices, store, limits, moment } = state;
+  const done: number[] = [];
+  for (const frame of decodeServerMessage(bytes)) {
+    if (frame.kind === "receipt") {
+      for (const [position, { number }] of notices.inFlight) {
+        if (position > frame.position) break;
+        notices.inFlight.delete(position);
+        done.push(number);
+      }
+    } else if (frame.kind === "refusal") {
+      const notice = notices.inFlight.get(frame.position);
+      assert(notice !== undefined, "a refusal is of something that was sent");
+      notices.inFlight.delete(frame.position);
+      const name = codeName(frame.code);
+      if (name !== undefined && codes[name].retry === "later") {
+        notices.waiting.push(notice);
+        notices.waiting.sort((a, b) => a.number - b.number);
+        notices.retryAtMs = moment.monotonicMs + limits.noticeRetryMs;
+      } else {
+        // A brand that nobody has configured any more: its devices cannot come for it.
+        done.push(notice.number);
+      }
+    }
+  }
+  if (done.length > 0) store.dropNotices(done);
+}
