@@ -32,6 +32,7 @@ HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY = 1, 2, 3, 4, 5, 6
 WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR = range(32, 42)
 
 ROSTER_STALE = 301
+NODE_BRAND = b"\0\0"
 RECENT_MAX = 4096
 
 
@@ -152,6 +153,9 @@ class Client:
         self.recent[key] = True
         if len(self.recent) > RECENT_MAX:
             self.recent.popitem(last=False)
+        if sender[:2] == NODE_BRAND:
+            tell("notice", sequence=sequence, **msgpack.unpackb(payload))
+            return
         tell("envelope", sequence=sequence, sender=sender.hex(), id=id.hex(), payload=payload.hex())
 
     def receipt(self, position, durability):

@@ -98,6 +98,7 @@ export class Actor {
       delivery: (delivery) => {
         if (this.#leaving !== stranger) this.#delivered(connection, delivery);
       },
+      notice: ({ sequence }) => this.#hear(sequence),
       receipt: (position, durability) => this.#receipted(position, durability),
       refusal: (position, code) => this.#refused(position, code),
       gap: (gap) => {

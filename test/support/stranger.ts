@@ -37,6 +37,8 @@ export interface End {
 /** What a device hears. Each is called in the order of the bytes. */
 export interface StrangerEars {
   readonly delivery?: (delivery: Delivery) => void;
+  /** What the node itself says: a delivery whose sender has brand 0. */
+  readonly notice?: (notice: Delivery) => void;
   readonly receipt?: (position: number, durability: number) => void;
   readonly refusal?: (position: number, code: number, detail: Map<string, Value>) => void;
   readonly gap?: (gap: GapNotice) => void;
@@ -221,7 +223,7 @@ export class Stranger {
         this.#welcome(frame[1] as Map<string, Value>);
         return;
       case 33:
-        ears.delivery?.({
+        (isNode(frame[2] as Buffer) ? ears.notice : ears.delivery)?.({
           sequence: frame[1] as number,
           sender: (frame[2] as Buffer).toString("hex"),
           id: (frame[3] as Buffer).toString("hex"),
@@ -321,4 +323,8 @@ export function webSocketFrame(payload: Buffer, opcode = OPCODE_BINARY): Buffer 
     head.writeBigUInt64BE(BigInt(length), 2);
   }
   return Buffer.concat([head, payload]);
+}
+
+function isNode(sender: Buffer): boolean {
+  return sender.readUInt16BE(0) === 0;
 }
