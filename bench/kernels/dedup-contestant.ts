@@ -6,6 +6,9 @@
  *
  *   | ordinal u32 | envelope id 16 |
  */
+import type { MemoryKind } from "./memory.js";
+import type { Contestant } from "./result.js";
+
 export const KEY_BYTES = 20;
 export const KEY_WORDS = 5;
 
@@ -15,8 +18,10 @@ export interface DedupOptions {
   readonly generationMs: number;
 }
 
-export interface DedupContestant {
-  readonly name: string;
+export interface DedupContestant extends Contestant {
+  readonly memory: MemoryKind;
+  /** Keys of both generations that its memory is enough for, as it is now. */
+  readonly roomKeys: number;
   /** Takes in `count` keys from key number `first` of `keys` on; writes 1 for each duplicate, 0 for each new key. */
   take(keys: KeyPool, first: number, count: number, answers: Uint8Array, nowMs: number): void;
 }

@@ -1,16 +1,19 @@
 /** Dedup by the kernel that the node runs, called as recovery calls it: keys copied in, one call per batch. */
 import { Kernel } from "../../src/kernel/kernel.js";
 import { type DedupContestant, type DedupOptions, KEY_BYTES, type KeyPool } from "./dedup-contestant.js";
-
-export const KERNEL_NAME = "kernel (WebAssembly)";
+import { INTERLINE } from "./result.js";
 
 const MiB = 1024 * 1024;
 
 export class KernelDedup implements DedupContestant {
-  readonly name = KERNEL_NAME;
+  readonly system = INTERLINE;
+  readonly name = "kernel (WebAssembly)";
+  readonly memory = "buffers";
+  readonly roomKeys: number;
   readonly #kernel: Kernel;
 
   constructor({ generationKeys, generationMs }: DedupOptions) {
+    this.roomKeys = 2 * generationKeys;
     this.#kernel = new Kernel(
       {
         inboxBytes: MiB,

@@ -2,7 +2,9 @@
 import { type DedupContestant, type DedupOptions, KEY_BYTES, type KeyPool } from "./dedup-contestant.js";
 
 export class SetOfStrings implements DedupContestant {
+  readonly system = "set-of-strings";
   readonly name = "Set of strings";
+  readonly memory = "heap";
   readonly #options: DedupOptions;
   #older = new Set<string>();
   #newest = new Set<string>();
@@ -10,6 +12,10 @@ export class SetOfStrings implements DedupContestant {
 
   constructor(options: DedupOptions) {
     this.#options = options;
+  }
+
+  get roomKeys(): number {
+    return this.#older.size + this.#newest.size;
   }
 
   take(keys: KeyPool, first: number, count: number, answers: Uint8Array, nowMs: number): void {
@@ -31,7 +37,9 @@ export class SetOfStrings implements DedupContestant {
 }
 
 export class SetOfBigints implements DedupContestant {
+  readonly system = "set-of-bigints";
   readonly name = "Set of bigints";
+  readonly memory = "heap";
   readonly #options: DedupOptions;
   #older = new Set<bigint>();
   #newest = new Set<bigint>();
@@ -39,6 +47,10 @@ export class SetOfBigints implements DedupContestant {
 
   constructor(options: DedupOptions) {
     this.#options = options;
+  }
+
+  get roomKeys(): number {
+    return this.#older.size + this.#newest.size;
   }
 
   take(keys: KeyPool, first: number, count: number, answers: Uint8Array, nowMs: number): void {

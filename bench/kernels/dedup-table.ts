@@ -18,7 +18,10 @@ import { type DedupContestant, type DedupOptions, KEY_WORDS, type KeyPool } from
 const BATCH_MAX = 1024;
 
 export class OpenAddressing implements DedupContestant {
+  readonly system: string;
   readonly name: string;
+  readonly memory = "buffers";
+  readonly roomKeys: number;
   readonly #options: DedupOptions;
   readonly #looksAhead: boolean;
   /** Low bits of a hash: its place; low bits of an entry: the key's number. */
@@ -37,7 +40,9 @@ export class OpenAddressing implements DedupContestant {
   constructor(options: DedupOptions, looksAhead: boolean) {
     const { generationKeys } = options;
     const places = 2 ** (Math.ceil(Math.log2(generationKeys)) + 1);
+    this.system = looksAhead ? "js-table-ahead" : "js-table";
     this.name = looksAhead ? "JavaScript table, looking ahead" : "JavaScript table";
+    this.roomKeys = 2 * generationKeys;
     this.#options = options;
     this.#looksAhead = looksAhead;
     this.#mask = places - 1;
@@ -64,6 +69,28 @@ export class OpenAddressing implements DedupContestant {
       if (this.#newestCount === this.#options.generationKeys) this.#rotate(nowMs);
       this.#put(hash, words, at);
     }
+  }
+
+  /** One key at `at` of `words`; its hash is kept for the `remember` that may follow. */
+  isDuplicate(words: Uint32Array, at: number): boolean {
+    const hash = hashOf(words, at, this.#seed);
+    this.#hashes[0] = hash;
+    return (
+      this.#isIn(this.#newestIndex, this.#newestKeys, hash, words, at) ||
+      this.#isIn(this.#olderIndex, this.#olderKeys, hash, words, at)
+    );
+  }
+
+  /** Takes in the key of the last `isDuplicate`, which answered no. */
+  remember(words: Uint32Array, at: number, nowMs: number): void {
+    this.rotateIfDue(nowMs);
+    this.#put(this.#hashes[0]!, words, at);
+  }
+
+  /** Ages the window: before a key is put, and in the kernel at the beginning of a turn. */
+  rotateIfDue(nowMs: number): void {
+    const isOver = nowMs - this.#newestSinceMs >= this.#options.generationMs;
+    if (isOver || this.#newestCount === this.#options.generationKeys) this.#rotate(nowMs);
   }
 
   #touch(count: number): void {

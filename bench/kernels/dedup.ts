@@ -1,117 +1,121 @@
 /**
- * Dedup, measured with tinybench: the kernel against JavaScript, on the same
- * keys, with full windows, in batches as the path hands them over. Before
- * anything is timed, all contestants answer the whole pool twice and must agree.
+ * Dedup: the kernel against JavaScript, on the same keys, in batches as the path hands them over. Before anything is
+ * timed, all contestants answer the keys that fill their windows and must agree.
+ *
+ * Timing begins with the older generation full and the newest half full, which is how a window is on average, and
+ * goes on from there.
  */
-import { Bench } from "tinybench";
 import { assert } from "../../src/base/assert.js";
-import { median, spread } from "../measure/statistics.js";
-import type { DedupWorkload } from "../workloads/workloads.js";
+import type { KernelsWorkload } from "../workloads/workloads.js";
 import { type DedupContestant, type DedupOptions, type KeyPool, randomKeys } from "./dedup-contestant.js";
-import { KERNEL_NAME, KernelDedup } from "./dedup-kernel.js";
+import { KernelDedup } from "./dedup-kernel.js";
 import { SetOfBigints, SetOfStrings } from "./dedup-sets.js";
 import { OpenAddressing } from "./dedup-table.js";
-
-export interface DedupResult {
-  readonly kernel: "dedup";
-  readonly contestant: string;
-  readonly windowKeys: number;
-  readonly batchKeys: number;
-  /** Median, least and most of the rounds. */
-  readonly nsPerKey: number;
-  readonly nsPerKeyMin: number;
-  readonly nsPerKeyMax: number;
-  /** How many times as long as the kernel takes, median of the rounds' ratios; null without the kernel. */
-  readonly timesKernel: number | null;
-}
+import { weighed } from "./memory.js";
+import { alternate, type KernelResult, resultsOf } from "./result.js";
 
 /** Batches per timed call: reading the clock is then no part of the figure. */
-const BATCHES = 64;
+const BATCHES = 16;
+/** Going round a pool of three windows gives new keys again: no key is remembered for more than two. */
 const POOL_WINDOWS = 3;
-const ROUNDS = 5;
-const NEVER_MS = 1e12;
+const FILLED_WINDOWS = 1.5;
+const NEVER_MS = 1e15;
 
-/** Measures in alternating rounds; the first contestant is the one the others are compared with. */
-export async function measureDedup(
-  workload: DedupWorkload,
-  contestants: readonly DedupContestant[],
-  onProgress: (text: string) => void,
-): Promise<DedupResult[]> {
-  const { windowKeys, batchKeys } = workload;
+export type MakeDedup = (options: DedupOptions) => DedupContestant;
+
+const tables: readonly MakeDedup[] = [
+  (options) => new KernelDedup(options),
+  (options) => new OpenAddressing(options, false),
+  (options) => new OpenAddressing(options, true),
+];
+/** A Set takes 2^24 entries and no more; and filling it at that size takes the better part of a minute. */
+const sets: readonly MakeDedup[] = [
+  (options) => new SetOfStrings(options),
+  (options) => new SetOfBigints(options),
+];
+
+/** Whose entries are objects are left out of windows beyond `objectsMax`. */
+export function dedupMakers(windowKeys: number, objectsMax: number): readonly MakeDedup[] {
+  return windowKeys <= objectsMax ? [...tables, ...sets] : tables;
+}
+
+export function measureDedup(
+  workload: KernelsWorkload,
+  windowKeys: number,
+  makers = dedupMakers(windowKeys, workload.objectsMax),
+): KernelResult[] {
+  const { batchKeys } = workload;
   const step = batchKeys * BATCHES;
-  const pool = randomKeys(Math.ceil((windowKeys * POOL_WINDOWS) / step) * step, 1);
-  onProgress("dedup: filling the windows");
-  checkAgreement(contestants, pool, batchKeys);
-  const runs = contestants.map((contestant) => ({ contestant, at: 0, ns: [] as number[] }));
-  for (let round = 1; round <= ROUNDS; round++) {
-    for (const run of runs) {
-      onProgress(`dedup: round ${round} of ${ROUNDS}, ${run.contestant.name}`);
-      run.ns.push(await nsPerKey(run, pool, workload));
-    }
-  }
-  const kernel = runs.find(({ contestant }) => contestant.name === KERNEL_NAME);
-  return runs.map(({ contestant, ns }) => {
-    const { median: nsPerKey, min, max } = spread(ns);
-    return {
-      kernel: "dedup",
-      contestant: contestant.name,
-      windowKeys,
-      batchKeys,
-      nsPerKey,
-      nsPerKeyMin: min,
-      nsPerKeyMax: max,
-      timesKernel: kernel ? median(ns.map((value, round) => value / kernel.ns[round]!)) : null,
+  const keys = randomKeys(Math.ceil((windowKeys * POOL_WINDOWS) / step) * step, 1);
+  const filling = { keys, batchKeys, count: Math.ceil((windowKeys * FILLED_WINDOWS) / step) * step };
+  const filled = makers.map((make) => fill(make, windowKeys, filling));
+  checkAgreement(filled);
+  const answers = new Uint8Array(batchKeys);
+  const timed = filled.map(({ contestant }) => {
+    let at = filling.count;
+    const run = () => {
+      for (let i = 0; i < BATCHES; i++) contestant.take(keys, at + i * batchKeys, batchKeys, answers, 1);
+      at = (at + step) % keys.count;
     };
+    return { run, units: step };
   });
+  return resultsOf(
+    { kernel: "dedup", unit: "id", windowKeys, batchKeys },
+    filled.map(({ contestant }) => contestant),
+    alternate(timed, workload),
+    filled.map(({ bytesPerEntry }) => bytesPerEntry),
+  );
 }
 
-/** One timed run, which goes on in the pool where the last one stopped. */
-async function nsPerKey(
-  run: { readonly contestant: DedupContestant; at: number },
-  pool: KeyPool,
-  { batchKeys, measureMs }: DedupWorkload,
-): Promise<number> {
-  const bench = new Bench({ time: measureMs, warmupTime: measureMs / 4 });
-  const answers = new Uint8Array(batchKeys);
-  const { contestant } = run;
-  bench.add(contestant.name, () => {
-    for (let i = 0; i < BATCHES; i++) contestant.take(pool, run.at + i * batchKeys, batchKeys, answers, 1);
-    run.at = (run.at + batchKeys * BATCHES) % pool.count;
+interface Filling {
+  readonly keys: KeyPool;
+  readonly batchKeys: number;
+  /** Keys that are taken in before anything is timed. */
+  readonly count: number;
+}
+
+interface Filled extends Answered {
+  readonly bytesPerEntry: number;
+}
+
+export interface Answered {
+  readonly contestant: DedupContestant;
+  /** One for each key. */
+  readonly answers: Uint8Array;
+}
+
+/** A contestant that has taken in the filling; its memory is what it takes beyond one with a window of a single key. */
+function fill(make: MakeDedup, generationKeys: number, filling: Filling): Filled {
+  const answers = new Uint8Array(filling.count);
+  const small = weighed(() => {
+    const contestant = make({ generationKeys: 1, generationMs: NEVER_MS });
+    takeIn(contestant, { ...filling, count: filling.batchKeys }, answers);
+    return contestant;
   });
-  const [task] = await bench.run();
-  const result = task?.result;
-  assert(result !== undefined && result.error === undefined, `${contestant.name} could be timed`);
-  return (result.latency.mean * 1e6) / (batchKeys * BATCHES);
+  const { made: contestant, bytes } = weighed(() => {
+    const made = make({ generationKeys, generationMs: NEVER_MS });
+    takeIn(made, filling, answers);
+    return made;
+  });
+  return { contestant, answers, bytesPerEntry: (bytes - small.bytes) / contestant.roomKeys };
 }
 
-/** Every contestant, with its own window. */
-export function dedupContestants({ windowKeys }: DedupWorkload): DedupContestant[] {
-  const options: DedupOptions = { generationKeys: windowKeys, generationMs: NEVER_MS };
-  return [
-    new KernelDedup(options),
-    new OpenAddressing(options, false),
-    new OpenAddressing(options, true),
-    new SetOfStrings(options),
-    new SetOfBigints(options),
-  ];
-}
-
-/** Throws unless all contestants give the same answer to every key, twice round the pool. */
-export function checkAgreement(
-  contestants: readonly DedupContestant[],
-  pool: KeyPool,
-  batchKeys: number,
+export function takeIn(
+  contestant: DedupContestant,
+  { keys, batchKeys, count }: Filling,
+  answers: Uint8Array,
 ): void {
-  const expected = new Uint8Array(batchKeys);
-  const answers = new Uint8Array(batchKeys);
-  const [first, ...others] = contestants;
+  for (let at = 0; at < count; at += batchKeys) {
+    contestant.take(keys, at, batchKeys, answers.subarray(at, at + batchKeys), 1);
+  }
+}
+
+/** Throws unless all gave the same answer to every key. */
+export function checkAgreement(filled: readonly Answered[]): void {
+  const [first, ...others] = filled;
   assert(first !== undefined, "there is a contestant");
-  for (let at = 0; at < 2 * pool.count; at += batchKeys) {
-    first.take(pool, at % pool.count, batchKeys, expected, 1);
-    for (const other of others) {
-      other.take(pool, at % pool.count, batchKeys, answers, 1);
-      const agrees = Buffer.compare(expected, answers) === 0;
-      assert(agrees, `${other.name} and ${first.name} differ within the keys from ${at} on`);
-    }
+  for (const { contestant, answers } of others) {
+    const agrees = Buffer.compare(first.answers, answers) === 0;
+    assert(agrees, `${contestant.name} and ${first.contestant.name} differ in their answers`);
   }
 }

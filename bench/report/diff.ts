@@ -17,8 +17,8 @@
 import { assert } from "../../src/base/assert.js";
 import { median, medianAbsoluteDeviation } from "../measure/statistics.js";
 import { bareRelay } from "../systems/bare-relay.js";
-import { type Metric, metrics } from "./metrics.js";
-import { type ResultRow, type ResultsFile, rowName, rowsOf } from "./schema.js";
+import { type Figured, type Metric, metrics } from "./metrics.js";
+import { type KernelRow, kernelRow, type ResultRow, type ResultsFile, rowName, rowsOf } from "./schema.js";
 
 const DEVIATIONS_MIN = 4;
 const RELATIVE_CHANGE_MIN = 0.02;
@@ -51,16 +51,15 @@ export interface Diff {
 
 /** Throws when the files have no row in common. */
 export function diff(before: ResultsFile, after: ResultsFile, compared: readonly Metric[] = metrics): Diff {
-  const [rowsBefore, rowsAfter] = [rowsByName(before), rowsByName(after)];
+  const [rowsBefore, rowsAfter] = [figuresByName(before), figuresByName(after)];
   const common = [...rowsBefore.keys()].filter((name) => rowsAfter.has(name));
   if (common.length === 0) {
-    const names = (rows: Map<string, ResultRow>) => [...rows.keys()].join(", ") || "none";
+    const names = (rows: Map<string, FiguresOf>) => [...rows.keys()].join(", ") || "none";
     throw new Error(`No row is in both files. Rows: ${names(rowsBefore)}; and ${names(rowsAfter)}`);
   }
   const changes = common.flatMap((name) =>
     compared.flatMap((metric) => {
-      const measured = [rowsBefore, rowsAfter].map((rows) => figuresOf(metric, rows, name));
-      const [a, b] = measured;
+      const [a, b] = [rowsBefore, rowsAfter].map((rows) => rows.get(name)?.(metric));
       return a === undefined || b === undefined ? [] : [changeOf(name, metric, a, b)];
     }),
   );
@@ -68,8 +67,22 @@ export function diff(before: ResultsFile, after: ResultsFile, compared: readonly
     changes,
     onlyBefore: [...rowsBefore.keys()].filter((name) => !rowsAfter.has(name)),
     onlyAfter: [...rowsAfter.keys()].filter((name) => !rowsBefore.has(name)),
-    caveats: [...environmentCaveats(before, after), ...sizeCaveats(common, rowsBefore, rowsAfter)],
+    caveats: [...environmentCaveats(before, after), ...sizeCaveats(rowsByName(before), rowsByName(after))],
   };
+}
+
+/** The figures that a row or a kernel's result has for a metric. */
+type FiguresOf = (metric: Metric) => Figures | undefined;
+
+function figuresByName(file: ResultsFile): Map<string, FiguresOf> {
+  const rows = rowsByName(file);
+  const all = new Map<string, FiguresOf>();
+  for (const name of rows.keys()) all.set(name, (metric) => figuresOf(metric, rows, name));
+  for (const result of file.kernels ?? []) {
+    const row = kernelRow(result);
+    if (row !== undefined) all.set(rowName(row), (metric) => kernelFigures(metric, row));
+  }
+  return all;
 }
 
 function rowsByName(file: ResultsFile): Map<string, ResultRow> {
@@ -87,7 +100,7 @@ function figuresOf(metric: Metric, rows: Map<string, ResultRow>, name: string): 
   const row = rows.get(name);
   assert(row !== undefined, "the row is in both files");
   const { field, better, ofRound } = metric;
-  const value = row[field];
+  const value = (row as Figured)[field];
   if (better === undefined || value == null) return undefined;
   if (ofRound === undefined) return { value, rounds: null };
   const bare = rows.get(rowName({ ...row, system: bareRelay.name }));
@@ -97,6 +110,12 @@ function figuresOf(metric: Metric, rows: Map<string, ResultRow>, name: string): 
   return rounds.length === row.rounds.length && rounds.length > 0
     ? { value: median(rounds), rounds }
     : { value, rounds: [] };
+}
+
+function kernelFigures({ field, better, ofKernel }: Metric, row: KernelRow): Figures | undefined {
+  const value = (row as Figured)[field];
+  if (better === undefined || ofKernel === undefined || value == null) return undefined;
+  return { value, rounds: ofKernel(row) ?? [] };
 }
 
 function changeOf(row: string, metric: Metric, before: Figures, after: Figures): Change {
@@ -137,12 +156,9 @@ function environmentCaveats(
     .map((name) => `${name}: ${before[name]} before, ${after[name]} after`);
 }
 
-function sizeCaveats(
-  names: readonly string[],
-  before: Map<string, ResultRow>,
-  after: Map<string, ResultRow>,
-): string[] {
-  return names.flatMap((name) =>
+function sizeCaveats(before: Map<string, ResultRow>, after: Map<string, ResultRow>): string[] {
+  const common = [...before.keys()].filter((name) => after.has(name));
+  return common.flatMap((name) =>
     (["devices", "payloadBytes", "durability"] as const)
       .filter((field) => before.get(name)?.[field] !== after.get(name)?.[field])
       .map(

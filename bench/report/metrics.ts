@@ -3,16 +3,24 @@
  * that a metric has one name and one meaning. bench/README.md prints this table.
  */
 import { latencyCurve } from "../generator/latency.js";
-import type { ResultRound, ResultRow } from "./schema.js";
+import type { ResultKernel, ResultRound, ResultRow } from "./schema.js";
 
 /** Fields of a row that hold a number: null where a system has no such figure, absent in older files. */
 type NumberField = {
   [Field in keyof ResultRow]-?: ResultRow[Field] extends number | null | undefined ? Field : never;
 }[keyof ResultRow];
 
+/** Those of a kernel's result. */
+type KernelField = "nsPerKey" | "timesKernel" | "bytesPerEntry";
+
+/** What has figures: a row or a kernel's result, which share a name's three parts. */
+export type Figured = Pick<ResultRow, "workload" | "inFlight" | "system"> & {
+  readonly [Field in NumberField | KernelField]?: number | null | undefined;
+};
+
 export interface Metric {
   readonly name: string;
-  readonly field: NumberField;
+  readonly field: NumberField | KernelField;
   readonly meaning: string;
   /** Absent for what only describes a run: `diff` leaves it out. */
   readonly better?: "less" | "more";
@@ -21,6 +29,8 @@ export interface Metric {
    * it, `diff` takes any difference between two rows as a change.
    */
   readonly ofRound?: (round: ResultRound, bare: ResultRound | undefined) => number | undefined;
+  /** The same of a kernel's result, all rounds at once. */
+  readonly ofKernel?: (result: ResultKernel) => readonly number[] | undefined;
 }
 
 type Latency = "deliveryLatency" | "receiptLatency";
@@ -144,6 +154,22 @@ export const metrics: readonly Metric[] = [
   { name: "misdelivered", field: "misdelivered", meaning: "delivered to another device", better: "less" },
   { name: "unreceipted", field: "unreceipted", meaning: "sends without a receipt", better: "less" },
   { name: "refused", field: "refused", meaning: "sends refused for overload, and repeated" },
+  {
+    name: "ns_per_unit",
+    field: "nsPerKey",
+    meaning: "kernels: per id, send, account, entry or KiB, median",
+    better: "less",
+    ofKernel: ({ roundsNs }) => roundsNs,
+  },
+  { name: "times_kernel", field: "timesKernel", meaning: "kernels: that, divided by interline's; median" },
+  {
+    name: "bytes_per_entry",
+    field: "bytesPerEntry",
+    meaning: "kernels: memory per id or account held",
+    better: "less",
+    // It is weighed once, at the end: what is no change is what the rule's percentage says.
+    ofKernel: ({ bytesPerEntry, roundsNs }) => roundsNs?.map(() => bytesPerEntry ?? 0),
+  },
 ];
 
 /** Throws an error that lists the names there are. */

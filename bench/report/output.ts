@@ -4,7 +4,7 @@
  * a page (page/page.ts).
  */
 import { writeFile } from "node:fs/promises";
-import type { DedupResult } from "../kernels/dedup.js";
+import type { KernelResult } from "../kernels/result.js";
 import type { ConnectStormResult } from "../measure/connect-storm.js";
 import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
@@ -22,7 +22,7 @@ import { type ResultsFile, SCHEMA } from "./schema.js";
 export interface Results {
   readonly rows: readonly Row[];
   readonly syscalls?: readonly SystemCallsResult[];
-  readonly kernels?: readonly DedupResult[];
+  readonly kernels?: readonly KernelResult[];
   readonly idle?: readonly IdleResult[];
   readonly restart?: RestartResult;
   readonly openLoop?: OpenLoopResult;

@@ -9,6 +9,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import type { KernelName, KernelResult } from "../kernels/result.js";
 import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { RawRound, Row } from "../measure/row.js";
@@ -120,15 +121,23 @@ const systemCalls = z.object({
 });
 
 const kernel = z.object({
-  kernel: z.literal("dedup"),
+  kernel: z.enum(["dedup", "parse", "route", "gather", "turn", "crc"]),
+  system: text.optional().describe("short name of the contestant; interline is what the node runs"),
   contestant: text,
-  windowKeys: count,
-  batchKeys: count,
-  nsPerKey: figure.describe("median of the rounds"),
+  unit: text
+    .optional()
+    .describe("what is counted, where older files have ids: id, send, account, entry or KiB"),
+  windowKeys: count.describe(
+    "ids a generation holds, accounts in the table, or bytes of a call; 0 without any",
+  ),
+  batchKeys: count.describe("units in one call"),
+  nsPerKey: figure.describe("per unit, median of the rounds"),
   nsPerKeyMin: figure,
   nsPerKeyMax: figure,
-  timesKernel: figureOrNull.describe("how many times as long as the kernel takes"),
-});
+  timesKernel: figureOrNull.describe("how many times as long as interline takes"),
+  bytesPerEntry: figureOrNull.optional().describe("memory for each id or account that is held"),
+  roundsNs: z.array(figure).readonly().optional().describe("per unit, one figure a round"),
+} satisfies Record<keyof KernelResult, z.ZodType>);
 
 const idle = z.object({
   system: text,
@@ -194,6 +203,7 @@ const resultsFile = z.object({
 
 export type ResultsFile = z.infer<typeof resultsFile>;
 export type ResultRow = z.infer<typeof row>;
+export type ResultKernel = z.infer<typeof kernel>;
 export type ResultRound = z.infer<typeof round>;
 
 /** The rows of the canonical workload and of those like it. */
@@ -216,6 +226,18 @@ export function rowName({
   system,
 }: Pick<ResultRow, "workload" | "inFlight" | "system">): string {
   return `${workload}/${inFlight}@${system}`;
+}
+
+/** A kernel's result as a row that thresholds can name, as in `dedup/1048576@js-table`; undefined in older files. */
+export function kernelRow(result: ResultKernel): KernelRow | undefined {
+  const { kernel, windowKeys, system } = result;
+  return system === undefined ? undefined : { ...result, workload: kernel, inFlight: windowKeys, system };
+}
+
+export interface KernelRow extends ResultKernel {
+  readonly workload: KernelName;
+  readonly inFlight: number;
+  readonly system: string;
 }
 
 /** The schema as JSON Schema, for readers in other languages. */

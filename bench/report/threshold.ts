@@ -8,8 +8,8 @@
  * receipts has no receipt_p99_ms. That no row has it is an error, so that a
  * misspelled threshold cannot pass.
  */
-import { type Metric, metricNamed, metrics } from "./metrics.js";
-import { type ResultRow, rowName } from "./schema.js";
+import { type Figured, type Metric, metricNamed, metrics } from "./metrics.js";
+import { rowName } from "./schema.js";
 
 const operators = {
   "<=": (value: number, bound: number) => value <= bound,
@@ -33,7 +33,7 @@ export interface Threshold {
 
 export interface Judgement {
   readonly threshold: Threshold;
-  readonly row: ResultRow;
+  readonly row: Figured;
   readonly value: number;
   readonly holds: boolean;
 }
@@ -64,7 +64,7 @@ export function parseThreshold(text: string): Threshold {
 }
 
 /** One judgement for each threshold and row that it is about. */
-export function judge(thresholds: readonly Threshold[], rows: readonly ResultRow[]): Judgement[] {
+export function judge(thresholds: readonly Threshold[], rows: readonly Figured[]): Judgement[] {
   return thresholds.flatMap((threshold) => {
     const judgements = matching(threshold, rows).flatMap((row) => {
       const value = row[threshold.metric.field];
@@ -75,11 +75,11 @@ export function judge(thresholds: readonly Threshold[], rows: readonly ResultRow
   });
 }
 
-function judgement(threshold: Threshold, row: ResultRow, value: number): Judgement {
+function judgement(threshold: Threshold, row: Figured, value: number): Judgement {
   return { threshold, row, value, holds: operators[threshold.operator](value, threshold.bound) };
 }
 
-function matching({ workload, inFlight, system }: Threshold, rows: readonly ResultRow[]): ResultRow[] {
+function matching({ workload, inFlight, system }: Threshold, rows: readonly Figured[]): Figured[] {
   return rows.filter(
     (row) =>
       row.system === system &&
@@ -88,7 +88,7 @@ function matching({ workload, inFlight, system }: Threshold, rows: readonly Resu
   );
 }
 
-function whyNone(threshold: Threshold, rows: readonly ResultRow[]): string {
+function whyNone(threshold: Threshold, rows: readonly Figured[]): string {
   const [row] = matching(threshold, rows);
   if (row === undefined) {
     const names = rows.map(rowName).join(", ");

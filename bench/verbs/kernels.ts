@@ -1,29 +1,36 @@
-/** `kernels`: the WebAssembly kernels against JavaScript, in this process, with tinybench. */
+/** `kernels`: what the kernels do, against JavaScript, with tinybench. */
 import type { Command } from "commander";
-import type { DedupResult } from "../kernels/dedup.js";
+import type { KernelResult } from "../kernels/result.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { dedupReport } from "../report/kernels-report.js";
+import { runKernels } from "../measure/kernels.js";
+import { kernelsReport } from "../report/kernels-report.js";
 import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { workloads } from "../workloads/workloads.js";
+import { type KernelsWorkload, workloads } from "../workloads/workloads.js";
+import { judgeRows } from "./judge.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
+import { type ThresholdOptions, withThresholds } from "./thresholds.js";
 
 export function addKernels(program: Command): void {
-  withCommonOptions(program.command("kernels"))
-    .description("the kernels against plain JavaScript: dedup with a window of a million ids")
-    .addHelpText("after", "\nExample:\n  taskset -c 1 npm run bench -- kernels")
-    .action(async (options: CommonOptions) => {
+  withThresholds(withCommonOptions(program.command("kernels")))
+    .description("the kernels against JavaScript: dedup, parse, route, gather, CRC; time and memory")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  npm run bench -- kernels --json kernels.json
+  npm run bench -- kernels --threshold 'route/1000000@js-tuned:times_kernel>=1'`,
+    )
+    .action(async (options: CommonOptions & ThresholdOptions) => {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
-      const kernels = await dedupSection(options);
+      const kernels = await kernelsSection(pick(workloads.kernels, options));
       await writeResults(options, environment, { rows: [], kernels });
+      judgeRows([], options, kernels);
     });
 }
 
-export async function dedupSection(options: CommonOptions): Promise<DedupResult[]> {
-  // Here and not above: tinybench is needed for this verb only.
-  const { dedupContestants, measureDedup } = await import("../kernels/dedup.js");
-  const workload = pick(workloads.dedup, options);
-  const results = await measureDedup(workload, dedupContestants(workload), progress);
-  print(dedupReport(results));
+export async function kernelsSection(workload: KernelsWorkload): Promise<KernelResult[]> {
+  const results = await runKernels(workload, progress);
+  print(kernelsReport(results));
   return results;
 }

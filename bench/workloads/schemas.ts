@@ -9,6 +9,9 @@ const SENDERS_MAX = 4_096;
 /** A process has file descriptors for so many connections and something besides. */
 const CONNECTIONS_MAX = 18_000;
 
+/** A Set takes 2^24 entries; the memory of the kernel ends at 2^26 ids, or at 30 M accounts. */
+const KERNEL_KEYS_MAX = 1 << 24;
+
 const count = z.int().min(1).max(1_000_000_000);
 const duration = z.int().min(1).max(3_600_000);
 const senders = z.int().min(2).max(SENDERS_MAX);
@@ -46,8 +49,27 @@ export const schemas = {
   idle: z.strictObject({ connections, settleMs: duration }),
   /** Entries queued for devices that are away, a crash, a restart. */
   restart: z.strictObject({ entries: count, senders: connections, receivers: connections, payloadBytes }),
-  /** Dedup against JavaScript: the window is full before anything is measured. */
-  kernels: z.strictObject({ windowKeys: count, batchKeys: count, measureMs: duration }),
+  /** The kernels against JavaScript: dedup at every window, route at every number of accounts. */
+  kernels: z.strictObject({
+    /** What one of dedup's two generations holds. */
+    windowKeys: z.array(z.int().min(64).max(KERNEL_KEYS_MAX)).readonly(),
+    accounts: z.array(z.int().min(64).max(KERNEL_KEYS_MAX)).readonly(),
+    /** Contestants that keep an object per key are left out beyond this: filling them takes a minute at 16 M. */
+    objectsMax: count,
+    crcBytes: z
+      .array(
+        z
+          .int()
+          .min(1_024)
+          .max(64 * 1024 * 1024),
+      )
+      .readonly(),
+    payloadBytes,
+    /** Ids in one call of dedup. */
+    batchKeys: z.int().min(1).max(1_024),
+    rounds: count,
+    measureMs: duration,
+  }),
   /** Sends at times fixed beforehand, whatever the system does; first the highest rate it sustains, then parts of that. */
   "open-loop": z.strictObject({
     devices: senders,
@@ -121,7 +143,7 @@ export type Workload<V extends Verb> = Named & Readonly<z.infer<(typeof schemas)
 export type PairsWorkload = Workload<"pairs">;
 export type IdleWorkload = Workload<"idle">;
 export type RestartWorkload = Workload<"restart">;
-export type DedupWorkload = Workload<"kernels">;
+export type KernelsWorkload = Workload<"kernels">;
 export type OpenLoopWorkload = Workload<"open-loop">;
 export type OfflineDrainWorkload = Workload<"offline-drain">;
 export type ConnectStormWorkload = Workload<"connect-storm">;

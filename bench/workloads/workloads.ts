@@ -10,9 +10,9 @@ import { readWorkload, type SizedWorkload } from "./workload-file.js";
 
 export type {
   ConnectStormWorkload,
-  DedupWorkload,
   DuplicatesWorkload,
   IdleWorkload,
+  KernelsWorkload,
   OfflineDrainWorkload,
   OpenLoopWorkload,
   PairsWorkload,
@@ -37,7 +37,7 @@ export const workloads = {
   syscalls: builtIn("syscalls"),
   idle: builtIn("idle"),
   restart: builtIn("restart"),
-  dedup: builtIn("kernels"),
+  kernels: builtIn("kernels"),
   openLoop: builtIn("open-loop"),
   offlineDrain: builtIn("offline-drain"),
   connectStorm: builtIn("connect-storm"),

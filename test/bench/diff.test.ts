@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diff } from "../../bench/report/diff.js";
 import { metricNamed } from "../../bench/report/metrics.js";
 import { parseResults, type ResultRound } from "../../bench/report/schema.js";
-import { bareRowOf, histogram, openLoopOf, resultsOf, roundOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, histogram, kernelOf, openLoopOf, resultsOf, roundOf, rowOf } from "./made-up-results.js";
 
 /** A file whose only row has these rounds. */
 function fileOf(rounds: readonly Partial<ResultRound>[]) {
@@ -26,6 +26,29 @@ function around(middle: number, deviation: number) {
 function verdict(before: ReturnType<typeof fileOf>, after: ReturnType<typeof fileOf>, name: string) {
   return diff(before, after).changes.find(({ metric }) => metric === name)?.verdict;
 }
+
+describe("kernels", () => {
+  const kernels = (...results: ReturnType<typeof kernelOf>[]) => resultsOf([], { kernels: results });
+  const rounds = (middle: number) => [-2, -1, 0, 1, 2].map((step) => middle + step);
+
+  it("are matched by kernel, size and contestant, and judged by their rounds", () => {
+    const [quick, table] = [kernelOf(rounds(40)), kernelOf(rounds(90), { system: "js-table" })];
+    const slower = kernelOf(rounds(50), { bytesPerEntry: 31 });
+    const { changes, onlyBefore } = diff(kernels(quick, table), kernels(slower));
+    const verdicts = changes.map(({ row, metric, verdict }) => `${row} ${metric}: ${verdict}`);
+    expect(verdicts).toEqual([
+      "dedup/1048576@interline ns_per_unit: worse",
+      "dedup/1048576@interline bytes_per_entry: worse",
+    ]);
+    expect(onlyBefore).toEqual(["dedup/1048576@js-table"]);
+    expect(diff(kernels(quick), kernels(kernelOf(rounds(43)))).changes[0]?.verdict).toBe("same");
+  });
+
+  it("of older files, which name no contestant, are no rows", () => {
+    const { system: _system, roundsNs: _roundsNs, ...older } = kernelOf(rounds(40));
+    expect(() => diff(kernels(older), kernels(older))).toThrow("Rows: none; and none");
+  });
+});
 
 describe("a difference of medians", () => {
   const metric = "server_cpu_us_per_msg";

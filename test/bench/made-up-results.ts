@@ -1,6 +1,13 @@
 /** Results as a run would write them, with figures that a test chooses. */
 import { LatencyCounts } from "../../bench/generator/latency.js";
-import { type ResultRound, type ResultRow, type ResultsFile, SCHEMA } from "../../bench/report/schema.js";
+import { median } from "../../bench/measure/statistics.js";
+import {
+  type ResultKernel,
+  type ResultRound,
+  type ResultRow,
+  type ResultsFile,
+  SCHEMA,
+} from "../../bench/report/schema.js";
 
 /** A histogram of a thousand values, the slowest ten of which take `p99Ms`. */
 export function histogram(p99Ms: number): string {
@@ -113,6 +120,25 @@ export function resultsOf(rows: readonly ResultRow[], more: Partial<ResultsFile>
     },
     rows,
     ...more,
+  };
+}
+
+/** A kernel's result with these figures of its rounds. */
+export function kernelOf(roundsNs: readonly number[], figures: Partial<ResultKernel> = {}): ResultKernel {
+  return {
+    kernel: "dedup",
+    system: "interline",
+    contestant: "kernel (WebAssembly)",
+    unit: "id",
+    windowKeys: 1_048_576,
+    batchKeys: 64,
+    nsPerKey: median(roundsNs),
+    nsPerKeyMin: Math.min(...roundsNs),
+    nsPerKeyMax: Math.max(...roundsNs),
+    timesKernel: 1,
+    bytesPerEntry: 28,
+    roundsNs,
+    ...figures,
   };
 }
 

@@ -178,11 +178,21 @@ describe("npm run bench", () => {
     expect(file.idle).toMatchObject([{ connections: 20 }, { connections: 20 }]);
   });
 
-  it("measures dedup against JavaScript", async () => {
-    const { file } = await bench("kernels");
-    expect(file.kernels).toHaveLength(5);
-    for (const result of file.kernels ?? [])
-      expect(result).toMatchObject({ kernel: "dedup", nsPerKey: figures });
+  it("measures the kernels against JavaScript, and judges thresholds on them", async () => {
+    const held = "dedup/4096@set-of-strings:bytes_per_entry>20";
+    const { stdout, file } = await bench("kernels", "--threshold", held);
+    const contestants = (kernel: string) =>
+      (file.kernels ?? []).filter((row) => row.kernel === kernel).map(({ system }) => system);
+    const inTurn = ["interline", "js-tuned", "js-plain"];
+    expect(contestants("dedup")).toHaveLength(5);
+    for (const kernel of ["parse", "route", "gather", "turn"]) expect(contestants(kernel)).toEqual(inTurn);
+    expect(contestants("crc")).toEqual(["interline", "js-slicing-by-8"]);
+    for (const row of file.kernels ?? []) {
+      expect(row).toMatchObject({ nsPerKey: figures, timesKernel: figures, roundsNs: [figures] });
+      expect(row.bytesPerEntry === null).toBe(row.kernel !== "dedup" && row.kernel !== "route");
+    }
+    expect(stdout).toMatch(/bytes_per_entry>20 .* ok\n/);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
   });
 
   it("says what is wrong with its options, without a stack", async () => {

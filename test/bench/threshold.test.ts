@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { metrics } from "../../bench/report/metrics.js";
-import { rowName } from "../../bench/report/schema.js";
+import { kernelRow, rowName } from "../../bench/report/schema.js";
 import { judge, parseThreshold } from "../../bench/report/threshold.js";
-import { bareRowOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, kernelOf, rowOf } from "./made-up-results.js";
 
 const rows = [
   rowOf({ ratioToBare: 1.1 }),
@@ -61,6 +61,20 @@ describe("a threshold", () => {
       ["pairs/1@interline", true],
       ["pairs/8@interline", true],
     ]);
+  });
+
+  it("names a kernel by its size and contestant", () => {
+    const kernels = [kernelOf([40]), kernelOf([90], { system: "js-table", timesKernel: 2.25 })].flatMap(
+      (result) => kernelRow(result) ?? [],
+    );
+    const holds = (text: string) =>
+      judge([parseThreshold(text)], kernels).map((judgement) => judgement.holds);
+    expect(holds("dedup/1048576@js-table:times_kernel>=2")).toEqual([true]);
+    expect(holds("dedup:ns_per_unit<40")).toEqual([false]);
+    expect(holds("bytes_per_entry<=28")).toEqual([true]);
+    expect(() => holds("dedup:cpu_ratio<1")).toThrow(
+      /no row has a cpu_ratio.*has: ns_per_unit, times_kernel/,
+    );
   });
 
   it("that no row has a figure for is an error that says which figures there are", () => {

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { environmentLines } from "../environment-report.js";
 import { idleColumns } from "../idle-report.js";
-import { dedupColumns } from "../kernels-report.js";
+import { allKernelColumns } from "../kernels-report.js";
 import { costColumns, doubts, latencyColumns, workloadColumn } from "../pairs-report.js";
 import { restartColumns } from "../restart-report.js";
 import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
@@ -85,7 +85,7 @@ function tables(rows: readonly ResultRow[], { syscalls = [], kernels, idle, rest
     tableSection("Throughput and cost", rows, costColumns),
     tableSection("Latency and correctness", rows, [workloadColumn, ...latencyColumns]),
     tableSection("System calls per delivered message", calls.rows, calls.columns),
-    tableSection("Dedup: is this id known?", kernels, dedupColumns),
+    tableSection("Kernels against JavaScript", kernels, allKernelColumns),
     tableSection("Idle connections", idle, idleColumns),
     tableSection("Restart with full queues", restart && [restart], restartColumns),
   ].join("\n");
