@@ -8,6 +8,8 @@
  * A lookup reads one cache line of the index and one of the records. The hash is seeded like the kernel's.
  */
 import { assert } from "../../src/base/assert.js";
+import type { ResidentAccount } from "../../src/kernel/kernel.js";
+import { limits } from "../../src/rules/limits.js";
 
 const RECORD_WORDS = 8;
 const VERSION = 5;
@@ -20,6 +22,9 @@ export class AccountTable {
   readonly #index: Uint32Array;
   readonly #records: Uint32Array;
   readonly #numbers: Uint16Array;
+  readonly #ahead = new Uint32Array(limits.accountsPerSendMax);
+  /** So that touching is not optimised away. */
+  #touched = 0;
   #count = 0;
   #deviceCount = 0;
 
@@ -32,7 +37,7 @@ export class AccountTable {
     this.#numbers = new Uint16Array(devicesMax);
   }
 
-  add(address: Uint8Array, version: number, numbers: readonly number[]): void {
+  add({ address, version, devices }: ResidentAccount): void {
     const view = new DataView(address.buffer, address.byteOffset, address.length);
     const account = this.#count++;
     const record = account * RECORD_WORDS;
@@ -42,8 +47,8 @@ export class AccountTable {
     records[record + 4] = view.getUint16(16, true);
     records[record + VERSION] = version;
     records[record + FIRST_DEVICE] = this.#deviceCount;
-    records[record + DEVICE_COUNT] = numbers.length;
-    for (const number of numbers) this.#numbers[this.#deviceCount++] = number;
+    records[record + DEVICE_COUNT] = devices.length;
+    for (const { number } of devices) this.#numbers[this.#deviceCount++] = number;
     const hash = this.#hash(view, 0);
     let place = hash & this.#mask;
     while (this.#index[place] !== 0) place = (place + 1) & this.#mask;
@@ -86,6 +91,23 @@ export class AccountTable {
       entry = this.#index[place]!;
     }
     return -1;
+  }
+
+  /**
+   * Reads a word of the index and of the record for each of `count` addresses, whose offsets stand `stride` apart in
+   * `offsets`: their cache misses overlap, and the `find` of each that follows has none.
+   */
+  lookAhead(view: DataView, offsets: Float64Array, stride: number, count: number): void {
+    const entries = this.#ahead;
+    for (let i = 0; i < count; i++) {
+      entries[i] = this.#index[this.#hash(view, offsets[i * stride]!) & this.#mask]!;
+    }
+    let touched = 0;
+    for (let i = 0; i < count; i++) {
+      const account = (entries[i]! & this.#mask) - 1;
+      if (account >= 0) touched ^= this.#records[account * RECORD_WORDS]!;
+    }
+    this.#touched ^= touched;
   }
 
   version(account: number): number {

@@ -35,9 +35,10 @@ const ACCOUNT = 4;
 const MESSAGE_WORDS = 4;
 
 export class TunedTurn implements TurnContestant {
-  readonly system = "js-tuned";
-  readonly name = "JavaScript, tuned";
+  readonly system: string;
+  readonly name: string;
   readonly memory = "buffers";
+  readonly #looksAhead: boolean;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #reader: FrameReader;
@@ -60,7 +61,11 @@ export class TunedTurn implements TurnContestant {
   #repeats = 0;
   #refusals: { device: number; code: number }[] = [];
 
-  constructor(sizes: TurnSizes) {
+  /** Looking ahead, the accounts of a send are read all at once before each is looked for. */
+  constructor(sizes: TurnSizes, looksAhead: boolean) {
+    this.system = looksAhead ? "js-tuned-ahead" : "js-tuned";
+    this.name = looksAhead ? "JavaScript, tuned, looking ahead" : "JavaScript, tuned";
+    this.#looksAhead = looksAhead;
     const memory = new ArrayBuffer(sizes.inboxBytes + sizes.layoutBytes);
     this.#bytes = new Uint8Array(memory);
     this.#view = new DataView(memory);
@@ -73,12 +78,9 @@ export class TunedTurn implements TurnContestant {
     this.#accountOf = new Int32Array(sizes.devices);
   }
 
-  load({ address, version, devices }: ResidentAccount): void {
-    this.#accounts.add(
-      address,
-      version,
-      devices.map(({ number }) => number),
-    );
+  load(account: ResidentAccount): void {
+    const { address, devices } = account;
+    this.#accounts.add(account);
     for (const { number, ordinal } of devices) {
       const device = this.#deviceCount++;
       this.#ordinals[device] = ordinal;
@@ -197,6 +199,7 @@ export class TunedTurn implements TurnContestant {
     const own = this.#accountOf[sender]!;
     let isOwnListed = this.#accounts.deviceCount(own) <= 1;
     let code = ACCEPTED;
+    if (this.#looksAhead) this.#accounts.lookAhead(this.#view, parties, PARTY_WORDS, this.#partyCount);
     for (let i = 0; i < this.#partyCount; i++) {
       const party = i * PARTY_WORDS;
       const account = this.#accounts.find(this.#view, parties[party]!);

@@ -25,11 +25,11 @@ const NOW_MS = 1_700_000_000_000;
 
 export type MakeTurn = (sizes: TurnSizes) => TurnContestant;
 
-const makers: readonly MakeTurn[] = [
-  (sizes) => new KernelTurn(sizes),
-  (sizes) => new TunedTurn(sizes),
-  (sizes) => new PlainTurn(sizes),
-];
+const makeKernel: MakeTurn = (sizes) => new KernelTurn(sizes);
+const makeTuned: MakeTurn = (sizes) => new TunedTurn(sizes, false);
+const makeAhead: MakeTurn = (sizes) => new TunedTurn(sizes, true);
+const makePlain: MakeTurn = (sizes) => new PlainTurn(sizes);
+const makers: readonly MakeTurn[] = [makeKernel, makeTuned, makePlain];
 
 /** Parse and the whole turn, of the canonical workload's sends. */
 export function measureTurn(workload: KernelsWorkload, entering = makers): KernelResult[] {
@@ -52,7 +52,8 @@ export function measureGather(workload: KernelsWorkload): KernelResult[] {
 /** The Map of strings is left out where there are more than `objectsMax` accounts. */
 export function measureRoute(workload: KernelsWorkload, accounts: number): KernelResult[] {
   const scene = routeScene(accounts);
-  const entering = accounts <= workload.objectsMax ? makers : makers.slice(0, -1);
+  const tables = [makeKernel, makeTuned, makeAhead];
+  const entering = accounts <= workload.objectsMax ? [...tables, makePlain] : tables;
   const filled = agreeing(entering, scene);
   const contestants = filled.map(({ contestant }) => contestant);
   const ns = differences(timesOf(contestants, scene, workload));

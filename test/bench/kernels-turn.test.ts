@@ -80,7 +80,8 @@ function batchOf(random: Random, { accounts, devices }: People): Message[] {
 
 const makers: readonly MakeTurn[] = [
   (of) => new KernelTurn(of),
-  (of) => new TunedTurn(of),
+  (of) => new TunedTurn(of, false),
+  (of) => new TunedTurn(of, true),
   (of) => new PlainTurn(of),
 ];
 
@@ -129,7 +130,7 @@ describe("a turn", () => {
       }
     }
     const workload = { ...workloads.kernels.smoke, measureMs: 1 };
-    const entering = [...makers.slice(0, 2), (of: TurnSizes) => new Wrong(of)];
+    const entering = [...makers.slice(0, -1), (of: TurnSizes) => new Wrong(of)];
     expect(() => measureTurn(workload, entering)).toThrow(/differ in what device \d+ gets/);
     expect(turns).toBe(1);
   });
