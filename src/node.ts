@@ -154,9 +154,12 @@ export class RunningNode {
     if (this.#hasFailed || this.#stopping) return { refused: "draining", retryAfterMs: 1_000 };
     const account = accountOf(device);
     const number = ((device[18] as number) << 8) | (device[19] as number);
-    const known = this.store.readAccount(account)?.devices.some((entry) => entry.number === number);
-    if (!known) this.path.rosterChanged(await this.store.registerDevice(account, number));
-    const record = this.store.readAccount(account);
+    let record = this.store.readAccount(account);
+    if (!record?.devices.some((entry) => entry.number === number)) {
+      this.path.rosterChanged(await this.store.registerDevice(account, number));
+      // What was registered together may stand in a newer roster by now.
+      record = this.store.readAccount(account);
+    }
     if (record === undefined) throw new CodedError("storageFailed", { fatal: true });
     const attached = this.path.attach(device, record, connection, {
       resume: hello.resume,

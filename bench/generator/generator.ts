@@ -101,6 +101,8 @@ export interface RoundResult {
 }
 
 const OPENING_MAX = 200;
+/** Connections begun in one turn of the generator's loop. */
+const OPENED_PER_TURN = 64;
 /** Below what a node answers one connection in one turn. */
 const ROSTERS_AT_ONCE = 1_000;
 const OPEN_TIMEOUT_MS = 110_000;
@@ -178,7 +180,11 @@ export class Generator {
         this.#connections.open(connection, endpoint);
       }
     };
-    for (let i = 0; i < atOnce; i++) this.#openNext();
+    for (let i = 0; i < atOnce; i++) {
+      this.#openNext();
+      // Devices do not wait for one another to connect: those that are connected go on meanwhile.
+      if (i % OPENED_PER_TURN === OPENED_PER_TURN - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
     await this.#until("open all connections", OPEN_TIMEOUT_MS, () => this.#readyCount === wanted);
     this.#refusals = undefined;
     return {

@@ -7,15 +7,16 @@
  * is read. A set with two usable keys of one id is refused: which of them is
  * meant would be chance.
  */
+import { KeyObject } from "node:crypto";
 import { type CryptoKey, importJWK, type JWK } from "jose";
 import { limits } from "../rules/limits.js";
 import type { SignatureAlgorithm } from "../rules/sign-in.js";
 
 /** By key id; a lookup names the algorithm too. */
 export class KeySet {
-  readonly #keys = new Map<string, CryptoKey>();
+  readonly #keys = new Map<string, KeyObject>();
 
-  find(algorithm: SignatureAlgorithm, keyId: string): CryptoKey | undefined {
+  find(algorithm: SignatureAlgorithm, keyId: string): KeyObject | undefined {
     return this.#keys.get(`${algorithm} ${keyId}`);
   }
 
@@ -63,7 +64,7 @@ export class KeySet {
       throw new Error(`the key "${keyId}" is not a valid ${algorithm} key`);
     }
     if (key instanceof Uint8Array) throw new Error(`the key "${keyId}" is symmetric`);
-    this.#keys.set(name, key);
+    this.#keys.set(name, KeyObject.from(key));
   }
 }
 

@@ -5,10 +5,13 @@
  *
  *   socket ─▶ upgrade ─▶ hello ─▶ signIn ─▶ enter ─▶ receive, receive, …
  *
+ * Sign-ins are begun a few per turn of the loop (sign-in-queue.ts), so that those
+ * who are in do not wait for thousands who come at once.
+ *
  * Invariants. It knows no frame but hello and error. Once a connection is
  * attached, a message costs one field write and one call. Every table has a
- * bound: connections, connections that have not signed in, and sockets that
- * have not even sent a whole HTTP head.
+ * bound: connections, connections that have not signed in, sockets that have not
+ * even sent a whole HTTP head, and what one source address has of the latter two.
  *
  * It does not read what a device sends, keep anything of it, or decide who may
  * sign in: `EdgeHandlers` does, and node.ts connects it.
@@ -35,6 +38,8 @@ import {
   type Native,
   type TemplatedApp,
 } from "./native.js";
+import { addressKey, Newcomers } from "./newcomers.js";
+import { SignInQueue } from "./sign-in-queue.js";
 import { LinkTable } from "./table.js";
 import { refuseUpgrade, type UpgradeRefusal } from "./upgrade.js";
 
@@ -76,6 +81,9 @@ const limitNames = [
   "edgeSweepMs",
   "connectionsMax",
   "headConnectionsMax",
+  "headReserveMax",
+  "newcomersPerAddressMax",
+  "signInsPerTurn",
   "unauthenticatedConnectionsMax",
   "drainRetryMinMs",
   "drainRetryMaxMs",
@@ -101,6 +109,8 @@ export interface EdgeStats {
   readonly heads: number;
   readonly opened: number;
   readonly headsRefused: number;
+  /** Closed at accept because their address had as many newcomers as it may. */
+  readonly newcomersRefused: number;
   readonly upgradesRefused: ReadonlyMap<UpgradeRefusal["reason"], number>;
   readonly ended: ReadonlyMap<CodeName, number>;
 }
@@ -133,6 +143,8 @@ class SocketEdge implements Edge {
   readonly #handlers: EdgeHandlers;
   readonly #limits: EdgeLimits;
   readonly #table: LinkTable;
+  readonly #newcomers: Newcomers;
+  readonly #signIns: SignInQueue;
   readonly #app: TemplatedApp;
   readonly #sweep: NodeJS.Timeout;
   readonly #upgradesRefused = new Map<UpgradeRefusal["reason"], number>();
@@ -141,6 +153,7 @@ class SocketEdge implements Edge {
   #stopped: Promise<void> | undefined;
   #heads = 0;
   #headsRefused = 0;
+  #newcomersRefused = 0;
   #opened = 0;
 
   constructor(native: Native, options: EdgeOptions, handlers: EdgeHandlers) {
@@ -152,13 +165,24 @@ class SocketEdge implements Edge {
       sweepMs: this.#limits.edgeSweepMs,
       endingMs: this.#limits.endingMs,
       detach: (link) => handlers.detach(link.slot, link),
+      settled: (link) => this.#newcomers.settled(link.address),
+    });
+    this.#newcomers = new Newcomers({
+      perAddressMax: this.#limits.newcomersPerAddressMax,
+      sweepMs: this.#limits.edgeSweepMs,
+    });
+    this.#signIns = new SignInQueue(this.#table.signingIn, this.#limits.signInsPerTurn, (link, hello) => {
+      void this.#signIn(link, hello);
     });
     this.#app = createApp(native, options.tls);
     this.#boundHeads();
     this.#routeWebSocket();
     routeHttp(this.#app, WEB_SOCKET_PATH, handlers);
     const deadlines = new Deadlines(this.#table, this.#limits);
-    this.#sweep = setInterval(() => deadlines.sweep(), this.#limits.edgeSweepMs);
+    this.#sweep = setInterval(() => {
+      deadlines.sweep();
+      this.#newcomers.advance();
+    }, this.#limits.edgeSweepMs);
     this.#sweep.unref();
   }
 
@@ -190,6 +214,7 @@ class SocketEdge implements Edge {
       heads: this.#heads,
       opened: this.#opened,
       headsRefused: this.#headsRefused,
+      newcomersRefused: this.#newcomersRefused,
       upgradesRefused: this.#upgradesRefused,
       ended,
     };
@@ -224,12 +249,19 @@ class SocketEdge implements Edge {
     this.#app.close();
   }
 
-  /** A socket counts as a head from accept until it is upgraded or closed; above the bound it is closed at once. */
+  /**
+   * A socket counts as a head from accept until it is upgraded or closed. It is closed at once when there are too
+   * many of them, by themselves, with all connections, or from its address.
+   */
   #boundHeads(): void {
+    const { headConnectionsMax, headReserveMax, connectionsMax } = this.#limits;
     const bound = (response: HttpResponse, change: number) => {
       this.#heads += change;
-      if (change < 0 || this.#heads <= this.#limits.headConnectionsMax) return;
-      this.#headsRefused++;
+      if (change < 0) return;
+      const room = Math.min(headConnectionsMax, connectionsMax + headReserveMax - this.#table.heldCount);
+      if (this.#heads > room) this.#headsRefused++;
+      else if (this.#newcomers.accept(addressKey(response.getRemoteAddress()))) return;
+      else this.#newcomersRefused++;
       response.close();
     };
     this.#app.filter(bound);
@@ -265,7 +297,8 @@ class SocketEdge implements Edge {
           refuseWith(response, refusal);
           return;
         }
-        const attached: Attached = { link: new Link(this.#table) };
+        const address = addressKey(response.getRemoteAddress());
+        const attached: Attached = { link: new Link(this.#table, address) };
         response.upgrade(attached, request.getHeader("sec-websocket-key"), SUBPROTOCOL, "", context);
       },
       open: (socket) => {
@@ -273,6 +306,7 @@ class SocketEdge implements Edge {
         this.#opened++;
         const { link } = socket as Socket;
         link.socket = socket as Socket;
+        this.#newcomers.upgraded(link.address);
         this.#table.opened(link);
       },
       message: (socket, message, isBinary) => {
@@ -312,7 +346,7 @@ class SocketEdge implements Edge {
     try {
       const hello = decodeHello(new Uint8Array(message), this.#limits.tokenBytesMax);
       link.stage = stages.signingIn;
-      void this.#signIn(link, hello);
+      this.#signIns.add(link, hello);
     } catch (error) {
       endWith(link, error);
     }

@@ -18,6 +18,7 @@
  * nothing is cut without a word: in native code a graceful end with bytes
  * waiting would be waited for without a bound.
  */
+import type { HelloFrame } from "../wire/client-frames.js";
 import { type CodeName, closeCode, codes } from "../wire/codes.js";
 import { encodeServerFrame } from "../wire/server-frames.js";
 import type { WebSocket } from "./native.js";
@@ -78,6 +79,10 @@ export class Link implements Connection {
   slot = -1;
   /** When the last whole message came; while not attached, when the socket was opened. */
   lastSeenTick: number;
+  /** Where it came from (newcomers.ts). */
+  readonly address: string;
+  /** What it said, until its sign-in begins. */
+  hello: HelloFrame | undefined = undefined;
   /** Place in the edge's table. */
   tableIndex = -1;
   backlog: Backlog | undefined = undefined;
@@ -87,8 +92,9 @@ export class Link implements Connection {
   socket: Socket | undefined = undefined;
   readonly #owner: LinkOwner;
 
-  constructor(owner: LinkOwner) {
+  constructor(owner: LinkOwner, address: string) {
     this.#owner = owner;
+    this.address = address;
     this.lastSeenTick = owner.tick;
   }
 

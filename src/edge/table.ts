@@ -23,6 +23,8 @@ export class LinkTable implements LinkOwner {
   readonly links: Link[] = [];
   /** Open and not yet attached, oldest first. */
   readonly waiting = new Set<Link>();
+  /** Hello said, and sign-in not begun, oldest first. */
+  readonly signingIn = new Set<Link>();
   readonly backlogs = new Set<Link>();
   readonly ending = new Set<Link>();
   /** How often each code ended a connection. */
@@ -31,11 +33,19 @@ export class LinkTable implements LinkOwner {
   readonly #lingering: Uint32Array;
   #lingeringCount = 0;
   readonly #detach: (link: Link) => void;
+  readonly #settled: (link: Link) => void;
 
-  constructor(options: { sweepMs: number; endingMs: number; detach: (link: Link) => void }) {
+  /** `settled`: the link has signed in or left before it did; told once for each. */
+  constructor(options: {
+    sweepMs: number;
+    endingMs: number;
+    detach: (link: Link) => void;
+    settled: (link: Link) => void;
+  }) {
     this.endingTicks = Math.ceil(options.endingMs / options.sweepMs);
     this.#lingering = new Uint32Array(Math.ceil(LINGER_MS_MAX / options.sweepMs) + 1);
     this.#detach = options.detach;
+    this.#settled = options.settled;
   }
 
   /** Descriptors of upgraded sockets that may be held: open, ending, or ended and not yet closed by the peer. */
@@ -61,6 +71,7 @@ export class LinkTable implements LinkOwner {
     link.slot = slot;
     link.lastSeenTick = this.tick;
     this.waiting.delete(link);
+    this.#settled(link);
   }
 
   backlogBegins(link: Link): void {
@@ -104,7 +115,8 @@ export class LinkTable implements LinkOwner {
       last.tableIndex = link.tableIndex;
     }
     link.tableIndex = -1;
-    this.waiting.delete(link);
+    if (this.waiting.delete(link)) this.#settled(link);
+    this.signingIn.delete(link);
     this.backlogs.delete(link);
   }
 }

@@ -19,10 +19,10 @@ export function descriptorLimit(): number | undefined {
 
 /** A sentence for the operator when the connections wanted do not fit; undefined when they do. */
 export function descriptorAdvice(
-  wanted: { readonly connectionsMax: number; readonly headConnectionsMax: number },
+  wanted: { readonly connectionsMax: number; readonly headReserveMax: number },
   limit = descriptorLimit(),
 ): string | undefined {
-  const needed = wanted.connectionsMax + wanted.headConnectionsMax + SPARE;
+  const needed = wanted.connectionsMax + wanted.headReserveMax + SPARE;
   if (limit === undefined || needed <= limit) return undefined;
   return `connectionsMax ${wanted.connectionsMax} needs about ${needed} file descriptors and the process may have ${limit}: raise the limit (ulimit -n) or lower limits.connectionsMax`;
 }

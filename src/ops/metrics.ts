@@ -55,6 +55,7 @@ interface EdgeSnapshot {
   readonly heads: number;
   readonly opened: number;
   readonly headsRefused: number;
+  readonly newcomersRefused: number;
   readonly upgradesRefused: ReadonlyMap<string, number>;
   readonly ended: ReadonlyMap<string, number>;
 }
@@ -144,6 +145,11 @@ const readings: readonly Reading[] = [
     "edge_heads_refused_total",
     "Sockets closed at accept, for want of room.",
     (s) => s.edge?.headsRefused,
+  ),
+  counter(
+    "edge_newcomers_refused_total",
+    "Sockets closed at accept, because their address had as many newcomers as it may.",
+    (s) => s.edge?.newcomersRefused,
   ),
   counter(
     "edge_upgrades_refused_total",

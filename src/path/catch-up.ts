@@ -39,11 +39,16 @@ function advance(state: PathState, attachment: Attachment): boolean {
   const { slot } = attachment;
   if (kernel.isLive(slot)) return true;
   settleBatches(attachment, kernel.floor(slot));
+  let isQueueRead = !kernel.isQueued(slot);
   while (!attachment.isBlocked && state.connections[slot] === attachment) {
     const entries = attachment.windowEntries - Math.max(attachment.entriesOut, kernel.inFlight(slot));
     const bytes = attachment.windowBytes - attachment.bytesOut;
     if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return true;
-    if (kernel.isQueued(slot) && sendQueued(state, attachment, entries, bytes)) continue;
+    if (!isQueueRead) {
+      const readBytes = sendQueued(state, attachment, entries, bytes);
+      isQueueRead = readBytes + state.limits.payloadBytesMax + HEADER_BYTES < bytes;
+      if (readBytes >= 0) continue;
+    }
     if (sendTail(state, attachment, entries, bytes)) continue;
     if (kernel.goLive(slot)) announce(state, attachment);
     return true;
@@ -60,20 +65,25 @@ function settleBatches(attachment: Attachment, floor: number): void {
   }
 }
 
-/** One read of the queue; false when it holds nothing above the cursor. */
-function sendQueued(state: PathState, attachment: Attachment, entries: number, bytes: number): boolean {
+/**
+ * One read of the queue. Answers with the bytes it gave, -1 when it holds nothing above the cursor: a read that left
+ * room for another entry was the last one, because what is on its way from the tail to the queue is still in the tail.
+ */
+function sendQueued(state: PathState, attachment: Attachment, entries: number, bytes: number): number {
   const { kernel, store } = state;
   const device = kernel.address(attachment.slot);
   const items = store.readQueue(device, kernel.cursor(attachment.slot), bytes);
-  if (items.length === 0) return false;
+  if (items.length === 0) return -1;
   let entriesLeft = entries;
+  let readBytes = 0;
   for (const item of items) {
+    if (item.kind === "entries") readBytes += item.frames.length;
     if (entriesLeft <= 0 || attachment.isBlocked) break;
     const part = item.kind === "gap" ? gapPart(item) : cut(item, entriesLeft);
     entriesLeft -= part.entries;
     if (!hand(state, attachment, part.frames, part.entries, part.last)) break;
   }
-  return true;
+  return readBytes;
 }
 
 interface Part {

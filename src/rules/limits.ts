@@ -64,16 +64,27 @@ export const limits = {
   silenceMs: 60_000,
   /** A connection with bytes waiting must take some of them within this time. */
   stallMs: 10_000,
-  unauthenticatedConnectionsMax: 4_096,
+  /** Upgraded and not signed in: all devices of a node may come back at once. */
+  unauthenticatedConnectionsMax: 16_000,
+  /** Sockets of one source address that have not signed in, those still in HTTP included. */
+  newcomersPerAddressMax: 2_048,
+  /**
+   * Sign-ins begun in one turn of the loop: a token's signature takes 0.17 ms of it (Ed25519, measured), the whole
+   * sign-in about 0.3 ms, and what is delivered to others waits for this many.
+   */
+  signInsPerTurn: 8,
   /** From open to welcome, whatever sign-in waits for. */
   welcomeTimeoutMs: 9_000,
   /** A connection with bytes waiting must take at least this many (or all of them) within stallMs. */
   stallBytesMin: 16 * KiB,
   /** A connection that is being ended may take what waits for it within this time, then it is cut. */
   endingMs: 2_000,
-  /** Sockets in all, sized for 20,000 file descriptors: WebSocket connections, and sockets still in HTTP. */
+  /** WebSocket connections. Sized for 20,000 file descriptors, like the two that follow. */
   connectionsMax: 18_000,
-  headConnectionsMax: 1_000,
+  /** Sockets still in HTTP … */
+  headConnectionsMax: 16_000,
+  /** … of which this many find room beside connectionsMax: all sockets together are bounded by the sum. */
+  headReserveMax: 1_000,
   /** The edge looks at its deadlines this often: each may be late by this much. */
   edgeSweepMs: 250,
   /** On a stop, devices are told to come back after a delay drawn evenly from this range. */
@@ -153,6 +164,7 @@ export const configurable = {
   connectionsMax: { min: 1, max: 1_000_000 },
   headConnectionsMax: { min: 1, max: 1_000_000 },
   unauthenticatedConnectionsMax: { min: 1, max: 1_000_000 },
+  newcomersPerAddressMax: { min: 1, max: 1_000_000 },
   helloTimeoutMs: { min: 500, max: 8_000 },
   silenceMs: { min: 5_000, max: 3_600_000 },
   stallMs: { min: 1_000, max: 600_000 },
@@ -187,6 +199,10 @@ assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at leas
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
 assert(limits.helloTimeoutMs < limits.welcomeTimeoutMs, "hello comes before welcome");
+assert(
+  limits.newcomersPerAddressMax * 4 < limits.unauthenticatedConnectionsMax,
+  "no few addresses take the places of all newcomers",
+);
 assert(limits.keyFetchTimeoutMs < limits.welcomeTimeoutMs, "a sign-in may wait for keys");
 assert(
   limits.keyRefetchMs < limits.keysFreshMs && limits.keysFreshMs < limits.keysStaleMs,

@@ -15,6 +15,7 @@
  * work again: entries at or below a queue's last sequence are there already
  * and are passed over. Running live, such entries are our bug.
  */
+import { assert } from "../base/assert.js";
 import type { Batch } from "./database.js";
 import type { SpillRun } from "./journal-record.js";
 import { QueueAppender } from "./queue-appender.js";
@@ -42,6 +43,8 @@ export class SpillWork implements Work {
   readonly #beyondQuota: Uint8Array[] = [];
   #isTrimmed = false;
   #groupedCount = 0;
+  /** Of the runs, how many an appender has taken up: all of them, or their records must not be given up. */
+  #begunCount = 0;
   #appendedCount = 0;
 
   constructor(
@@ -59,6 +62,7 @@ export class SpillWork implements Work {
   stage(batch: Batch): boolean {
     const isDone = this.#stageSlice(batch, new Slice());
     if (isDone) {
+      assert(this.#begunCount === this.#runs.length, "a spill that is done has taken up every run");
       this.#release(batch);
       this.#context.floors.release();
     }
@@ -93,8 +97,9 @@ export class SpillWork implements Work {
         const device = deviceKey(run.device);
         this.#byAddress.set(address, { device, runs: [run], begun: 0, appender: undefined });
       }
-      if ((this.#groupedCount & 255) === 0 && slice.isOver) return;
+      if ((this.#groupedCount & 255) === 0 && slice.isOver) break;
     }
+    if (this.#groupedCount < this.#runs.length) return;
     this.#devices = inPartitionOrder([...this.#byAddress.values()]);
     this.#byAddress.clear();
   }
@@ -122,6 +127,7 @@ export class SpillWork implements Work {
       if (run === undefined) return true;
       appender.begin(run);
       group.begun++;
+      this.#begunCount++;
     }
   }
 

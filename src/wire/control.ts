@@ -19,7 +19,10 @@ export function encodeWelcome(body: WelcomeBody): Uint8Array {
   const writer = new MsgpackWriter();
   writer.array(2);
   writer.uint(kinds.welcome);
-  writer.raw(encodeBody(body));
+  // Flat, and one for each sign-in: only what may be wide is looked at.
+  const { serverTimeMs, position } = body;
+  const wide = { serverTimeMs: wideInteger(serverTimeMs), position: wideInteger(position) };
+  writer.raw(packr.pack({ ...body, ...wide }));
   return writer.take();
 }
 
@@ -45,9 +48,12 @@ function encodeBody(body: object): Uint8Array {
   return packr.pack(withWideIntegers(body));
 }
 
+function wideInteger(value: number): number | bigint {
+  return Number.isSafeInteger(value) && value > 0xffff_ffff ? BigInt(value) : value;
+}
+
 function withWideIntegers(value: unknown): unknown {
-  if (typeof value === "number")
-    return Number.isSafeInteger(value) && value > 0xffff_ffff ? BigInt(value) : value;
+  if (typeof value === "number") return wideInteger(value);
   if (Array.isArray(value)) return value.map(withWideIntegers);
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withWideIntegers(item)]));

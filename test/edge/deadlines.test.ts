@@ -169,10 +169,11 @@ describe("what counts as progress of a peer with bytes waiting", () => {
 
   /** A link on a socket that takes as much as `take` lets it; how it ended is in `table.ended`. */
   function slowLink() {
-    const table = new LinkTable({ sweepMs: limits.edgeSweepMs, endingMs: 0, detach: () => undefined });
+    const { edgeSweepMs: sweepMs } = limits;
+    const table = new LinkTable({ sweepMs, endingMs: 0, detach: () => undefined, settled: () => undefined });
     const deadlines = new Deadlines(table, limits);
     let waiting = 0;
-    const link = new Link(table);
+    const link = new Link(table, "");
     const socket = {
       send: (bytes: Uint8Array) => {
         waiting += bytes.length;

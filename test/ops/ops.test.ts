@@ -88,7 +88,15 @@ describe("metrics", () => {
       ...{ quotaEntries: 6, expiredEntries: 0, corruptions: 0, fileBytes: 1, diskFreeBytes: 2 },
     },
     edge: {
-      ...{ attached: 2, unauthenticated: 0, backlogged: 0, heads: 0, opened: 9, headsRefused: 0 },
+      ...{
+        attached: 2,
+        unauthenticated: 0,
+        backlogged: 0,
+        heads: 0,
+        opened: 9,
+        headsRefused: 0,
+        newcomersRefused: 0,
+      },
       upgradesRefused: new Map([["full", 3]]),
       ended: new Map([["silent", 2]]),
     },
@@ -235,7 +243,7 @@ describe("the disk", () => {
 });
 
 test("more connections than descriptors are pointed out, with both numbers", () => {
-  const wanted = { connectionsMax: 18_000, headConnectionsMax: 1_000 };
+  const wanted = { connectionsMax: 18_000, headReserveMax: 1_000 };
   expect(descriptorAdvice(wanted, 20_000)).toBeUndefined();
   expect(descriptorAdvice(wanted, 1_024)).toMatch(/18000 needs about 19200 .* may have 1024/);
   expect(descriptorAdvice(wanted, undefined)).toBe(descriptorAdvice(wanted, descriptorLimit()));

@@ -19,6 +19,8 @@ export interface RawOptions {
   readonly host?: string;
   readonly port: number;
   readonly path?: string;
+  /** The address it comes from. */
+  readonly localAddress?: string;
   /** Replaces or, with undefined, removes request headers by lower-case name. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
   /** TLS without a look at the certificate. */
@@ -76,8 +78,9 @@ export class RawWebSocket {
 
   /** Opens a TCP (or TLS) connection and sends nothing. */
   static async dial(options: RawOptions): Promise<RawWebSocket> {
-    const { host = "127.0.0.1", port } = options;
-    const socket = options.tls ? connectTls({ host, port, rejectUnauthorized: false }) : connect(port, host);
+    const { host = "127.0.0.1", port, localAddress } = options;
+    const where = { host, port, ...(localAddress !== undefined && { localAddress }) };
+    const socket = options.tls ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
     const raw = new RawWebSocket(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once(options.tls ? "secureConnect" : "connect", resolve);
