@@ -27,9 +27,10 @@ export function answer(state: PathState): void {
     const outcome = kernel.outcome(i);
     const attachment = state.connections[outcome.slot];
     if (attachment === undefined) continue;
-    if (!mayCost(state, attachment, "answers", state.limits.answersPerTurnMax))
+    if (!mayCost(state, attachment, "answers", state.limits.answersPerTurnMax)) {
+      flush(state);
       closeAttachment(state, attachment, "overloaded", TOO_MANY_ANSWERS_RETRY_MS);
-    else if (outcome.code === OUTCOME_CONTROL) control(state, attachment, outcome.frame);
+    } else if (outcome.code === OUTCOME_CONTROL) control(state, attachment, outcome.frame);
     else refuse(state, attachment, outcome);
   }
   flush(state);

@@ -18,7 +18,7 @@ export const limits = {
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
   /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. A list of devices counts for each account in it. */
-  answersPerTurnMax: 1_024,
+  answersPerTurnMax: 512,
   /** Accounts that are not in the kernel's tables which one connection's sends may name in one turn; beyond it, they are refused. */
   accountLoadsPerTurnMax: 512,
   /** The kernel's table of crossings has 64 rows: one is for brands it does not know, one for the node itself. */

@@ -407,7 +407,7 @@ describe("refusals", () => {
     expect(alice.connection.of("receipt").at(-1)?.position).toBe(61);
   });
 
-  it("are so many in one turn and no more: the connection that asks for more is ended, the others are served", async () => {
+  it("are so many in one turn and no more: the connection that asks for more gets those and is ended, the others are served", async () => {
     const mallory = await world.device(3, 3).connect();
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
@@ -416,7 +416,8 @@ describe("refusals", () => {
     alice.send(1, "served", bob);
     world.turn();
     expect(mallory.connection.ended).toBe("overloaded");
-    expect(mallory.connection.frames.length - before).toBeLessThanOrEqual(limits.answersPerTurnMax);
+    // Without them a client that repeats what is unanswered would ask for the same for ever.
+    expect(mallory.connection.frames.length - before).toBe(limits.answersPerTurnMax);
     expect(bob.connection.texts).toEqual(["served"]);
   });
 

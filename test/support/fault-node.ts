@@ -8,8 +8,8 @@
  * anything is touched, `ready` with its process id and port, what is damaged,
  * why it ends. SIGTERM stops it in good order with exit code 0; a failed storage
  * ends it with 1. `stats` on its standard input is answered by a line of `stats`:
- * the node's own counters, its memory, and how long its event loop stood still since
- * it was asked last.
+ * the node's own counters, its memory, what it refused (counted: a line for each would
+ * hold up the loop that is measured), and how long its event loop stood still since it was asked last.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
@@ -19,6 +19,8 @@ import { createNode, type InterlineNode, type NodeOptions } from "../../src/inde
 /** How long a node whose storage failed may take to tell everybody. */
 const FAREWELL_MS = 3_000;
 
+/** Refusals since the start, by code. */
+const refused: Record<string, number> = {};
 const options = JSON.parse(process.argv[2] as string) as NodeOptions;
 
 function say(event: string, detail: unknown = {}): void {
@@ -43,7 +45,8 @@ function answerQuestions(node: InterlineNode): void {
     if (line !== "stats") return;
     const { store, counters, tailBytes, connections } = node.stats();
     const stallMs = { p99: delayNs.percentile(99) / 1e6, max: delayNs.max / 1e6 };
-    say("stats", { store, counters, tailBytes, connections, rssBytes: process.memoryUsage.rss(), stallMs });
+    const rssBytes = process.memoryUsage.rss();
+    say("stats", { store, counters, tailBytes, connections, refused, rssBytes, stallMs });
     delayNs.reset();
   });
 }
@@ -55,7 +58,9 @@ try {
     ...options,
     hooks: {
       corrupted: (table, detail) => say("corrupted", { table, detail }),
-      refused: (code) => say("refused", code),
+      refused: (code) => {
+        refused[code] = (refused[code] ?? 0) + 1;
+      },
     },
   });
   void node.failed.then((error) => endFailed(node, error));
