@@ -243,10 +243,7 @@ assert(limits.uncommittedBytesMax <= limits.journalTailBytes / 2, "what is uncom
 assert(limits.uncommittedBytesMax + 4 * MiB < limits.journalBlockBytesMax, "a block holds a commit");
 assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a chunk");
 assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");
-assert(
-  limits.keysPerKindMax * (limits.keyBytesMax + 16) + 4 * KiB < limits.messageBytesMax,
-  "an upload of one kind fits one message",
-);
+assert(limits.keyBytesMax * 8 < limits.requestBytesMax, "an upload holds several keys, whatever their size");
 assert(limits.keysLow < limits.keysPerKindMax, "a full stock is not low");
 assert(
   limits.claimTargetTokens + limits.keysLow <= limits.keysPerKindMax,
