@@ -134,13 +134,17 @@ export class DeviceKeys {
 
   // --- accounts that hold this device's keys ---
 
-  /** Remembers an account; beyond `max`, another one is forgotten for it. */
+  /** Remembers an account; beyond `max`, another one is forgotten for it: the next in the order of keys, as good as any. */
   addHolder(account: AccountAddress, max: number): void {
+    const { batch, database } = this.#context;
     const key = holderKey(this.#key, account);
-    if (this.#context.batch.row(this.#context.database, "keys", key) !== undefined) return;
-    if (this.#head.holderCount < max) this.change({ holderCount: this.#head.holderCount + 1 });
-    else this.#forgetHolder(key);
-    this.#context.batch.put("keys", key, encodeMark(key, 0));
+    if (batch.row(database, "keys", key) !== undefined) return;
+    const range = holderRange(this.#key);
+    const isFull = this.#head.holderCount >= max;
+    const victim = isFull ? (this.#firstKey({ ...range, start: key }) ?? this.#firstKey(range)) : undefined;
+    if (victim !== undefined) batch.remove("keys", victim);
+    else this.change({ holderCount: this.#head.holderCount + 1 });
+    batch.put("keys", key, encodeMark(key, 0));
   }
 
   holders(): AccountAddress[] {
@@ -150,13 +154,6 @@ export class DeviceKeys {
     const places = [...stored, ...put].map(placeOf);
     const accounts = places.flatMap((place) => (place?.section === "holder" ? [place.address] : []));
     return [...new Map(accounts.map((account) => [toHex(account), account])).values()];
-  }
-
-  /** The one that comes next in the order of keys: as good as any. */
-  #forgetHolder(forKey: Uint8Array): void {
-    const range = holderRange(this.#key);
-    const [victim] = [...this.#keysIn({ ...range, start: forKey }, 1), ...this.#keysIn(range, 1)];
-    if (victim !== undefined) this.#context.batch.remove("keys", victim);
   }
 
   // --- the buckets of this device's own claims ---
@@ -223,6 +220,15 @@ export class DeviceKeys {
     const { database, batch } = this.#context;
     const found = [...database.keys("keys", { ...range, ...(limit !== undefined && { limit }) })];
     return found.filter((key) => batch.row(database, "keys", key) !== undefined);
+  }
+
+  /** The first of them. */
+  #firstKey(range: KeyRange): Uint8Array | undefined {
+    const { database, batch } = this.#context;
+    for (const key of database.keys("keys", range)) {
+      if (batch.row(database, "keys", key) !== undefined) return key;
+    }
+    return undefined;
   }
 
   #readHead(): KeyHead {

@@ -46,8 +46,8 @@ const claim = (store: Store, requester: DeviceAddress, target: DeviceAddress, su
   store.claimKeys({ requester, target, suite, mayMeet: true });
 
 /** Claims by as many devices as it takes. */
-async function claimMany(store: Store, target: DeviceAddress, count: number) {
-  const devices = Array.from({ length: count }, (_, i) => testDevice(1_000 + i));
+async function claimMany(store: Store, target: DeviceAddress, count: number, from = 0) {
+  const devices = Array.from({ length: count }, (_, i) => testDevice(1_000 + from + i));
   await Promise.all(devices.map((device) => store.registerDevice(accountOf(device), 1)));
   return Promise.all(devices.map((device) => claim(store, device, target)));
 }
@@ -248,6 +248,20 @@ describe("limits of claims", () => {
     const { keys, findings } = await checkDirectory(fixture.directory);
     expect(findings).toEqual([]);
     expect(keys.rows).toBeLessThanOrEqual(1 + 2 * 40);
+  });
+
+  test("accounts that hold a device's keys are remembered up to a number, then one goes for each new one", async () => {
+    const store = await fixture.open({ quotas: { keyHoldersMax: 50 } });
+    await store.registerDevice(accountOf(bob), 1);
+    await store.uploadKeys(bob, signalKeys(1, 50));
+    for (let wave = 0; wave < 5; wave++) await claimMany(store, bob, 20, 20 * wave);
+    expect((await checkDirectory(fixture.directory)).findings).toEqual([]);
+    await store.uploadKeys(bob, { identity: keysOf("another identity", 1, 1) });
+    const told = store
+      .notices(0, 100)
+      .slice(-4)
+      .flatMap(({ recipients }) => recipients);
+    expect(told.length).toBe(1 + 50);
   });
 
   test("a device that asks about too many others at once has to wait", async () => {

@@ -12,6 +12,7 @@ import { checkDirectory } from "../../src/store/store.js";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import type { ClaimEvent, NotedKey } from "./claim-judge.js";
 import { NodeUnderTest } from "./node-under-test.js";
+import { scanOutput } from "./output-scan.js";
 import { tell } from "./scale.js";
 import { Stranger } from "./stranger.js";
 import { array, bin, map, text, uint, type Value } from "./stranger-codec.js";
@@ -39,6 +40,7 @@ const OPEN_LIMITS = {
   requestsBurst: 1_000_000,
 };
 
+const KEYS_LOOKED_FOR = 500;
 const STUCK_MS = 120_000;
 const CLAIMS_IN_FLIGHT = 8;
 const KEYS_PER_UPLOAD = 100;
@@ -82,11 +84,22 @@ export async function claimLoop(options: ClaimLoopOptions): Promise<readonly Cla
     await node.stop();
     const { findings } = await checkDirectory(node.dataDirectory);
     for (const { detail } of findings) events.push({ op: "found", detail });
+    scanOutput(node, world);
+    if (isAnyIn(node.output, events))
+      events.push({ op: "found", detail: "key bytes in what the node wrote" });
     tell(`${crowd.uploads} uploads, ${crowd.claims} claims answered over ${crowd.seconds} s of load`);
     return events;
   } finally {
     await node.discard();
   }
+}
+
+function isAnyIn(output: string, events: readonly ClaimEvent[]): boolean {
+  const claimed = events.flatMap((event) => (event.op === "claimed" ? [event.key.bytes] : []));
+  const looked = claimed.slice(-KEYS_LOOKED_FOR);
+  return looked.some(
+    (bytes) => output.includes(bytes.toString("hex")) || output.includes(bytes.toString("base64")),
+  );
 }
 
 /** All devices; each has keys of its own and claims those of random others. */
