@@ -140,6 +140,7 @@ async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]>
       checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
       return;
     }
+    const numbers = new Set<number>();
     let previous = 0;
     for (const { number, ordinal } of row.devices) {
       devices++;
@@ -160,11 +161,18 @@ async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]>
           address,
         });
       }
-      if (number <= previous) {
-        checker.find({ table: "accounts", kind: "order", detail: "device numbers do not rise", address });
+      // A roster is in the order of registration.
+      if (ordinal <= previous || numbers.has(number)) {
+        checker.find({
+          table: "accounts",
+          kind: "order",
+          detail: `device ${number} is out of order`,
+          address,
+        });
       }
       ordinals.add(ordinal);
-      previous = number;
+      numbers.add(number);
+      previous = ordinal;
     }
   });
   return { accounts, devices };
