@@ -10,6 +10,7 @@ import { accountOf, type DeviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deviceMethods } from "./directory/devices.js";
+import { keyMethods } from "./directory/keys.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel } from "./kernel/kernel.js";
@@ -72,7 +73,7 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
-    const requests = new Requests(deviceMethods(store));
+    const requests = new Requests(deviceMethods(store), keyMethods(store, crossingByNumber(parts)));
     this.path = new Path({
       kernel: this.kernel,
       store,
@@ -260,6 +261,15 @@ export class RunningNode {
       });
     });
   }
+}
+
+/** Whether envelopes pass from the one brand to the other; not to brands that nobody configured. */
+function crossingByNumber({ brands, crossing }: NodeParts): (from: number, to: number) => boolean {
+  const names = new Map(brands.map(({ number, name }) => [number, name]));
+  return (from, to) => {
+    const [fromName, toName] = [names.get(from), names.get(to)];
+    return fromName !== undefined && toName !== undefined && mayCross(crossing, fromName, toName);
+  };
 }
 
 function buildKernel(parts: NodeParts, store: Store): Kernel {

@@ -37,7 +37,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     ...(address === undefined ? {} : { address: names.format(address) }),
   }));
   out.json({ ...report, findings });
-  const { journal, queues, dedup, accounts, findingCount } = report;
+  const { journal, queues, dedup, accounts, keys, findingCount } = report;
   const devices = counted(queues.devices, "device");
   const entries = (count: number) => counted(count, "entry", "entries");
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
@@ -45,6 +45,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
   out.line(
     `journal   ${counted(journal.blocks, "commit")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,
   );
+  out.line(`keys      ${counted(keys.keys, "key")} of ${counted(keys.devices, "device")}`);
   out.line(`dedup     ${counted(dedup.keys, "key")} in ${counted(dedup.rows, "row")}`);
   for (const { table, kind, detail, address, number } of findings) {
     const where = [address, number].filter((part) => part !== undefined).join(" ");

@@ -154,7 +154,7 @@ const shows: Readonly<Record<Exclude<Subject, "device">, (view: View) => void>> 
 };
 
 function showDevice({ inspector, names, out, page }: View, text: string): void {
-  const { device, ordinal, queue, rows } = inspector.device(names.device(text), page);
+  const { device, ordinal, queue, rows, keys } = inspector.device(names.device(text), page);
   const name = names.format(device);
   out.json({
     ok: true,
@@ -163,8 +163,11 @@ function showDevice({ inspector, names, out, page }: View, text: string): void {
     queue: queue === undefined ? null : { ...queue, device: name },
     rows: rows.items,
     cursor: rows.cursor ?? null,
+    keys,
   });
   out.line(`${name}: ${ordinal === undefined ? "never signed in" : "registered"}`);
+  const stored = Object.entries(keys).filter(([, { count }]) => count > 0);
+  out.line(`keys: ${stored.map(([kind, { count }]) => `${count} ${kind}`).join(", ") || "none"}`);
   if (queue === undefined) {
     out.line("nothing is queued on disk");
     return;

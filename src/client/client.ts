@@ -36,6 +36,7 @@ import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
+import { Keys } from "./keys.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
 import { accountOfLike, badArgument, ephemeralFrameOf, sendFrameOf } from "./requests.js";
@@ -53,6 +54,7 @@ import type {
   ServiceRequest,
 } from "./types.js";
 
+export type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
 export { InterlineError, type LocalCode } from "./errors.js";
 export { type Transport, type TransportSocket, webSocketTransport } from "./transport.js";
 export type * from "./types.js";
@@ -85,6 +87,8 @@ export class Client {
   readonly #sends: PendingSends;
   readonly #arrivals: Arrivals;
   readonly #rosters = new RosterQueries();
+  /** This device's public keys, and those of others. */
+  readonly keys: Keys;
   readonly #requests = new OpenRequests();
   readonly #acks: AckHold;
   #transport: Transport | undefined;
@@ -106,6 +110,7 @@ export class Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.devices = new Devices((request, read) => this.#ask(request, read));
+    this.keys = new Keys((request, read) => this.#ask(request, read));
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,

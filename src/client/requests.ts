@@ -2,13 +2,15 @@
 import {
   ACCOUNT_ADDRESS_BYTES,
   type AccountAddress,
+  DEVICE_ADDRESS_BYTES,
+  type DeviceAddress,
   ENVELOPE_ID_BYTES,
   type EnvelopeId,
   parseAddress,
 } from "../base/address.js";
 import { type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
 import { InterlineError } from "./errors.js";
-import type { AccountLike, EphemeralRequest, Payload, SendRequest } from "./types.js";
+import type { AccountLike, DeviceLike, EphemeralRequest, Payload, SendRequest } from "./types.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
 const VERSION_MAX = 0xffff_ffff;
@@ -36,6 +38,14 @@ export function accountOfLike(account: AccountLike): AccountAddress {
   const bytes = typeof account === "string" ? parseAddress(account) : account;
   if (bytes?.length !== ACCOUNT_ADDRESS_BYTES) {
     throw badArgument("an account is 18 bytes, or brand/account-id-in-hex");
+  }
+  return bytes;
+}
+
+export function deviceOfLike(device: DeviceLike): DeviceAddress {
+  const bytes = typeof device === "string" ? parseAddress(device) : device;
+  if (bytes?.length !== DEVICE_ADDRESS_BYTES) {
+    throw badArgument("a device is 20 bytes, or brand/account-id-in-hex/device");
   }
   return bytes;
 }

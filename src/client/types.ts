@@ -1,5 +1,6 @@
 /** What an application gives to and gets from the client. */
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
+import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, WelcomeBody } from "../wire/protocol.js";
@@ -114,6 +115,44 @@ export type Ask = <T>(request: ServiceRequest, read: (body: MsgpackMap) => T) =>
 export interface OwnDevices {
   readonly version: number;
   readonly devices: readonly number[];
+}
+
+/** A device as 20 bytes, or as text: `brand/account-id-in-hex/device`. */
+export type DeviceLike = Uint8Array | string;
+
+/** Keys by kind (wire/keys.ts); at most 100 of each one-time kind, by rising ids, and one of the others. */
+export type KeyUpload = { readonly [Kind in KeyKind]?: readonly PublicKey[] };
+
+export type KeyStocks = { readonly [Kind in KeyKind]: KeyStock };
+
+export interface KeyDigests {
+  /** This device, 20 bytes. */
+  readonly device: DeviceAddress;
+  /** SHA-256 over the keys that are stored; docs/protocol.md says over which bytes. */
+  readonly kinds: { readonly [Kind in KeyKind]: KeyStock & { readonly digest: Uint8Array } };
+}
+
+/** What a claim brings, by suite. */
+export interface KeyBundles {
+  readonly signal: SignalBundle;
+  readonly mls: MlsBundle;
+}
+
+export interface SignalBundle {
+  readonly identity: PublicKey;
+  readonly signedPreKey: PublicKey;
+  /** Absent when the device has none left, or too many were claimed of late. */
+  readonly preKey?: PublicKey;
+  /** Absent when the device has never stored any. */
+  readonly kyberPreKey?: PublicKey;
+  /** Whether `kyberPreKey` is the one that is handed out again and again. */
+  readonly isLastResort: boolean;
+}
+
+export interface MlsBundle {
+  readonly keyPackage: PublicKey;
+  /** Whether `keyPackage` is the one that is handed out again and again. */
+  readonly isLastResort: boolean;
 }
 
 /** What the node itself tells this device. */

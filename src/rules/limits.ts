@@ -138,6 +138,30 @@ export const limits = {
   /** A spill adds to a queue's last chunk, instead of starting a new one, while that stays this small. */
   chunkMergeBytesMax: 8_000,
 
+  /** The key directory. Keys of one kind that a device may have stored, and the bytes of one key. */
+  keysPerKindMax: 100,
+  keyBytesMax: 8 * KiB,
+  /** A device is told when fewer one-time keys of a kind are left. */
+  keysLow: 20,
+  /** Claims of one device's keys by one other device: this many at once, then one per … */
+  claimPairTokens: 6,
+  claimPairRefillMs: 10 * 60_000,
+  /** Devices whose keys one device may have claimed and whose pair has not refilled yet. */
+  claimPairsMax: 10_000,
+  /** One-time keys of one device that claims may take, whoever asks; beyond it, they are given the last resort. */
+  claimTargetTokens: 60,
+  claimTargetRefillMs: 60_000,
+  /** What a device may ask about its own keys at a cost (uploads and digests), and how often its identity may change. */
+  keyUploadTokens: 20,
+  keyUploadRefillMs: 30_000,
+  identityChangeTokens: 4,
+  identityChangeRefillMs: 15 * 60_000,
+  /** Accounts that are told when a device's identity changes, of those that have claimed its keys. */
+  keyHoldersMax: 1_024,
+  /** Operations on keys that one transaction takes along, and that may wait for one. */
+  keyJobsPerTransaction: 256,
+  keyJobsWaitingMax: 10_000,
+
   /** Address space for the data file; it grows only as far as it is filled. */
   storeMapBytes: 1024 * 1024 * MiB,
   /** Readers of one data directory at a time, over all processes: the node and its inspectors. */
@@ -181,6 +205,10 @@ export const configurable = {
   queueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * MiB },
   brandQueueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * 1024 * MiB },
   retentionMs: { min: 1_000, max: 3650 * 24 * 3600_000 },
+  claimPairTokens: { min: 1, max: 1_000_000 },
+  claimPairRefillMs: { min: 1, max: 24 * 3600_000 },
+  claimTargetTokens: { min: 1, max: 1_000_000 },
+  claimTargetRefillMs: { min: 1, max: 24 * 3600_000 },
   diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
 } as const satisfies {
   readonly [Name in keyof typeof limits]?: { readonly min: number; readonly max: number };
@@ -215,3 +243,9 @@ assert(limits.uncommittedBytesMax <= limits.journalTailBytes / 2, "what is uncom
 assert(limits.uncommittedBytesMax + 4 * MiB < limits.journalBlockBytesMax, "a block holds a commit");
 assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a chunk");
 assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");
+assert(limits.keyBytesMax * 8 < limits.requestBytesMax, "an upload holds several keys, whatever their size");
+assert(limits.keysLow < limits.keysPerKindMax, "a full stock is not low");
+assert(
+  limits.claimTargetTokens + limits.keysLow <= limits.keysPerKindMax,
+  "a burst of claims does not empty a full stock before its device was told",
+);

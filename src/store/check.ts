@@ -10,6 +10,8 @@
  *   floors      each lies inside the first row of its queue
  *   references  ordinals are given once and below the next; devices with a
  *               queue or a run, and senders of dedup keys, are registered
+ *   keys        a device's one-time keys follow each other as its head says, ids
+ *               rising above those handed out; pairs and holders are counted
  *   counters    each brand's bytes are what its queues hold (closed only: a
  *               live directory changes between two reads)
  *
@@ -17,6 +19,7 @@
  */
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { brandInRow } from "./brand-bytes.js";
+import { checkKeys } from "./check-keys.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
 import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
@@ -58,6 +61,8 @@ export interface CheckReport extends DirectoryState {
   readonly accounts: { readonly accounts: number; readonly devices: number };
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
+  /** Devices with key rows, those rows, and the keys among them. */
+  readonly keys: { readonly devices: number; readonly rows: number; readonly keys: number };
   /** The first `findingsMax` of them. */
   readonly findings: readonly CheckFinding[];
   readonly findingCount: number;
@@ -135,6 +140,7 @@ async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]>
       checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
       return;
     }
+    const numbers = new Set<number>();
     let previous = 0;
     for (const { number, ordinal } of row.devices) {
       devices++;
@@ -155,11 +161,18 @@ async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]>
           address,
         });
       }
-      if (number <= previous) {
-        checker.find({ table: "accounts", kind: "order", detail: "device numbers do not rise", address });
+      // A roster is in the order of registration.
+      if (ordinal <= previous || numbers.has(number)) {
+        checker.find({
+          table: "accounts",
+          kind: "order",
+          detail: `device ${number} is out of order`,
+          address,
+        });
       }
       ordinals.add(ordinal);
-      previous = number;
+      numbers.add(number);
+      previous = ordinal;
     }
   });
   return { accounts, devices };
@@ -269,11 +282,12 @@ export async function checkDirectory(
     const queues = await checkQueues(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
+    const keys = await checkKeys(checker);
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const ok = findingCount === 0;
-    return { ...state, ok, journal, queues, dedup, accounts, outbox, findings, findingCount };
+    const tables = { journal, queues, dedup, accounts, keys, outbox };
+    return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();
   }

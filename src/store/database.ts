@@ -58,24 +58,67 @@ interface Change {
   readonly table: TableName;
   readonly key: Uint8Array;
   /** undefined removes the row. */
-  readonly value: Uint8Array | undefined;
+  value: Uint8Array | undefined;
 }
 
-/** The changes of one transaction. */
+/**
+ * Tables in which one work must find what another has put into the same
+ * transaction: a claim sees the device that was removed just before it.
+ */
+const sharedTables: ReadonlySet<TableName> = new Set(["accounts", "keys"]);
+
+/** The changes of one transaction. In a shared table a row has one change at most, its last. */
 export class Batch {
   readonly changes: Change[] = [];
   bytes = 0;
   /** Set by whoever adds one (outbox.ts). */
   holdsNotices = false;
+  readonly #shared = new Map<string, Change>();
 
   put(table: TableName, key: Uint8Array, value: Uint8Array): void {
-    this.changes.push({ table, key, value });
     this.bytes += key.length + value.length;
+    this.#change(table, key, value);
   }
 
   remove(table: TableName, key: Uint8Array): void {
-    this.changes.push({ table, key, value: undefined });
+    this.#change(table, key, undefined);
   }
+
+  /** The row of a shared table as this transaction leaves it up to now. */
+  row(database: Database, table: TableName, key: Uint8Array): Uint8Array | undefined {
+    const change = this.#shared.get(sharedName(table, key));
+    return change === undefined ? database.get(table, key) : change.value;
+  }
+
+  /** The keys of a shared table that this transaction has put, from `start` (inclusive) to `end` (exclusive). */
+  putKeys(table: TableName, { start, end }: { start: Uint8Array; end: Uint8Array }): Uint8Array[] {
+    const isInside = (change: Change): boolean =>
+      change.table === table &&
+      change.value !== undefined &&
+      Buffer.compare(change.key, start) >= 0 &&
+      Buffer.compare(change.key, end) < 0;
+    return [...this.#shared.values()].filter(isInside).map(({ key }) => key);
+  }
+
+  #change(table: TableName, key: Uint8Array, value: Uint8Array | undefined): void {
+    if (!sharedTables.has(table)) {
+      this.changes.push({ table, key, value });
+      return;
+    }
+    const name = sharedName(table, key);
+    const before = this.#shared.get(name);
+    if (before !== undefined) {
+      before.value = value;
+      return;
+    }
+    const change = { table, key, value };
+    this.changes.push(change);
+    this.#shared.set(name, change);
+  }
+}
+
+function sharedName(table: TableName, key: Uint8Array): string {
+  return table + Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }
 
 const LMDB_HEAD_BYTES = 64;

@@ -9,8 +9,10 @@
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
 import { brandInRow } from "./brand-bytes.js";
-import type { Database } from "./database.js";
+import { Batch, type Database } from "./database.js";
+import { DeviceKeys } from "./device-keys.js";
 import type { JournalBlock } from "./journal-reader.js";
+import { type KeyStocks, stocksOf } from "./key-transaction.js";
 import { entriesAbove, entriesBefore, isIntact, QueueReader, type QueueRow } from "./queue-reader.js";
 import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
@@ -88,6 +90,8 @@ export interface DeviceView {
   /** undefined when nothing is queued. */
   readonly queue: QueueSummary | undefined;
   readonly rows: Page<QueueRowSummary>;
+  /** Of each kind of keys. */
+  readonly keys: KeyStocks;
 }
 
 export interface Overview extends DirectoryState {
@@ -142,6 +146,7 @@ export class Inspector {
         queues: count("queues"),
         floors: count("floors"),
         outbox: database.has("outbox") ? count("outbox") : 0,
+        keys: database.has("keys") ? count("keys") : 0,
       },
       brands: [...database.rows("meta")].flatMap((row) => brandInRow(row) ?? []),
       fileBytes: database.fileStats().usedBytes,
@@ -203,6 +208,7 @@ export class Inspector {
         keyOf: (queueRow) => queueRow.key,
         toItem: summaryOfRow,
       }),
+      keys: stocksOf(new DeviceKeys({ database, batch: new Batch(), onDamage: () => {} }, device)),
     };
   }
 

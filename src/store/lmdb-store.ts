@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import type { KeyUpload } from "../rules/keys.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
 import { type AccountRecord, Accounts } from "./accounts.js";
@@ -17,6 +18,8 @@ import { Floors } from "./floors.js";
 import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
 import type { SpillRun } from "./journal-record.js";
+import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
+import { Keys } from "./keys.js";
 import type { DirectoryLock } from "./lock.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
@@ -44,6 +47,7 @@ export class LmdbStore implements Store {
   #journal: Journal | undefined;
   #accounts: Accounts | undefined;
   #outbox: Outbox | undefined;
+  #keys: Keys | undefined;
   #epoch = 0;
   #recovery: RecoveryResult = { blocks: 0, badBlocks: 0, entries: 0 };
   #commits = 0;
@@ -85,6 +89,11 @@ export class LmdbStore implements Store {
       nextOrdinal: run.nextOrdinal,
       onDamage: (address) =>
         this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
+    });
+    this.#keys = new Keys(this.#database, this.#writer, this.#outbox, {
+      bounds: { ...limits, ...this.#options.quotas },
+      nowMs: this.#options.nowMs,
+      onDamage: (address, detail) => this.#report({ table: "keys", detail, address }),
     });
     this.#dedup.load(this.#database, (number) => {
       this.#report({ table: "dedup", detail: "a row of dedup keys is damaged", number });
@@ -204,6 +213,25 @@ export class LmdbStore implements Store {
     this.#openedOutbox.drop(numbers);
   }
 
+  async uploadKeys(device: DeviceAddress, upload: KeyUpload): Promise<KeyStocks> {
+    this.#refuseWhenEnded();
+    return this.#openedKeys.upload(device, upload);
+  }
+
+  async claimKeys(claim: KeyClaim): Promise<ClaimedKeys> {
+    this.#refuseWhenEnded();
+    return this.#openedKeys.claim(claim);
+  }
+
+  keyStocks(device: DeviceAddress): KeyStocks {
+    return this.#read(() => this.#openedKeys.stocks(device));
+  }
+
+  async keyDigests(device: DeviceAddress): Promise<KeyDigests> {
+    this.#refuseWhenEnded();
+    return this.#openedKeys.digests(device);
+  }
+
   async sweep(nowMs: number, rowBudget: number): Promise<SweepResult> {
     const work = new SweepWork(this.#queues, {
       dedup: this.#dedup,
@@ -267,6 +295,11 @@ export class LmdbStore implements Store {
   get #knownAccounts(): Accounts {
     assert(this.#accounts !== undefined, "the store is open");
     return this.#accounts;
+  }
+
+  get #openedKeys(): Keys {
+    assert(this.#keys !== undefined, "the store is open");
+    return this.#keys;
   }
 
   get #openedOutbox(): Outbox {

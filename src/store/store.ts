@@ -25,10 +25,12 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { AccountRecord } from "./accounts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
 import type { SpillRun } from "./journal-record.js";
+import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
 import type { StoredNotice } from "./outbox.js";
@@ -53,6 +55,7 @@ export {
   type QueueSummary,
 } from "./inspect.js";
 export type { SpillRun } from "./journal-record.js";
+export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 export type { StoredNotice } from "./outbox.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
@@ -112,7 +115,7 @@ export interface StoreOptions {
   /** A transaction that holds notices is on disk. */
   readonly onNotices?: () => void;
   /** Overrides of limits. */
-  readonly quotas?: Partial<QueueBounds & DedupBounds>;
+  readonly quotas?: Partial<QueueBounds & DedupBounds & KeyBounds>;
   readonly commitTimeoutMs?: number;
 }
 
@@ -145,6 +148,14 @@ export interface Store {
   notices(after: number, max: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */
   dropNotices(numbers: readonly number[]): void;
+  /** Stores keys in the place of those of their kinds. Rejects with badRequest, tooManyKeys, keyTooLarge, rateLimited, notFound, overloaded. */
+  uploadKeys(device: DeviceAddress, upload: KeyUpload): Promise<KeyStocks>;
+  /** Hands out keys of another device, one-time keys once and for ever. Rejects with rateLimited, notFound, keysMissing, overloaded. */
+  claimKeys(claim: KeyClaim): Promise<ClaimedKeys>;
+  /** What is stored of a device's keys. */
+  keyStocks(device: DeviceAddress): KeyStocks;
+  /** The same with a digest of each kind. Rejects with rateLimited, notFound, overloaded. */
+  keyDigests(device: DeviceAddress): Promise<KeyDigests>;
   /** Background work, about once a second, over at most `rowBudget` rows. */
   sweep(nowMs: number, rowBudget: number): Promise<SweepResult>;
   /** Bytes of frames queued on disk for a brand. */

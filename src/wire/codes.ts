@@ -61,7 +61,6 @@ export const codes = {
   },
   brandQuota: { code: 403, retry: "later", message: "the recipient's brand has as much queued as it may" },
   tooManyConnections: { code: 404, retry: "later", message: "the node has as many connections as it may" },
-
   rateLimited: {
     code: 405,
     retry: "later",
@@ -89,6 +88,10 @@ export const codes = {
     retry: "later",
     message: "as many requests of this connection are under way as may be",
   },
+
+  keysMissing: { code: 620, retry: "later", message: "the device has no keys of this suite" },
+  tooManyKeys: { code: 621, retry: "never", message: "more keys of a kind than a device may have stored" },
+  keyTooLarge: { code: 622, retry: "never", message: "a key is larger than keyBytesMax" },
 
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },
   directoryUnknown: {

@@ -6,7 +6,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
-import { deviceKey, queueEnd } from "../../src/store/schema.js";
+import { accountKey, decodeAccount, deviceKey, encodeAccount, queueEnd } from "../../src/store/schema.js";
 import { checkDirectory, type Store } from "../../src/store/store.js";
 import { changeJournal } from "../support/journal-file.js";
 import { journalRecord, numberedRun, testDevice } from "../support/journal-record.js";
@@ -102,6 +102,24 @@ test("a journal that is emptied or removed is missed", async () => {
   ]);
   await fixture.open();
   expect(fixture.reports.length).toBeGreaterThan(0);
+});
+
+test("a roster is in the order of registration, whatever the numbers: out of that order it is found", async () => {
+  const store = await fixture.open();
+  for (const number of [7, 2, 5]) await store.registerDevice(accountOf(ann), number);
+  await store.close();
+  expect((await checkDirectory(fixture.directory)).findings).toEqual([]);
+  const key = accountKey(accountOf(ann));
+  await fixture.tamper((database, batch) => {
+    const row = decodeAccount(key, database.get("accounts", key) as Uint8Array);
+    if (row === undefined) throw new Error("the account's row is damaged");
+    batch.put("accounts", key, encodeAccount(key, { ...row, devices: [...row.devices].reverse() }));
+  });
+  const { findings } = await checkDirectory(fixture.directory);
+  expect(findings.map(({ detail }) => detail)).toEqual([
+    "device 2 is out of order",
+    "device 7 is out of order",
+  ]);
 });
 
 test("opening and closing alone leaves no damage", async () => {

@@ -137,6 +137,36 @@ export const mutants = {
       put: "link.slot = -1;",
     },
   ],
+  /** C5: a claimed key leaves before its removal is on the disk, which comes a little later. */
+  claimsBeforeFlush: [
+    {
+      file: "src/store/keys.js",
+      find: "this.#staged = this.#waiting.splice(0, count);",
+      put: `this.#staged = this.#waiting.splice(0, count);
+        for (const job of this.#staged) job.result instanceof CodedError ? job.reject(job.result) : job.resolve(job.result);`,
+    },
+    {
+      file: "src/store/writer.js",
+      find: "await this.#database.write(batch);",
+      put: "await new Promise((resolve) => setTimeout(resolve, 15)); await this.#database.write(batch);",
+    },
+  ],
+  /** C5: an upload may bring back keys that were handed out. */
+  claimedKeysReturn: [
+    {
+      file: "src/store/device-keys.js",
+      find: "keys.filter(({ id }) => id > claimedThrough)",
+      put: "keys.slice()",
+    },
+  ],
+  /** C6: every claim is allowed. */
+  claimsUnlimited: [
+    {
+      file: "src/rules/token-bucket.js",
+      find: "if (after <= emptyMs)",
+      put: "if (emptyMs > 0)",
+    },
+  ],
   /** C9: a token that was not accepted is written to the log. */
   tokenLogged: [
     {

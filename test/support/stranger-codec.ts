@@ -114,6 +114,15 @@ export function array(items: readonly Buffer[]): Buffer {
   return Buffer.concat([head, ...items]);
 }
 
+/** A map whose values are written already. */
+export function map(entries: Readonly<Record<string, Buffer>>): Buffer {
+  const fields = Object.entries(entries);
+  return Buffer.concat([
+    Buffer.of(0xde, 0, fields.length),
+    ...fields.flatMap(([key, value]) => [text(key), value]),
+  ]);
+}
+
 /** A str 16: long enough for any token. */
 export function text(value: string): Buffer {
   const bytes = Buffer.from(value);
@@ -161,4 +170,6 @@ export const frames = {
     ]),
   ping: (nonce: number) => array([uint(5), uint(nonce)]),
   rosterQuery: (request: number, account: Uint8Array) => array([uint(6), uint(request), bin(account)]),
+  request: (request: number, method: string, body: Buffer) =>
+    array([uint(7), uint(request), text(method), body]),
 };

@@ -66,6 +66,13 @@ export interface KnownRoster {
   readonly devices: readonly number[];
 }
 
+export interface Answer {
+  /** 0: done. */
+  readonly code: number;
+  readonly retryAfterMs: number;
+  readonly body: Map<string, Value>;
+}
+
 const OPCODE_BINARY = 2;
 const OPCODE_CLOSE = 8;
 const OPCODE_PING = 9;
@@ -90,6 +97,7 @@ export class Stranger {
   #closeCode: number | undefined;
   #requests = 0;
   readonly #rosters = new Map<number, (roster: KnownRoster) => void>();
+  readonly #answers = new Map<number, (answer: Answer) => void>();
 
   constructor(options: StrangerOptions) {
     this.#options = options;
@@ -129,6 +137,13 @@ export class Stranger {
     const request = ++this.#requests;
     this.write(frames.rosterQuery(request, account));
     return new Promise((resolve) => this.#rosters.set(request, resolve));
+  }
+
+  /** Asks a service; never settles when the connection ends before the answer. `body` is written already. */
+  request(method: string, body: Buffer): Promise<Answer> {
+    const request = ++this.#requests;
+    this.write(frames.request(request, method, body));
+    return new Promise((resolve) => this.#answers.set(request, resolve));
   }
 
   /** Any bytes, in the message of this turn. */
@@ -262,6 +277,14 @@ export class Stranger {
         return;
       case 41:
         this.#errorCode = frame[1] as number;
+        return;
+      case 42:
+        this.#answers.get(frame[1] as number)?.({
+          code: frame[2] as number,
+          retryAfterMs: frame[3] as number,
+          body: frame[4] as Map<string, Value>,
+        });
+        this.#answers.delete(frame[1] as number);
         return;
     }
   }

@@ -1,0 +1,65 @@
+/** What a signed-in device may ask of the key directory: to store its own keys, and to be given those of others. */
+import { DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
+import type { KeyUpload } from "../rules/keys.js";
+import type { Store } from "../store/store.js";
+import type { Fields } from "../wire/fields.js";
+import { type KeyKind, keyKindNames, keySuites, type PublicKey, type SuiteName } from "../wire/keys.js";
+import type { MsgpackMap } from "../wire/msgpack.js";
+import type { Methods } from "./requests.js";
+
+/** What this service needs of the store. */
+export type KeyStore = Pick<Store, "uploadKeys" | "claimKeys" | "keyStocks" | "keyDigests">;
+
+/** More in one list is no list of keys; what is too many of a kind is for the rules to say. */
+const KEYS_READ_MAX = 1_024;
+/** What a key may be at most is for the rules to say too. */
+const KEY_READ_BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER };
+
+/** `mayMeet`: whether envelopes pass from the one brand to the other, by their numbers. */
+export function keyMethods(store: KeyStore, mayMeet: (from: number, to: number) => boolean): Methods {
+  return {
+    "keys.upload": async (caller, body) =>
+      mapOf(await store.uploadKeys(caller, uploadIn(body)), (stock) => ({ ...stock })),
+    "keys.claim": async (requester, body) => {
+      const target: DeviceAddress = body.binOf("device", DEVICE_ADDRESS_BYTES);
+      const claim = {
+        requester,
+        target,
+        suite: suiteIn(body),
+        mayMeet: mayMeet(brandOf(requester), brandOf(target)),
+      };
+      return mapOf(await store.claimKeys(claim), ({ id, key }) => ({ id, key }));
+    },
+    "keys.stock": (caller) => mapOf(store.keyStocks(caller), (stock) => ({ ...stock })),
+    "keys.digest": async (caller) => {
+      const digests = mapOf(await store.keyDigests(caller), (digest) => ({ ...digest }));
+      return { device: caller, ...digests };
+    },
+  };
+}
+
+const brandOf = (device: DeviceAddress): number => ((device[0] as number) << 8) | (device[1] as number);
+
+function uploadIn(body: Fields): KeyUpload {
+  const upload: { [Kind in KeyKind]?: readonly PublicKey[] } = {};
+  for (const kind of keyKindNames) {
+    if (!body.has(kind)) continue;
+    upload[kind] = body
+      .maps(kind, KEYS_READ_MAX)
+      .map((fields) => ({ id: fields.uint("id"), key: fields.bin("key", KEY_READ_BYTES) }));
+  }
+  return upload;
+}
+
+function suiteIn(body: Fields): SuiteName {
+  const suite = body.str("suite");
+  if (!Object.hasOwn(keySuites, suite))
+    throw body.fault(`suite is one of ${Object.keys(keySuites).join(", ")}`);
+  return suite as SuiteName;
+}
+
+/** By kind, as it goes onto the wire. */
+function mapOf<T>(byKind: { readonly [Kind in KeyKind]?: T }, toMap: (value: T) => MsgpackMap): MsgpackMap {
+  const kinds = keyKindNames.filter((kind) => byKind[kind] !== undefined);
+  return Object.fromEntries(kinds.map((kind) => [kind, toMap(byKind[kind] as T)]));
+}

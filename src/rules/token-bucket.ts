@@ -1,0 +1,30 @@
+/**
+ * A token bucket as one number: the time at which it will be full again. A full
+ * bucket is any time that has passed, so that it need not be stored; an empty
+ * one lies `tokens × refillMs` ahead. Each token spent moves it by `refillMs`.
+ *
+ * The clock may jump. Back: a bucket never lies further ahead than empty. On:
+ * it fills, as if the time had passed.
+ */
+export interface BucketSize {
+  readonly tokens: number;
+  /** One token comes back after this long. */
+  readonly refillMs: number;
+}
+
+export interface Spending {
+  readonly isAllowed: boolean;
+  /** The bucket afterwards. */
+  readonly fullAtMs: number;
+  /** How long until it is allowed; 0 when it is. */
+  readonly retryAfterMs: number;
+}
+
+/** Takes one token out of the bucket, if there is one. */
+export function spend(fullAtMs: number, { tokens, refillMs }: BucketSize, nowMs: number): Spending {
+  const emptyMs = nowMs + tokens * refillMs;
+  const before = Math.min(Math.max(fullAtMs, nowMs), emptyMs);
+  const after = before + refillMs;
+  if (after <= emptyMs) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
+  return { isAllowed: false, fullAtMs: before, retryAfterMs: after - emptyMs };
+}

@@ -1,0 +1,187 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type ClaimFacts, isLowNow, judgeClaim, uploadFault } from "../../src/rules/keys.js";
+import { limits } from "../../src/rules/limits.js";
+import { spend } from "../../src/rules/token-bucket.js";
+import type { KeyKind } from "../../src/wire/keys.js";
+
+const NOW = 1_700_000_000_000;
+const key = (id: number, length = 4) => ({ id, key: new Uint8Array(length).fill(id) });
+
+describe("a token bucket", () => {
+  const size = { tokens: 3, refillMs: 1_000 };
+
+  it("gives its tokens at once, then one per refill", () => {
+    let fullAtMs = 0;
+    for (const [atMs, isAllowed, retryAfterMs] of [
+      [0, true, 0],
+      [0, true, 0],
+      [0, true, 0],
+      [0, false, 1_000],
+      [999, false, 1],
+      [1_000, true, 0],
+      [1_000, false, 1_000],
+      [60_000, true, 0],
+    ] as const) {
+      const spent = spend(fullAtMs, size, NOW + atMs);
+      expect([atMs, spent.isAllowed, spent.retryAfterMs]).toEqual([atMs, isAllowed, retryAfterMs]);
+      fullAtMs = spent.fullAtMs;
+    }
+  });
+
+  it("is full again when its number has passed, and empty at most, however the clock jumped back", () => {
+    expect(spend(NOW - 1, size, NOW)).toEqual(spend(0, size, NOW));
+    const jumped = spend(NOW + 10 ** 9, size, NOW);
+    expect(jumped).toEqual({ isAllowed: false, fullAtMs: NOW + 3_000, retryAfterMs: 1_000 });
+  });
+
+  it("never gives more in any span of time than its size and what the span refills", () => {
+    const steps = fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(
+        steps,
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 3_000 }),
+        (waits, tokens, refillMs) => {
+          let [fullAtMs, nowMs] = [0, NOW];
+          const given: number[] = [];
+          for (const wait of waits) {
+            nowMs += wait;
+            const spent = spend(fullAtMs, { tokens, refillMs }, nowMs);
+            fullAtMs = spent.fullAtMs;
+            if (spent.isAllowed) given.push(nowMs);
+          }
+          for (const [i, from] of given.entries()) {
+            for (const [j, to] of given.entries()) {
+              if (j >= i) expect(j - i + 1).toBeLessThanOrEqual(tokens + (to - from) / refillMs);
+            }
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("what an upload must be", () => {
+  const ids = (count: number, from = 1) => Array.from({ length: count }, (_, i) => key(from + i));
+  it.each([
+    ["nothing", {}, undefined],
+    [
+      "one of each single kind",
+      { identity: [key(1)], signedPreKey: [key(9)], lastResortKyber: [key(0)] },
+      undefined,
+    ],
+    ["a full stock", { preKey: ids(limits.keysPerKindMax) }, undefined],
+    ["an empty list removes", { preKey: [], signedPreKey: [] }, undefined],
+    ["one key too many", { kyberPreKey: ids(limits.keysPerKindMax + 1) }, "tooManyKeys"],
+    ["two of a single kind", { signedPreKey: ids(2) }, "tooManyKeys"],
+    ["the largest key", { keyPackage: [key(1, limits.keyBytesMax)] }, undefined],
+    ["a larger one", { keyPackage: [key(1, limits.keyBytesMax + 1)] }, "keyTooLarge"],
+    ["an empty key", { preKey: [key(1, 0)] }, "badRequest"],
+    ["an identity taken away", { identity: [] }, "badRequest"],
+    ["ids that stand still", { preKey: [key(3), key(3)] }, "badRequest"],
+    ["ids that fall", { preKey: [key(3), key(2)] }, "badRequest"],
+    ["a one-time key with the id 0", { preKey: [key(0)] }, "badRequest"],
+  ])("%s", (_name, upload, fault) => {
+    expect(uploadFault(upload, limits)).toBe(fault);
+  });
+});
+
+describe("who may claim what", () => {
+  const stock = { identity: 1, signedPreKey: 1, preKey: 5, kyberPreKey: 5, lastResortKyber: 1 };
+  const empty = NOW + limits.claimPairTokens * limits.claimPairRefillMs;
+  const drained = NOW + limits.claimTargetTokens * limits.claimTargetRefillMs;
+  const facts = (
+    change: Partial<Omit<ClaimFacts, "count">> & { stock?: Partial<Record<KeyKind, number>> } = {},
+  ): ClaimFacts => ({
+    suite: "signal",
+    nowMs: NOW,
+    pairFullAtMs: 0,
+    pairCount: 0,
+    isOpen: true,
+    targetFullAtMs: 0,
+    count: (kind) => (change.stock ?? stock)[kind as keyof typeof stock] ?? 0,
+    ...change,
+  });
+  const { kyberPreKey: _, ...noKyber } = stock;
+  const { lastResortKyber: __, ...noLastResort } = stock;
+
+  it.each([
+    ["all is there", facts(), "oneTime", 0],
+    ["a pair that has none yet", facts({ pairFullAtMs: undefined }), "oneTime", 0],
+    ["an empty pair", facts({ pairFullAtMs: empty }), "rateLimited", limits.claimPairRefillMs],
+    [
+      "an empty pair, whatever is there",
+      facts({ pairFullAtMs: empty, isOpen: false }),
+      "rateLimited",
+      limits.claimPairRefillMs,
+    ],
+    [
+      "one pair too many",
+      facts({ pairFullAtMs: undefined, pairCount: limits.claimPairsMax }),
+      "rateLimited",
+      limits.claimPairRefillMs,
+    ],
+    ["a pair of those there are", facts({ pairCount: limits.claimPairsMax }), "oneTime", 0],
+    ["not there, or not for this device", facts({ isOpen: false }), "notFound", 0],
+    ["no identity", facts({ stock: { ...stock, identity: 0 } }), "keysMissing", 0],
+    ["no signed pre-key", facts({ stock: { ...stock, signedPreKey: 0 } }), "keysMissing", 0],
+    ["no one-time keys at all", facts({ stock: { identity: 1, signedPreKey: 1 } }), "oneTime", 0],
+    ["too many asked", facts({ targetFullAtMs: drained }), "lastResort", 0],
+    [
+      "too many asked, no last resort",
+      facts({ targetFullAtMs: drained, stock: noLastResort }),
+      "rateLimited",
+      limits.claimTargetRefillMs,
+    ],
+    [
+      "too many asked, a device without Kyber",
+      facts({ targetFullAtMs: drained, stock: { ...noKyber, lastResortKyber: 0 } }),
+      "lastResort",
+      0,
+    ],
+    ["MLS", facts({ suite: "mls", stock: { keyPackage: 1 } }), "oneTime", 0],
+    [
+      "MLS with the last resort only",
+      facts({ suite: "mls", stock: { lastResortKeyPackage: 1 } }),
+      "oneTime",
+      0,
+    ],
+    ["MLS without either", facts({ suite: "mls" }), "keysMissing", 0],
+    [
+      "MLS, too many asked",
+      facts({ suite: "mls", targetFullAtMs: drained, stock: { keyPackage: 1 } }),
+      "rateLimited",
+      limits.claimTargetRefillMs,
+    ],
+  ] as const)("%s", (_name, claim, verdict, retryAfterMs) => {
+    expect(judgeClaim(claim, limits)).toMatchObject({ verdict, retryAfterMs });
+  });
+
+  it("takes a token of the pair for what is not there, and of the device only with a one-time key", () => {
+    const oneTime = judgeClaim(facts(), limits);
+    expect(oneTime).toMatchObject({ pairFullAtMs: NOW + 600_000, targetFullAtMs: NOW + 60_000 });
+    for (const change of [{ isOpen: false }, { stock: {} }]) {
+      expect(judgeClaim(facts(change), limits)).toMatchObject({
+        pairFullAtMs: NOW + 600_000,
+        targetFullAtMs: 0,
+      });
+    }
+    expect(judgeClaim(facts({ targetFullAtMs: drained }), limits).targetFullAtMs).toBe(drained);
+    expect(judgeClaim(facts({ pairFullAtMs: empty }), limits).pairFullAtMs).toBe(empty);
+  });
+});
+
+it("a device is told when its stock becomes low and when it ends, and not in between", () => {
+  const told = Array.from({ length: 100 }, (_, i) => 100 - i).filter((before) =>
+    isLowNow(before, before - 1, limits),
+  );
+  expect(told).toEqual([limits.keysLow, 1]);
+  expect(isLowNow(0, 0, limits)).toBe(false);
+});
+
+it("limits of claims are no laxer than promised: 6 per pair, then one per 10 minutes", () => {
+  expect(limits.claimPairTokens).toBeLessThanOrEqual(6);
+  expect(limits.claimPairRefillMs).toBeGreaterThanOrEqual(600_000);
+});
