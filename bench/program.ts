@@ -2,8 +2,8 @@
  * The benchmark's command line: one verb per file in verbs/; without a verb the
  * canonical workload runs. `npm run bench` and `interline bench` are both this.
  */
-import { Command } from "commander";
-import { progressDone } from "./report/output.js";
+import { Command, CommanderError, type OutputConfiguration } from "commander";
+import { progress } from "./report/progress.js";
 import { addCompare } from "./verbs/compare.js";
 import { addConnectStorm } from "./verbs/connect-storm.js";
 import { addDiff } from "./verbs/diff.js";
@@ -11,6 +11,7 @@ import { addDuplicates } from "./verbs/duplicates.js";
 import { EXIT_COULD_NOT_RUN } from "./verbs/exit-codes.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
+import { addLoad } from "./verbs/load.js";
 import { addOfflineDrain } from "./verbs/offline-drain.js";
 import { addOpenLoop } from "./verbs/open-loop.js";
 import { addPage } from "./verbs/page.js";
@@ -22,20 +23,34 @@ import { addSlowReaders } from "./verbs/slow-readers.js";
 import { addSyscalls } from "./verbs/syscalls.js";
 
 /** Runs the verb that the arguments name; the exit code is set, not taken. Codes: verbs/exit-codes.ts. */
-export async function runBench(args: readonly string[], name = "bench"): Promise<void> {
+export async function runBench(
+  args: readonly string[],
+  name = "bench",
+  /** Where help and complaints about arguments go; default: stdout and stderr. */
+  output: OutputConfiguration = {},
+): Promise<void> {
   try {
-    await benchProgram(name).parseAsync(args, { from: "user" });
+    await benchProgram(name, output).parseAsync(args, { from: "user" });
   } catch (error) {
-    progressDone();
+    if (error instanceof CommanderError) {
+      // It has said what there is to say; help is no failure.
+      if (error.exitCode !== 0) process.exitCode = EXIT_COULD_NOT_RUN;
+      return;
+    }
+    progress.clear();
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = EXIT_COULD_NOT_RUN;
+  } finally {
+    progress.end();
   }
 }
 
-function benchProgram(name: string): Command {
+function benchProgram(name: string, output: OutputConfiguration): Command {
   const program = new Command(name).description(
     "Measures Interline beside a bare uWebSockets.js relay, on this machine, in one run.",
   );
+  // Before the verbs, which take both over.
+  program.exitOverride().configureOutput(output);
   addPairs(program);
   addCompare(program);
   addReceipts(program);
@@ -48,6 +63,7 @@ function benchProgram(name: string): Command {
   addConnectStorm(program);
   addDuplicates(program);
   addSlowReaders(program);
+  addLoad(program);
   addDiff(program);
   addPage(program);
   addSchema(program);

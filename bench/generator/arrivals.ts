@@ -10,21 +10,33 @@
  * it, so where the lag is not small beside them the generator was the limit.
  *
  * Acks wait for their device's next send, as the SDK's do, at most ACK_HOLD_MS.
+ *
+ * Several processes follow one schedule, from the same moment on: each makes the
+ * sends of its own devices and passes over the others.
  */
 import { sharedMs } from "../process/clock.js";
 import { LatencyCounts } from "./latency.js";
 import { Schedule } from "./schedule.js";
+import { isOwn, ownDevices, type Share, wholeShare } from "./share.js";
 import type { Behaviour, Traffic } from "./traffic.js";
 
 export interface ArrivalOptions {
+  /** Of all processes together. */
   readonly ratePerSec: number;
   /** Devices 0 to `devices` − 1 send to one another. */
   readonly devices: number;
   readonly seed: number;
+  /** Default: every device sends to every other one. */
+  readonly peers?: number;
+  readonly share?: Share;
+  /** When the schedule begins, on the clock that all processes share; default: now. */
+  readonly startMs?: number;
+  /** The round has begun before: see Generator.begin. */
+  readonly continues?: boolean;
   /** Sleep up to a millisecond where nothing is due, for a generator that does not have its core to itself. */
   readonly sleeps?: boolean;
-  /** End the arrivals when half a second's sends are overdue or under way: for rates that may be too high. */
-  readonly givesUp?: boolean;
+  /** End the arrivals when so many seconds' sends are overdue or under way: for rates that may be too high. */
+  readonly backlogSecondsMax?: number;
 }
 
 /** What the generator says of a window of its own. */
@@ -34,6 +46,8 @@ export interface ArrivalWindow {
   readonly busy: number;
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
+  /** The histogram of it, encoded. */
+  readonly lag: string;
   /** Sends that were due, or on the way, or pushed back: means of both halves of the window, and at its end. */
   readonly backlogFirstHalf: number;
   readonly backlogSecondHalf: number;
@@ -51,17 +65,17 @@ export interface ArrivalWindow {
 const BURST_MAX = 64;
 const ACK_HOLD_MS = 100;
 const SAMPLE_MS = 5;
-/** Arrivals stop when so much of a second's sends are overdue or under way, and at least so many. */
-const GIVE_UP_SECONDS = 0.5;
+/** Arrivals that may give up do so with at least so many sends overdue or under way. */
 const GIVE_UP_SENDS_MIN = 2_000;
 
 export class Arrivals implements Behaviour {
   readonly #traffic: Traffic;
   readonly #options: ArrivalOptions;
   readonly #schedule: Schedule;
+  readonly #share: Share;
   readonly #msPerGap: number;
   readonly #undelivered: () => number;
-  readonly #lag = new LatencyCounts();
+  readonly lag = new LatencyCounts();
   /** Backlogs since the window opened, every SAMPLE_MS. */
   #samples: number[] = [];
   #sampledMs = 0;
@@ -73,7 +87,7 @@ export class Arrivals implements Behaviour {
   #turnMs = 0;
   #idleMs = 0;
   #openedMs = 0;
-  /** The device whose held ack is looked at next, with its fraction. */
+  /** Which of the own devices' held acks is looked at next, with a fraction. */
   #sweptTo = 0;
 
   /** `undelivered`: sends of this round that have not arrived. */
@@ -81,14 +95,15 @@ export class Arrivals implements Behaviour {
     this.#traffic = traffic;
     this.#options = options;
     this.#undelivered = undelivered;
-    this.#schedule = new Schedule(options.seed, options.devices);
+    this.#share = options.share ?? wholeShare;
+    this.#schedule = new Schedule(options.seed, options.devices, options.peers);
     this.#msPerGap = 1000 / options.ratePerSec;
   }
 
   start(): void {
     this.#running = true;
     this.#turnMs = sharedMs();
-    this.#dueMs = this.#turnMs;
+    this.#dueMs = this.#options.startMs ?? this.#turnMs;
     this.#advance();
     setImmediate(this.#turn);
   }
@@ -97,12 +112,12 @@ export class Arrivals implements Behaviour {
     if (!this.#running) return;
     this.#running = false;
     this.#unsent = this.#overdue(sharedMs());
-    for (let device = 0; device < this.#options.devices; device++) this.#traffic.flush(device);
+    for (const device of ownDevices(this.#share, 0, this.#options.devices)) this.#traffic.flush(device);
   }
 
   /** A window opens: lag, backlog and idle time count from here. */
   open(): void {
-    this.#lag.clear();
+    this.lag.clear();
     this.#samples = [];
     this.#idleMs = 0;
     this.#openedMs = sharedMs();
@@ -112,12 +127,13 @@ export class Arrivals implements Behaviour {
   read(): ArrivalWindow {
     const windowMs = sharedMs() - this.#openedMs;
     const half = this.#samples.length >> 1;
-    const lag = this.#lag.percentiles();
+    const lag = this.lag.percentiles();
     return {
       windowMs,
       busy: 1 - this.#idleMs / windowMs,
       lagP99Ms: lag?.p99Ms ?? 0,
       lagMaxMs: lag?.maxMs ?? 0,
+      lag: this.lag.encode(),
       backlogFirstHalf: mean(this.#samples.slice(0, half)),
       backlogSecondHalf: mean(this.#samples.slice(half)),
       backlogAtEnd: this.#samples.at(-1) ?? 0,
@@ -168,21 +184,24 @@ export class Arrivals implements Behaviour {
       this.#traffic.sendMeantFor(this.#dueMs, this.#schedule.sender, this.#schedule.target);
       this.#traffic.flush(this.#schedule.sender);
       nowMs = sharedMs();
-      this.#lag.record(Math.max(0, Math.round((nowMs - this.#dueMs) * 1000)));
+      this.lag.record(Math.max(0, Math.round((nowMs - this.#dueMs) * 1000)));
       this.#advance();
       sent += 1;
     }
     return sent;
   }
 
+  /** To the next send of this process. */
   #advance(): void {
-    this.#schedule.next();
-    this.#dueMs += this.#schedule.gap * this.#msPerGap;
+    do {
+      this.#schedule.next();
+      this.#dueMs += this.#schedule.gap * this.#msPerGap;
+    } while (!isOwn(this.#share, this.#schedule.sender));
   }
 
   /** Sends that are due and have not been made, by the mean rate. */
   #overdue(nowMs: number): number {
-    return Math.max(0, Math.round((nowMs - this.#dueMs) / this.#msPerGap));
+    return Math.max(0, Math.round((nowMs - this.#dueMs) / this.#msPerGap / this.#share.parts));
   }
 
   #sample(nowMs: number): void {
@@ -190,18 +209,20 @@ export class Arrivals implements Behaviour {
     const overdue = this.#overdue(nowMs);
     const backlog = overdue + this.#undelivered();
     this.#samples.push(backlog);
-    if (this.#options.givesUp !== true) return;
-    if (backlog < Math.max(GIVE_UP_SENDS_MIN, GIVE_UP_SECONDS * this.#options.ratePerSec)) return;
+    const { backlogSecondsMax = Infinity, ratePerSec } = this.#options;
+    const ownPerSec = ratePerSec / this.#share.parts;
+    if (backlog < Math.max(GIVE_UP_SENDS_MIN, backlogSecondsMax * ownPerSec)) return;
     this.#gaveUp = true;
     this.stop();
   }
 
-  /** Visits every device once in ACK_HOLD_MS: one that has sent since has nothing left to ack. */
+  /** Visits every own device once in ACK_HOLD_MS: one that has sent since has nothing left to ack. */
   #sweepAcks(passedMs: number): void {
-    const { devices } = this.#options;
-    const to = Math.min(this.#sweptTo + devices, this.#sweptTo + (devices * passedMs) / ACK_HOLD_MS);
-    for (let device = Math.ceil(this.#sweptTo); device < to; device++) this.#traffic.flush(device % devices);
-    this.#sweptTo = to >= devices ? to - devices : to;
+    const { part, parts } = this.#share;
+    const count = Math.ceil((this.#options.devices - part) / parts);
+    const to = Math.min(this.#sweptTo + count, this.#sweptTo + (count * passedMs) / ACK_HOLD_MS);
+    for (let at = Math.ceil(this.#sweptTo); at < to; at++) this.#traffic.flush(part + (at % count) * parts);
+    this.#sweptTo = to >= count ? to - count : to;
   }
 }
 

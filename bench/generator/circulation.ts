@@ -1,32 +1,46 @@
 /**
  * The canonical behaviour: a number of messages circulates among devices 0 to
  * `devices` − 1, and each delivery makes its receiver send one to a random other
- * of them. Stopped, the devices
- * take what is under way and send nothing more.
+ * of them, or of the `peers` devices after it. Stopped, the devices take what is
+ * under way and send nothing more.
  *
- * Targets come from xorshift32 with the run's seed.
+ * Targets come from xorshift32 with the run's seed and the process's part.
  */
 import type { Repeats } from "./repeats.js";
+import { ownDevices, type Share } from "./share.js";
 import type { Behaviour, Traffic } from "./traffic.js";
 
 export class Circulation implements Behaviour {
   readonly #traffic: Traffic;
   readonly #devices: number;
+  readonly #peers: number;
+  readonly #share: Share;
   #random: number;
   #running = false;
   #repeats: Repeats | undefined;
 
-  constructor(traffic: Traffic, devices: number, seed: number) {
+  constructor(
+    traffic: Traffic,
+    options: {
+      readonly devices: number;
+      readonly peers: number;
+      readonly share: Share;
+      readonly seed: number;
+    },
+  ) {
+    const { devices, peers, share, seed } = options;
     this.#traffic = traffic;
     this.#devices = devices;
-    this.#random = Math.imul(seed, 0x9e3779b1) >>> 0 || 1;
+    this.#peers = peers;
+    this.#share = share;
+    this.#random = Math.imul(seed + share.part, 0x9e3779b1) >>> 0 || 1;
   }
 
-  /** Every device sends `inFlight` messages; from then on deliveries keep them going. */
+  /** Every device of this process sends `inFlight` messages; from then on deliveries keep them going. */
   start(inFlight: number, repeats: Repeats | undefined): void {
     this.#running = true;
     this.#repeats = repeats;
-    for (let device = 0; device < this.#devices; device++) {
+    for (const device of ownDevices(this.#share, 0, this.#devices)) {
       this.#traffic.tick();
       for (let i = 0; i < inFlight; i++) this.#send(device);
       this.#traffic.flush(device);
@@ -55,7 +69,7 @@ export class Circulation implements Behaviour {
     x ^= x >>> 17;
     x ^= x << 5;
     this.#random = x >>> 0;
-    const other = Math.floor((this.#random / 0x1_0000_0000) * (this.#devices - 1));
-    return other < device ? other : other + 1;
+    const target = device + 1 + Math.floor((this.#random / 0x1_0000_0000) * this.#peers);
+    return target < this.#devices ? target : target - this.#devices;
   }
 }

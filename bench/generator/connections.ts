@@ -8,7 +8,8 @@
  * told otherwise leaves the buffer alone for good and takes a new one.
  */
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { Scanner } from "./reads.js";
 
 export interface ConnectionEvents {
@@ -27,6 +28,8 @@ export interface Endpoint {
   readonly port: number;
   /** Undefined: the server speaks its protocol over plain TCP. */
   readonly upgrade: Upgrade | undefined;
+  /** Absent: plain TCP. Certificates are checked as Node checks them (NODE_EXTRA_CA_CERTS). */
+  readonly isTls?: boolean;
   /** The address a connection comes from; each has ports of its own. Absent: the system's choice. */
   readonly localAddress?: (connection: number) => string;
 }
@@ -47,6 +50,7 @@ export class Connections {
   readonly #phase: Uint8Array;
   /** Connections that read nothing more; a read that was let through is the last one. */
   readonly #paused: Uint8Array;
+  readonly #isTls: Uint8Array;
   /** Bytes of an upgrade answer that came in more than one read. */
   readonly #heads = new Map<number, string>();
 
@@ -56,13 +60,14 @@ export class Connections {
     this.#sockets = new Array(count).fill(undefined);
     this.#phase = new Uint8Array(count);
     this.#paused = new Uint8Array(count);
+    this.#isTls = new Uint8Array(count);
   }
 
   open(connection: number, endpoint: Endpoint): void {
-    const { host, port, localAddress } = endpoint;
+    const { host, port, localAddress, isTls = false } = endpoint;
     this.#scanner.reset(connection);
     this.#phase[connection] = phases.upgrading;
-    const socket = connect({
+    const options: TcpNetConnectOpts = {
       host,
       port,
       noDelay: true,
@@ -74,9 +79,13 @@ export class Connections {
           return this.#paused[connection] === 0;
         },
       },
-    });
+    };
+    const socket = isTls
+      ? connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }) }).setNoDelay()
+      : connect(options);
     this.#sockets[connection] = socket;
-    socket.once("connect", () => this.#greet(connection, socket, endpoint));
+    this.#isTls[connection] = isTls ? 1 : 0;
+    socket.once(isTls ? "secureConnect" : "connect", () => this.#greet(connection, socket, endpoint));
     socket.once("error", (error) => this.#lose(connection, socket, error.message));
     socket.once("close", () => this.#lose(connection, socket, "the server closed the connection"));
   }
@@ -85,6 +94,10 @@ export class Connections {
   write(connection: number, bytes: Uint8Array): boolean {
     const socket = this.#sockets[connection];
     if (socket === undefined) return true;
+    if (this.#isTls[connection] === 1) {
+      socket.write(bytes.slice());
+      return true;
+    }
     socket.write(bytes);
     return socket.writableLength === 0;
   }
@@ -165,7 +178,7 @@ export class Connections {
 function upgradeRequest(connection: number, { host, port }: Endpoint, upgrade: Upgrade): string {
   const lines = [
     `GET ${upgrade.path(connection)} HTTP/1.1`,
-    `Host: ${host}:${port}`,
+    `Host: ${host.includes(":") ? `[${host}]` : host}:${port}`,
     "Upgrade: websocket",
     "Connection: Upgrade",
     `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,

@@ -7,7 +7,8 @@ import { constants, setPriority } from "node:os";
 import { announceReady, answerRequests } from "../process/requests.js";
 import type { ArrivalOptions } from "./arrivals.js";
 import type { Fill } from "./filling.js";
-import { type Circulate, Generator, type GeneratorOptions, type OpenRange } from "./generator.js";
+import { Generator } from "./generator.js";
+import type { Circulate, GeneratorOptions, OpenRange } from "./orders.js";
 import type { SlowReadersOptions } from "./slow-readers.js";
 
 let generator: Generator | undefined;
@@ -28,6 +29,8 @@ answerRequests({
   open: (range: OpenRange) => present().open(range),
   close: (range: { from: number; to: number }) => present().close(range),
   learnRosters: (range: { asker: number; from: number; to: number }) => present().learnRosters(range),
+  addresses: () => present().addresses(),
+  learnAddresses: (addresses: readonly string[]) => present().learnAddresses(addresses),
   circulate: (options: Circulate) => present().circulate(options),
   arrive: (options: ArrivalOptions) => present().arrive(options),
   cutWindow: () => present().cutWindow(),
@@ -39,6 +42,9 @@ answerRequests({
   begin: () => present().begin(),
   measure: () => present().measure(),
   closeWindow: () => present().closeWindow(),
+  progress: () => present().progress(),
+  stopSending: () => present().stop(),
+  ledgerPart: () => present().ledgerPart(),
   finish: (window: { fromMs: number; toMs: number; drainMs: number }) => present().finish(window),
 });
 announceReady({});

@@ -7,98 +7,30 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../src/base/assert.js";
 import { sharedMs } from "../process/clock.js";
+import { Failure } from "../process/requests.js";
 import { type ArrivalOptions, Arrivals, type ArrivalWindow } from "./arrivals.js";
 import { Circulation } from "./circulation.js";
 import { Connections, type Endpoint } from "./connections.js";
-import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
-import { Feed, type FeedOptions } from "./feed.js";
+import type { Dialect } from "./dialect.js";
+import { newDialect, newScanner } from "./dialects.js";
+import { Feed } from "./feed.js";
 import { type Fill, Filling } from "./filling.js";
-import { InterlineDialect, type SignIn, type Windows } from "./interline-dialect.js";
-import { JetStreamDialect } from "./jetstream-dialect.js";
-import { MqttDialect } from "./mqtt-dialect.js";
-import { NatsDialect } from "./nats-dialect.js";
-import { RawScanner } from "./raw-scanner.js";
-import { ReadMemory, type Scanner } from "./reads.js";
-import { RedisDialect } from "./redis-dialect.js";
+import { InterlineDialect } from "./interline-dialect.js";
+import type { LedgerPart } from "./ledger.js";
+import type {
+  Circulate,
+  GeneratorOptions,
+  GeneratorProgress,
+  Opened,
+  OpenRange,
+  RoundResult,
+} from "./orders.js";
+import { ReadMemory } from "./reads.js";
 import { Refusals } from "./refusals.js";
-import { RelayDialect } from "./relay-dialect.js";
-import { type RepeatOptions, Repeats } from "./repeats.js";
-import { FrameScanner } from "./scanner.js";
+import { Repeats } from "./repeats.js";
+import { ownDevices, type Share, wholeShare } from "./share.js";
 import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
-import { SocketIoDialect } from "./socket-io-dialect.js";
 import { idle, Traffic } from "./traffic.js";
-import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
-
-export interface GeneratorOptions {
-  readonly host: string;
-  readonly devices: number;
-  readonly payloadBytes: number;
-  readonly seed: number;
-  /** Devices 0 to `senders` − 1 send: each pair of a sender and a device has a counter. */
-  readonly senders: number;
-  readonly unreceiptedPerDeviceMax: number;
-  readonly dialect:
-    | { readonly name: "relay" | "mqtt" }
-    | { readonly name: "nats" | "jetstream" | "socket.io" }
-    | { readonly name: "redis"; readonly durability: number }
-    | { readonly name: "xmpp"; readonly domain: XmppDomain }
-    | { readonly name: "interline"; readonly signIns: readonly SignIn[]; readonly windows: Windows };
-}
-
-/** Which devices to open, and how. */
-export interface OpenRange {
-  readonly port: number;
-  readonly from: number;
-  readonly to: number;
-  /** Connections that are being opened at one time; by default below the listen backlog of 512. */
-  readonly atOnce?: number;
-  /** Connections come from so many loopback addresses in turn, so that ports do not run out. */
-  readonly sourceAddresses?: number;
-  /** Count connections that are refused, and try them again, where otherwise the run fails. */
-  readonly repeatsRefused?: boolean;
-}
-
-export interface Circulate {
-  readonly inFlight: number;
-  readonly repeats?: RepeatOptions;
-  /** The round has begun before; what was sent then is judged with the rest. */
-  readonly continues?: boolean;
-  /** Sends to other devices, which do not circulate. */
-  readonly feed?: FeedOptions;
-}
-
-export interface Opened {
-  readonly refused: number;
-  /** Why, and how often. */
-  readonly reasons: Readonly<Record<string, number>>;
-  /** From the first attempt until the last device was ready. */
-  readonly tookMs: number;
-}
-
-export interface RoundResult {
-  /** Delivered between the two moments given to `finish`. */
-  readonly delivered: number;
-  /** The generator's own CPU time between measure and closeWindow, and the time that passed. */
-  readonly cpuUs: number;
-  readonly windowMs: number;
-  readonly sent: number;
-  readonly lost: number;
-  readonly duplicated: number;
-  readonly reordered: number;
-  readonly misdelivered: number;
-  /** Refusals that asked to try again later, which was done. */
-  readonly refused: number;
-  /** Sends made again under the same id. */
-  readonly repeated: number;
-  /** Sends without a receipt at the end; 0 where no receipts are given. */
-  readonly unreceipted: number;
-  /** Histograms, encoded. */
-  readonly deliveryLatency: string;
-  readonly receiptLatency: string;
-  readonly longestReceiptGapMs: number;
-  /** Durability numbers of the receipts in the window. */
-  readonly durabilities: readonly number[];
-}
 
 const OPENING_MAX = 200;
 /** Connections begun in one turn of the generator's loop. */
@@ -115,6 +47,7 @@ const SPEED_UP_MS = 1_000;
 
 export class Generator {
   readonly #options: GeneratorOptions;
+  readonly #share: Share;
   readonly #connections: Connections;
   readonly #dialect: Dialect;
   readonly #traffic: Traffic;
@@ -123,7 +56,6 @@ export class Generator {
   #readyCount = 0;
   #readyMs = 0;
   #refusals: Refusals | undefined;
-  #nextToOpen = 0;
   #openNext: () => void = () => {};
   #failure: string | undefined;
   #isBusy = false;
@@ -139,13 +71,17 @@ export class Generator {
   #lostBefore = 0;
 
   constructor(options: GeneratorOptions) {
-    const { devices, senders } = options;
+    const { devices, senders, peers = devices, share = wholeShare, takesStale = false } = options;
     this.#options = options;
+    this.#share = share;
     this.#isReady = new Uint8Array(devices);
     const memory = new ReadMemory();
     this.#traffic = new Traffic({
       devices,
       senders,
+      peers,
+      share,
+      takesStale,
       view: memory.view,
       unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
       onReady: (device) => this.#noteReady(device),
@@ -162,7 +98,12 @@ export class Generator {
       readDone: (connection) => this.#traffic.readDone(connection % devices),
       lost: (connection, reason) => this.#fail(connection % devices, reason),
     });
-    this.#circulation = new Circulation(this.#traffic, senders, options.seed);
+    this.#circulation = new Circulation(this.#traffic, {
+      devices: senders,
+      peers: options.peers ?? senders - 1,
+      share,
+      seed: options.seed,
+    });
   }
 
   /** Opens and signs in the devices from `from` to `to`; resolves when all are ready. */
@@ -170,13 +111,15 @@ export class Generator {
     const { atOnce = OPENING_MAX, repeatsRefused = false } = range;
     const endpoint = this.#endpoint(range);
     const fromMs = sharedMs();
-    const wanted = this.#readyCount + range.to - range.from;
+    const devices = [...ownDevices(this.#share, range.from, range.to)];
+    const wanted = this.#readyCount + devices.length;
     const refusals = new Refusals((device) => this.#connections.open(device, endpoint));
     this.#refusals = repeatsRefused ? refusals : undefined;
-    this.#nextToOpen = range.from;
+    let opened = 0;
     this.#openNext = () => {
-      if (this.#nextToOpen >= range.to) return;
-      for (const connection of this.#connectionsOf(this.#nextToOpen++)) {
+      const next = devices[opened++];
+      if (next === undefined) return;
+      for (const connection of this.#connectionsOf(next)) {
         this.#connections.open(connection, endpoint);
       }
     };
@@ -202,6 +145,22 @@ export class Generator {
     }
   }
 
+  /** Where devices have addresses: those of this process's. */
+  addresses(): string[] {
+    const dialect = this.#dialect;
+    if (!(dialect instanceof InterlineDialect)) return [];
+    return [...ownDevices(this.#share, 0, this.#options.devices)].map((device) => dialect.addressOf(device));
+  }
+
+  /** One for each device of the run. */
+  learnAddresses(addresses: readonly string[]): void {
+    const dialect = this.#dialect;
+    if (!(dialect instanceof InterlineDialect)) return;
+    addresses.forEach((address, device) => {
+      dialect.learnAddress(device, Buffer.from(address, "hex"));
+    });
+  }
+
   /** Where rosters exist: `asker` learns the version of each account's, which a send has to name. */
   async learnRosters(range: {
     readonly asker: number;
@@ -221,6 +180,7 @@ export class Generator {
   begin(): void {
     this.#throwFailure();
     this.#isBusy = true;
+    this.#traffic.takesStale = false;
     this.#lostBefore = this.#traffic.ledger.outstanding;
     this.#before = tallyOf(this.#traffic);
     this.#traffic.timeline.clear();
@@ -237,10 +197,12 @@ export class Generator {
 
   /** Begins a round of sends at fixed times; it goes on until `stopArrivals`. */
   arrive(options: ArrivalOptions): void {
-    this.begin();
+    if (options.continues !== true) this.begin();
     const { ledger } = this.#traffic;
     const undelivered = () => ledger.outstanding - this.#lostBefore;
-    this.#arrivals = new Arrivals(this.#traffic, options, undelivered);
+    // Where other processes take a part of what is sent here, only receipts tell.
+    const underWay = this.#share.parts === 1 ? undelivered : () => this.#traffic.unansweredCount;
+    this.#arrivals = new Arrivals(this.#traffic, { ...options, share: this.#share }, underWay);
     this.#traffic.behaviour = this.#arrivals;
     this.#arrivals.start();
   }
@@ -323,9 +285,7 @@ export class Generator {
     readonly toMs: number;
     readonly drainMs: number;
   }): Promise<RoundResult> {
-    this.#circulation.stop();
-    this.#feed?.stop();
-    this.#arrivals?.stop();
+    this.stop();
     await this.#drain(window.drainMs);
     if (this.#traffic.isMeasuring) this.#traffic.closeWindow();
     this.#arrivals = undefined;
@@ -352,6 +312,35 @@ export class Generator {
       longestReceiptGapMs: sendLog.longestGapUs / 1000,
       durabilities: [...sendLog.byDurability.keys()],
     };
+  }
+
+  /** What goes on; throws what has gone wrong. */
+  progress(): GeneratorProgress {
+    this.#throwFailure();
+    const { ledger, sendLog, deliveryLatency, receiptLatency, unansweredCount, staleCount } = this.#traffic;
+    return {
+      sent: ledger.sentCount,
+      delivered: ledger.receivedCount - ledger.duplicated - ledger.misdelivered,
+      receipted: ledger.sentCount - sendLog.outstanding,
+      refused: sendLog.refusedCount,
+      unanswered: unansweredCount,
+      stale: staleCount,
+      delivery: deliveryLatency.coarse(),
+      receipt: receiptLatency.coarse(),
+      lag: this.#arrivals?.lag.coarse() ?? [],
+    };
+  }
+
+  /** Nothing more is sent, but for what was refused. */
+  stop(): void {
+    this.#circulation.stop();
+    this.#feed?.stop();
+    this.#arrivals?.stop();
+  }
+
+  /** What this process knows of a run of several, after `finish`. */
+  ledgerPart(): LedgerPart {
+    return this.#traffic.ledger.part();
   }
 
   /** Pings every open connection while no round keeps it busy. */
@@ -387,6 +376,7 @@ export class Generator {
       host: this.#options.host,
       port,
       upgrade: dialect.framing === "websocket" ? dialect : undefined,
+      isTls: this.#options.isTls ?? false,
       ...(sourceAddresses > 0 && {
         localAddress: (connection: number) => `127.0.0.${2 + (connection % sourceAddresses)}`,
       }),
@@ -416,14 +406,14 @@ export class Generator {
   }
 
   #throwFailure(): void {
-    if (this.#failure !== undefined) throw new Error(this.#failure);
+    if (this.#failure !== undefined) throw new Failure(this.#failure);
   }
 
   async #until(what: string, timeoutMs: number, isSo: () => boolean): Promise<void> {
     const deadlineMs = sharedMs() + timeoutMs;
     while (!isSo()) {
       this.#throwFailure();
-      if (sharedMs() > deadlineMs) throw new Error(`could not ${what} within ${timeoutMs} ms`);
+      if (sharedMs() > deadlineMs) throw new Failure(`could not ${what} within ${timeoutMs} ms`);
       await sleep(DRAIN_POLL_MS);
     }
   }
@@ -444,40 +434,4 @@ function tallyOf({ ledger, sendLog, repeatedCount }: Traffic) {
     refused: refusedCount,
     repeated: repeatedCount,
   };
-}
-
-function newScanner(devices: number, memory: ReadMemory, dialect: Dialect): Scanner {
-  return dialect.framing === "raw"
-    ? new RawScanner(devices, memory, dialect)
-    : new FrameScanner(devices, memory, dialect);
-}
-
-function newDialect(
-  options: GeneratorOptions,
-  events: DeviceEvents,
-  memory: ReadMemory,
-  wire: Wire,
-): Dialect {
-  const { devices, dialect, payloadBytes } = options;
-  const common = { events, wire, devices, payloadBytes };
-  switch (dialect.name) {
-    case "relay":
-      return new RelayDialect(events, wire, payloadBytes);
-    case "mqtt":
-      return new MqttDialect(common);
-    case "nats":
-      return new NatsDialect(common);
-    case "jetstream":
-      return new JetStreamDialect(common);
-    case "redis":
-      return new RedisDialect({ ...common, durability: dialect.durability });
-    case "socket.io":
-      return new SocketIoDialect(common);
-    case "xmpp":
-      return new XmppDialect({ ...common, domain: dialect.domain });
-    case "interline": {
-      const { signIns, windows } = dialect;
-      return new InterlineDialect({ events, wire, view: memory.view, payloadBytes, signIns, windows });
-    }
-  }
 }

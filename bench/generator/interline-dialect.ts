@@ -16,7 +16,12 @@ import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { codeName, codes } from "../../src/wire/codes.js";
 import { MsgpackReader } from "../../src/wire/msgpack.js";
 import { kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
-import { type RefusalFrame, readServerFrame, type ServerFrame } from "../../src/wire/server-frames.js";
+import {
+  type RefusalFrame,
+  type RosterFrame,
+  readServerFrame,
+  type ServerFrame,
+} from "../../src/wire/server-frames.js";
 import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
 import { MASKED_HEADER_BYTES_MAX, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
@@ -28,6 +33,14 @@ export interface SignIn {
   /** The account's address in hex. */
   readonly account: string;
   readonly device: number;
+}
+
+/** What only some runs ask of the devices. */
+export interface InterlineManners {
+  /** Ready is when the node has said that the queue is empty, not when it has said welcome. */
+  readonly readyWhenLive?: boolean;
+  /** What the upgrade asks for; default "/". */
+  readonly path?: string;
 }
 
 export interface Windows {
@@ -45,6 +58,7 @@ const SENDS_OFFSET = ACK_OFFSET + ACK_BYTES;
 const ID_OFFSET = 4;
 const ACCOUNT_OFFSET = 24;
 const VERSION_OFFSET = ACCOUNT_OFFSET + ACCOUNT_ADDRESS_BYTES;
+const DEVICE_OFFSET = VERSION_OFFSET + 3;
 
 /** `96 21 cf`, the head of every deliver frame, which is of fixed shape up to the payload. */
 const DELIVER_HEAD = 0x9621;
@@ -55,6 +69,8 @@ const RECEIPT_HEAD = 0x9300 | kinds.receipt;
 const RECEIPT_BYTES_MAX = 12;
 /** Rosters have been seen at this version and no higher: it keeps one byte on the wire. */
 const VERSION_MAX = 0x7f;
+/** The same of device numbers. */
+const DEVICE_NUMBER_MAX = 0x7f;
 
 export class InterlineDialect implements WebSocketDialect {
   readonly framing = "websocket";
@@ -67,10 +83,12 @@ export class InterlineDialect implements WebSocketDialect {
   readonly #tokens: readonly string[];
   readonly #accounts: Uint8Array;
   readonly #accountView: DataView;
+  readonly #deviceNumbers: Uint8Array;
   readonly #versions: Uint8Array;
   readonly #positions: Uint32Array;
   readonly #runId = crypto.getRandomValues(new Uint32Array(2));
   readonly #payloadBytes: number;
+  readonly #manners: InterlineManners;
   readonly #sendBytes: number;
   #slab: DataView;
   #bytes: Uint8Array;
@@ -91,8 +109,10 @@ export class InterlineDialect implements WebSocketDialect {
     readonly payloadBytes: number;
     readonly signIns: readonly SignIn[];
     readonly windows: Windows;
+    readonly manners?: InterlineManners;
   }) {
-    const { signIns } = options;
+    const { signIns, manners = {} } = options;
+    this.#manners = manners;
     this.#events = options.events;
     this.#wire = options.wire;
     this.#view = options.view;
@@ -104,6 +124,7 @@ export class InterlineDialect implements WebSocketDialect {
       this.#accounts.set(Buffer.from(account, "hex"), i * ACCOUNT_ADDRESS_BYTES);
     });
     this.#accountView = new DataView(this.#accounts.buffer);
+    this.#deviceNumbers = Uint8Array.from(signIns, ({ device }) => device);
     this.#versions = new Uint8Array(signIns.length);
     this.#positions = new Uint32Array(signIns.length);
     this.#heldAcks = new Float64Array(signIns.length);
@@ -114,7 +135,26 @@ export class InterlineDialect implements WebSocketDialect {
   }
 
   path(): string {
-    return "/";
+    return this.#manners.path ?? "/";
+  }
+
+  /** Where sign-ins are tokens and nothing else: whose devices they are is learned from the node. */
+  learnAddress(device: number, address: Uint8Array): void {
+    const number = (address[ACCOUNT_ADDRESS_BYTES]! << 8) | address[ACCOUNT_ADDRESS_BYTES + 1]!;
+    if (number > DEVICE_NUMBER_MAX) {
+      this.#events.broken(
+        device,
+        `its device number is ${number}: at most ${DEVICE_NUMBER_MAX} will do here`,
+      );
+    }
+    this.#accounts.set(address.subarray(0, ACCOUNT_ADDRESS_BYTES), device * ACCOUNT_ADDRESS_BYTES);
+    this.#deviceNumbers[device] = number;
+  }
+
+  /** As it was learned, in hex. */
+  addressOf(device: number): string {
+    const number = this.#deviceNumbers[device]!.toString(16).padStart(4, "0");
+    return Buffer.from(this.#account(device)).toString("hex") + number;
   }
 
   opened(device: number): void {
@@ -171,6 +211,7 @@ export class InterlineDialect implements WebSocketDialect {
     slab.setUint32(at + ID_OFFSET + 12, named);
     this.#writeAccount(at + ACCOUNT_OFFSET, target);
     slab.setUint8(at + VERSION_OFFSET, this.#versions[target]!);
+    slab.setUint8(at + DEVICE_OFFSET, this.#deviceNumbers[target]!);
     this.#end = at + this.#sendBytes;
     const payload = this.#end - this.#payloadBytes;
     slab.setUint32(payload + TARGET_OFFSET, target, true);
@@ -280,17 +321,15 @@ export class InterlineDialect implements WebSocketDialect {
   #takeRare(device: number, frame: ServerFrame): void {
     switch (frame.kind) {
       case "welcome":
-        this.#events.ready(device);
-        return;
-      case "roster":
-        assert(
-          frame.version > 0 && frame.version <= VERSION_MAX,
-          "a fresh account's roster version is small",
-        );
-        assert(frame.devices.length === 1, "a bench account has one device");
-        this.#versions[frame.request] = frame.version;
+        this.learnAddress(device, frame.body.device);
+        if (this.#manners.readyWhenLive !== true) this.#events.ready(device);
         return;
       case "live":
+        if (this.#manners.readyWhenLive === true) this.#events.ready(device);
+        return;
+      case "roster":
+        this.#takeRoster(device, frame);
+        return;
       case "pong":
         return;
       case "refusal":
@@ -302,6 +341,15 @@ export class InterlineDialect implements WebSocketDialect {
       default:
         this.#events.broken(device, `an unexpected frame: ${frame.kind}`);
     }
+  }
+
+  #takeRoster(device: number, { request, version, devices }: RosterFrame): void {
+    if (devices.length !== 1 || version > VERSION_MAX) {
+      const found = `${devices.length} devices, roster version ${version}`;
+      this.#events.broken(request, `an account must have one device and few changes behind it, not ${found}`);
+    } else if (devices[0] !== this.#deviceNumbers[request]) {
+      this.#events.broken(device, "the node lists another device for an account than has signed in");
+    } else this.#versions[request] = version;
   }
 
   #takeRefusal(device: number, { position, code, retryAfterMs }: RefusalFrame): void {
@@ -337,6 +385,7 @@ export class InterlineDialect implements WebSocketDialect {
     });
     assert(template[ACCOUNT_OFFSET - 1] === ACCOUNT_ADDRESS_BYTES, "the account is where it is written");
     assert(template[VERSION_OFFSET] === 1, "the version is where it is written");
+    assert(template[DEVICE_OFFSET] === 1, "the device's number is where it is written");
     return template;
   }
 

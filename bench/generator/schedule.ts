@@ -2,7 +2,8 @@
  * Who sends to whom, and when: fixed by a seed before anything is sent, and so
  * the same whatever the measured system does. Gaps between arrivals are
  * exponential (many independent senders look like that) and have a mean of one;
- * a rate stretches them. All devices send alike, each to any other alike.
+ * a rate stretches them. All devices send alike, each to any other alike, or to
+ * any of the `peers` devices after it, round the end.
  */
 import { createHash } from "node:crypto";
 import { Random } from "./random.js";
@@ -19,24 +20,26 @@ export class Schedule {
   target = 0;
   readonly #random: Random;
   readonly #devices: number;
+  readonly #peers: number;
 
-  constructor(seed: number, devices: number) {
+  constructor(seed: number, devices: number, peers: number = devices - 1) {
     this.#random = new Random(seed);
     this.#devices = devices;
+    this.#peers = peers;
   }
 
   next(): void {
     const random = this.#random;
     this.gap = Math.round(-Math.log((random.uint32() + 1) / 0x1_0000_0000) / GAP_STEP) * GAP_STEP;
     this.sender = random.below(this.#devices);
-    const other = random.below(this.#devices - 1);
-    this.target = other < this.sender ? other : other + 1;
+    const target = this.sender + 1 + random.below(this.#peers);
+    this.target = target < this.#devices ? target : target - this.#devices;
   }
 }
 
 /** Names a schedule: two runs with the same hash sent the same, at the same times for the same rate. */
-export function scheduleHash(seed: number, devices: number): string {
-  const schedule = new Schedule(seed, devices);
+export function scheduleHash(seed: number, devices: number, peers?: number): string {
+  const schedule = new Schedule(seed, devices, peers);
   const arrivals = new Uint32Array(3 * HASHED_ARRIVALS);
   for (let at = 0; at < arrivals.length; at += 3) {
     schedule.next();

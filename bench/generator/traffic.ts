@@ -10,12 +10,13 @@
  * back. Its latency counts from the first attempt.
  */
 import { assert } from "../../src/base/assert.js";
-import { sharedMs } from "../process/clock.js";
+import { elapsedUs, sharedMs } from "../process/clock.js";
 import type { DeviceEvents, Dialect } from "./dialect.js";
 import { LatencyCounts } from "./latency.js";
 import { Ledger } from "./ledger.js";
 import { COUNTER_OFFSET, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { SendLog } from "./send-log.js";
+import type { Share } from "./share.js";
 import { Timeline } from "./timeline.js";
 
 /** What devices do when something happens to them. */
@@ -47,6 +48,9 @@ export class Traffic implements DeviceEvents {
   firstDeliveryMs: number | undefined;
   /** Sends that were made again under their id. */
   repeatedCount = 0;
+  /** Where devices may have queues from before this run: what comes is acked and only counted, until a round begins. */
+  takesStale: boolean;
+  staleCount = 0;
   readonly #view: DataView;
   readonly #onReady: (device: number) => void;
   readonly #onBroken: (device: number, reason: string) => void;
@@ -62,13 +66,17 @@ export class Traffic implements DeviceEvents {
     readonly devices: number;
     /** Devices 0 to `senders` − 1 send. */
     readonly senders: number;
+    readonly peers: number;
+    readonly share: Share;
+    readonly takesStale: boolean;
     readonly view: DataView;
     readonly unreceiptedPerDeviceMax: number;
     readonly onReady: (device: number) => void;
     readonly onBroken: (device: number, reason: string) => void;
   }) {
-    const { devices, senders, unreceiptedPerDeviceMax } = options;
-    this.ledger = new Ledger(devices, senders);
+    const { devices, senders, peers, share, unreceiptedPerDeviceMax } = options;
+    this.ledger = new Ledger(devices, senders, { peers, share });
+    this.takesStale = options.takesStale;
     this.sendLog = new SendLog(
       { devices, senders, perDeviceMax: unreceiptedPerDeviceMax },
       this.receiptLatency,
@@ -154,12 +162,16 @@ export class Traffic implements DeviceEvents {
   }
 
   delivered(device: number, at: number): void {
+    if (this.takesStale) {
+      this.staleCount += 1;
+      return;
+    }
     const view = this.#view;
     const target = view.getUint32(at + TARGET_OFFSET, true);
     const sender = view.getUint32(at + SENDER_OFFSET, true);
     this.ledger.receive(device, sender, target, view.getUint32(at + COUNTER_OFFSET, true));
     if (this.#measuring && device < this.ledger.senders) {
-      this.deliveryLatency.record((this.#stamp - view.getUint32(at + STAMP_OFFSET, true)) >>> 0);
+      this.deliveryLatency.record(elapsedUs(view.getUint32(at + STAMP_OFFSET, true), this.#stamp));
     }
     this.firstDeliveryMs ??= this.#nowMs;
     this.behaviour.delivered(device);

@@ -12,14 +12,16 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArrivalWindow } from "../generator/arrivals.js";
-import type { GeneratorOptions, Opened, RoundResult } from "../generator/generator.js";
 import { mergedPercentiles } from "../generator/latency.js";
+import type { GeneratorOptions, Opened, RoundResult } from "../generator/orders.js";
 import { scheduleHash } from "../generator/schedule.js";
 import type { Child } from "../process/child.js";
 import { chooseCores } from "../process/cores.js";
+import type { OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { ConnectStormWorkload } from "../workloads/workloads.js";
 import { Contestant, HOST, OPEN_TIMEOUT_MS, startGenerator } from "./contestant.js";
+import { connectingMs } from "./durations.js";
 import { type Latency, latencyOf } from "./open-loop.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
@@ -60,7 +62,7 @@ interface ConnectStormRun {
   readonly workload: ConnectStormWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 type Dialect = Extract<GeneratorOptions["dialect"], { readonly name: "interline" }>;
@@ -77,7 +79,7 @@ async function measureConnectStorm(run: ConnectStormRun, directory: string): Pro
   const { workload, system, onProgress } = run;
   const { devices, payloadBytes, seed, signIns } = workload;
   const cores = chooseCores();
-  onProgress(`${workload.name}: minting ${devices + signIns} tokens`);
+  onProgress(`${workload.name}: minting ${devices + signIns} tokens`, 2 * connectingMs(devices + signIns));
   const minting = await system.start({ core: cores.server, directory });
   const dialect = await minting.dialectFor(devices + signIns);
   await minting.stop();
@@ -128,10 +130,13 @@ async function measureTraffic(
   const { generator, server } = contestant;
   await generator.request("arrive", { ratePerSec, devices, seed, sleeps: true });
   await sleep(workload.warmUpMs);
-  onProgress(`${workload.name}: ${ratePerSec} sends per second, undisturbed`);
+  onProgress(`${workload.name}: ${ratePerSec} sends per second, undisturbed`, workload.windowMs);
   const before = await windowOf(contestant, () => sleep(workload.windowMs));
   await sleep(PAUSE_MS);
-  onProgress(`${workload.name}: ${signIns} sign-ins at once`);
+  onProgress(`${workload.name}: ${signIns} sign-ins at once`, connectingMs(signIns), {
+    perSec: ratePerSec,
+    p99Ms: before.window.delivery.p99Ms,
+  });
   const range = { port: server.port, from: 0, to: signIns, atOnce: signInsAtOnce, sourceAddresses };
   const during = await windowOf(contestant, () =>
     storm.request<Opened>("open", { ...range, repeatsRefused: true }, OPEN_TIMEOUT_MS),

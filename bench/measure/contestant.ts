@@ -3,7 +3,7 @@
  * other. All contestants are started before the first round and kept until the
  * last, so that rounds can alternate; only one of them has traffic at a time.
  */
-import type { GeneratorOptions, RoundResult } from "../generator/generator.js";
+import type { GeneratorOptions, RoundResult } from "../generator/orders.js";
 import { Child } from "../process/child.js";
 import type { Cores } from "../process/cores.js";
 import type { RunningSystem, System } from "../systems/system.js";
@@ -31,7 +31,7 @@ export const OPEN_TIMEOUT_MS = 120_000;
 export const HOST = "127.0.0.1";
 
 /** A generator process on its core, not set up yet. */
-export async function startGenerator(cores: Cores): Promise<Child> {
+export async function startGenerator(cores: Pick<Cores, "generator">): Promise<Child> {
   const module = new URL("../generator/generator-process.js", import.meta.url);
   const { child } = await Child.start({ module, core: cores.generator });
   return child;

@@ -3,11 +3,13 @@
  * plain pairs on the same node, in alternating rounds. A repeat must be answered
  * and must not be delivered: what comes twice is counted as duplicated.
  */
+import type { OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { DuplicatesWorkload } from "../workloads/workloads.js";
 import type { Contestant } from "./contestant.js";
+import { roundMs } from "./durations.js";
 import { withContestants } from "./pairs.js";
-import { type Round, runRound } from "./round.js";
+import { type Round, runRound, seenIn } from "./round.js";
 import { type Row, rowOf } from "./row.js";
 import { spread } from "./statistics.js";
 
@@ -29,7 +31,7 @@ interface DuplicatesRun {
   readonly workload: DuplicatesWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 export function runDuplicates(run: DuplicatesRun): Promise<DuplicatesResult[]> {
@@ -51,7 +53,12 @@ async function alternate(
   const plain: Round[] = [];
   const repeating: Round[] = [];
   for (let i = 1; i <= workload.rounds; i++) {
-    onProgress(`${workload.name}, ${inFlight} in flight: round ${i} of ${workload.rounds}`);
+    const expectedMs = 2 * roundMs(workload);
+    onProgress(
+      `${workload.name}, ${inFlight} in flight: round ${i} of ${workload.rounds}`,
+      expectedMs,
+      seenIn(repeating.at(-1)),
+    );
     plain.push(await runRound(contestant, { ...workload, inFlight }));
     repeating.push(await runRound(contestant, { ...workload, inFlight, repeats }));
   }

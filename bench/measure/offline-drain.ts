@@ -10,12 +10,14 @@
  * moving entries from the journal to queues on disk is part of keeping them.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RoundResult } from "../generator/generator.js";
+import type { RoundResult } from "../generator/orders.js";
 import { sharedMs } from "../process/clock.js";
 import { chooseCores } from "../process/cores.js";
+import type { OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { OfflineDrainWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
+import { connectingMs, entriesMs } from "./durations.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
 export interface OfflineDrainResult {
@@ -52,7 +54,7 @@ interface OfflineDrainRun {
   readonly workload: OfflineDrainWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 const FILL_TIMEOUT_MS = 300_000;
@@ -89,11 +91,12 @@ async function measureOfflineDrain(
   const away = { from: senders, to: senders + receivers };
   const entries = receivers * workload.entriesPerReceiver;
   const everybody = senders + receivers;
-  onProgress(`${workload.name}: connecting ${everybody} devices`);
+  onProgress(`${workload.name}: connecting ${everybody} devices`, connectingMs(everybody));
   const signIn = await costOf(contestant, everybody, () => contestant.open({ from: 0, to: everybody }));
   await contestant.learnRosters(0, away);
 
-  onProgress(`${workload.name}: ${entries} messages to devices that are connected`);
+  const sendMs = entriesMs(entries) + workload.settleMs;
+  onProgress(`${workload.name}: ${entries} messages to devices that are connected`, sendMs);
   await generator.request("begin");
   const online = await costOf(contestant, entries, async () => {
     await send(contestant, workload);
@@ -104,7 +107,7 @@ async function measureOfflineDrain(
 
   await generator.request("close", away);
   await sleep(LEAVE_MS);
-  onProgress(`${workload.name}: ${entries} entries for devices that are away`);
+  onProgress(`${workload.name}: ${entries} entries for devices that are away`, sendMs);
   await generator.request("begin");
   const offline = await costOf(contestant, entries, async () => {
     const tookMs = await send(contestant, workload);
@@ -112,7 +115,11 @@ async function measureOfflineDrain(
     return tookMs;
   });
 
-  onProgress(`${workload.name}: everybody comes back`);
+  const enqueuedPerSec = (entries / offline.value) * 1000;
+  onProgress(`${workload.name}: everybody comes back`, connectingMs(receivers) + entriesMs(entries), {
+    perSec: enqueuedPerSec,
+    p99Ms: null,
+  });
   const drain = await costOf(contestant, entries, async () => {
     const fromMs = sharedMs();
     await contestant.open(away);
@@ -132,7 +139,7 @@ async function measureOfflineDrain(
     onlineCpuUsPerMsg: online.cpuUs,
     onlinePerSec: (entries / (online.tookMs - workload.settleMs)) * 1000,
     enqueueCpuUsPerEntry: offline.cpuUs,
-    enqueuedPerSec: (entries / offline.value) * 1000,
+    enqueuedPerSec,
     enqueueToOnline: offline.cpuUs / online.cpuUs,
     connectMs,
     drainMs,

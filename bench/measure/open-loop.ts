@@ -11,9 +11,11 @@ import type { ArrivalWindow } from "../generator/arrivals.js";
 import { mergedPercentiles, type Percentiles } from "../generator/latency.js";
 import { scheduleHash } from "../generator/schedule.js";
 import { chooseCores } from "../process/cores.js";
+import type { Figures, OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { OpenLoopWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
+import { roundMs, trialMs } from "./durations.js";
 import { machineBusyMs } from "./machine.js";
 import { judge, type Round } from "./round.js";
 import { withScratchDirectory } from "./scratch-directory.js";
@@ -86,7 +88,7 @@ interface OpenLoopRun {
   readonly workload: OpenLoopWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 interface Trial {
@@ -102,6 +104,8 @@ const UNRECEIPTED_MAX = 1024;
 /** A backlog that grows by no more than this is steady: half as much again, and so many milliseconds' sends. */
 const GROWTH_MAX = 1.5;
 const GROWTH_SLACK_MS = 20;
+/** Arrivals end when so much of a second's sends are overdue or under way: the rate is not sustained. */
+const BACKLOG_SECONDS_MAX = 0.5;
 /** A rate must fail so often: one pause of the machine is no limit of the system. */
 const ATTEMPTS = 2;
 /** The generator is the limit when it is busier than this, or later than this. */
@@ -140,7 +144,11 @@ async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promis
   const rates: OpenLoopRate[] = [];
   for (const share of workload.shares) {
     const ratePerSec = Math.round(share * sustainablePerSec);
-    onProgress(`${workload.name}: ${system.name} at ${ratePerSec}/s`);
+    onProgress(
+      `${workload.name}: ${system.name} at ${ratePerSec}/s`,
+      roundMs(workload),
+      seenAt(rates.at(-1)),
+    );
     let trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
     for (let again = 1; again < ATTEMPTS && trial.window.gaveUp; again++) {
       trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
@@ -191,7 +199,11 @@ async function sustains(
 ): Promise<boolean> {
   const { workload, system, onProgress } = run;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    onProgress(`${workload.name}: does ${system.name} sustain ${ratePerSec}/s?`);
+    onProgress(
+      `${workload.name}: does ${system.name} sustain ${ratePerSec}/s?`,
+      trialMs(workload),
+      seenAt(trials.at(-1)),
+    );
     const trial = await arriveAt(contestant, workload, ratePerSec, workload.searchWindowMs);
     const isSustained = isSteady(trial, ratePerSec, workload.deliveryP99MsMax);
     trials.push({
@@ -206,6 +218,13 @@ async function sustains(
     if (isSustained) return true;
   }
   return false;
+}
+
+/** For progress: what the rate before showed. */
+function seenAt(rate: OpenLoopTrial | OpenLoopRate | undefined): Figures | undefined {
+  if (rate === undefined) return undefined;
+  const { ratePerSec } = rate;
+  return { perSec: ratePerSec, p99Ms: "delivery" in rate ? rate.delivery.p99Ms : rate.deliveryP99Ms };
 }
 
 function isSteady({ window, delivery, round }: Trial, ratePerSec: number, p99MsMax: number): boolean {
@@ -228,7 +247,8 @@ async function arriveAt(
 ): Promise<Trial> {
   const { generator, server } = contestant;
   const { devices, seed, warmUpMs, drainMs } = workload;
-  await generator.request("arrive", { ratePerSec, devices, seed, givesUp: true });
+  const backlogSecondsMax = BACKLOG_SECONDS_MAX;
+  await generator.request("arrive", { ratePerSec, devices, seed, backlogSecondsMax });
   await sleep(warmUpMs);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
   const machineBefore = machineBusyMs();

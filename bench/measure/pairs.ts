@@ -5,11 +5,13 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { chooseCores } from "../process/cores.js";
+import type { OnProgress } from "../report/progress.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import type { System } from "../systems/system.js";
 import type { PairsWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
-import { type Round, runRound } from "./round.js";
+import { connectingMs, roundMs } from "./durations.js";
+import { type Round, runRound, seenIn } from "./round.js";
 import { type Row, rowOf } from "./row.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
@@ -18,7 +20,7 @@ export interface PairsRun {
   readonly systems: readonly System[];
   /** A directory in which each system gets one of its own. */
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 /** A sender without receipts for this many rounds of its messages is not measured but stuck. */
@@ -42,7 +44,7 @@ async function withContestantsIn<T>(
   const contestants: Contestant[] = [];
   try {
     for (const system of systems) {
-      onProgress(`${system.name}: connecting ${workload.devices} devices`);
+      onProgress(`${system.name}: connecting ${workload.devices} devices`, connectingMs(workload.devices));
       const contestant = await Contestant.start(system, {
         cores: chooseCores(),
         directory: await mkdtemp(join(directory, `${system.name}-`)),
@@ -81,12 +83,16 @@ async function alternate(
 ): Promise<Row[]> {
   const { workload } = run;
   const rounds = new Map<Contestant, Round[]>(contestants.map((contestant) => [contestant, []]));
+  let last: Round | undefined;
   for (let i = 1; i <= workload.rounds; i++) {
     for (const contestant of contestants) {
       run.onProgress(
         `${workload.name}, ${inFlight} in flight: round ${i} of ${workload.rounds}, ${contestant.system.name}`,
+        roundMs(workload),
+        seenIn(last),
       );
-      rounds.get(contestant)?.push(await runRound(contestant, { ...workload, inFlight }));
+      last = await runRound(contestant, { ...workload, inFlight });
+      rounds.get(contestant)?.push(last);
     }
   }
   const bare = contestants.find(({ system }) => system === bareRelay);

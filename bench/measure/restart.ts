@@ -4,12 +4,14 @@
  * the start of its process to the first delivery is taken; then every device
  * comes back and everything must arrive once and in order.
  */
-import type { RoundResult } from "../generator/generator.js";
+import type { RoundResult } from "../generator/orders.js";
 import { sharedMs } from "../process/clock.js";
 import { chooseCores } from "../process/cores.js";
+import type { OnProgress } from "../report/progress.js";
 import type { RunningSystem, System } from "../systems/system.js";
 import type { RestartWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
+import { connectingMs, entriesMs } from "./durations.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
 export interface RestartResult {
@@ -37,7 +39,7 @@ interface RestartRun {
   readonly workload: RestartWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 export function runRestart(run: RestartRun): Promise<RestartResult> {
@@ -56,10 +58,13 @@ async function measureRestart(run: RestartRun, directory: string): Promise<Resta
   });
   let restarted: RunningSystem | undefined;
   try {
-    onProgress(`queueing ${workload.entries} entries`);
+    onProgress(
+      `queueing ${workload.entries} entries`,
+      connectingMs(workload.receivers) + entriesMs(workload.entries),
+    );
     const queuedPerSec = await queue(contestant, workload);
     await contestant.server.kill();
-    onProgress("restarting");
+    onProgress("restarting", entriesMs(workload.entries), { perSec: queuedPerSec, p99Ms: null });
     const startedMs = sharedMs();
     restarted = await system.start({ core: chooseCores().server, directory });
     const readyMs = sharedMs() - startedMs;

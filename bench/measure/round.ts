@@ -5,8 +5,10 @@
  *   start ──▶ warm-up ──▶ │ window: CPU, deliveries, latencies │ ──▶ drain, judge
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Circulate } from "../generator/generator.js";
+import { mergedPercentiles } from "../generator/latency.js";
+import type { Circulate } from "../generator/orders.js";
 import type { RepeatOptions } from "../generator/repeats.js";
+import type { Figures } from "../report/progress.js";
 import type { ServerSnapshot } from "../systems/server-telemetry.js";
 import type { Contestant } from "./contestant.js";
 
@@ -64,6 +66,13 @@ export async function runRound(contestant: Contestant, options: RoundOptions): P
   await sleep(options.windowMs);
   const [after] = await Promise.all([server.snapshot(), generator.request("closeWindow")]);
   return judge(contestant, before, after, options.drainMs);
+}
+
+/** For progress: what the last round showed. */
+export function seenIn(round: Round | undefined): Figures | undefined {
+  if (round === undefined) return undefined;
+  const p99Ms = mergedPercentiles([round.deliveryLatency])?.p99Ms ?? null;
+  return { perSec: round.deliveredPerSec, p99Ms };
 }
 
 /** Stops and drains what was measured between two snapshots. */

@@ -150,7 +150,7 @@ function rawOf(round: Round): RawRound {
   return raw;
 }
 
-type WrongCounts = Pick<Row, "lost" | "duplicated" | "reordered" | "misdelivered" | "unreceipted">;
+export type WrongCounts = Pick<Row, "lost" | "duplicated" | "reordered" | "misdelivered" | "unreceipted">;
 
 /** Whether everything arrived once, in order, where it was sent to, with a receipt where receipts are given. */
 export function isClean(row: WrongCounts): boolean {

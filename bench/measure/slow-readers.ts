@@ -10,12 +10,14 @@
  * the slow ones read on, and nothing may be missing: what was sent to them too.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Circulate } from "../generator/generator.js";
+import type { Circulate } from "../generator/orders.js";
 import { chooseCores } from "../process/cores.js";
+import type { OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { SlowReadersWorkload } from "../workloads/workloads.js";
 import { Contestant } from "./contestant.js";
-import { judge, type Round } from "./round.js";
+import { roundMs, slowRoundMs } from "./durations.js";
+import { judge, type Round, seenIn } from "./round.js";
 import { type Row, rowOf } from "./row.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
@@ -36,7 +38,7 @@ interface SlowReadersRun {
   readonly workload: SlowReadersWorkload;
   readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
 const UNRECEIPTED_MAX = 1024;
@@ -74,9 +76,17 @@ async function alternate(run: SlowReadersRun, contestant: Contestant): Promise<S
   const slow: Round[] = [];
   let evicted = 0;
   for (let i = 1; i <= workload.rounds; i++) {
-    onProgress(`${name}: round ${i} of ${workload.rounds}, everybody reads`);
+    onProgress(
+      `${name}: round ${i} of ${workload.rounds}, everybody reads`,
+      roundMs(workload),
+      seenIn(slow.at(-1)),
+    );
     quiet.push(await quietRound(contestant, workload));
-    onProgress(`${name}: round ${i} of ${workload.rounds}, ${slowDevices} devices do not read`);
+    onProgress(
+      `${name}: round ${i} of ${workload.rounds}, ${slowDevices} devices do not read`,
+      slowRoundMs(workload),
+      seenIn(quiet.at(-1)),
+    );
     const result = await slowRound(contestant, workload);
     slow.push(result.round);
     evicted += result.evicted;

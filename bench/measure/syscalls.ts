@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Contestant } from "./contestant.js";
+import { roundMs } from "./durations.js";
 import { type PairsRun, withContestants } from "./pairs.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 import { countSystemCalls } from "./strace.js";
@@ -21,7 +22,10 @@ export async function runSystemCalls(run: PairsRun): Promise<SystemCallsResult[]
     const results: SystemCallsResult[] = [];
     for (const inFlight of run.workload.inFlight) {
       for (const contestant of contestants) {
-        run.onProgress(`system calls, ${inFlight} in flight: ${contestant.system.name}`);
+        run.onProgress(
+          `system calls, ${inFlight} in flight: ${contestant.system.name}`,
+          roundMs(run.workload),
+        );
         results.push(await countFor(run, contestant, inFlight));
       }
     }

@@ -21,6 +21,19 @@ export function chooseCores(): Cores {
   return { server: allowed[0], generator: allowed[1], warning: undefined };
 }
 
+/**
+ * Whether generators have less than a core each, beside the harness and, where it is here too, the node: one that
+ * polls would keep the others from their work.
+ */
+export function mustSleep(
+  processes: number,
+  isNodeHere: boolean,
+  cores: readonly number[] | undefined,
+): boolean {
+  if (cores !== undefined) return new Set(cores).size < processes;
+  return allowedCores().length < processes + (isNodeHere ? 2 : 1);
+}
+
 function unpinned(reason: string): Cores {
   return {
     server: undefined,

@@ -22,6 +22,9 @@ export interface AnswerMessage {
   readonly failure?: string;
 }
 
+/** Something that may go wrong without a bug of ours: told in one sentence, without a stack. */
+export class Failure extends Error {}
+
 /** The number of the message with which a child says that it is ready. */
 export const READY = 0;
 
@@ -36,7 +39,7 @@ export function answerRequests(handlers: Handlers): void {
       if (handler === undefined) throw new Error(`no request is called ${verb}`);
       reply({ request, answer: await handler(body as never) });
     } catch (error) {
-      reply({ request, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      reply({ request, failure: toldOf(error) });
     }
   });
   process.on("disconnect", () => process.exit(0));
@@ -45,6 +48,11 @@ export function answerRequests(handlers: Handlers): void {
 /** The child's first word. */
 export function announceReady(answer: unknown): void {
   reply({ request: READY, answer });
+}
+
+function toldOf(error: unknown): string {
+  if (error instanceof Failure) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 function reply(message: AnswerMessage): void {

@@ -3,24 +3,26 @@
  * that a metric has one name and one meaning. bench/README.md prints this table.
  */
 import { latencyCurve } from "../generator/latency.js";
-import type { ResultKernel, ResultRound, ResultRow } from "./schema.js";
+import type { ResultKernel, ResultLoad, ResultRound, ResultRow } from "./schema.js";
 
 /** Fields of a row that hold a number: null where a system has no such figure, absent in older files. */
-type NumberField = {
-  [Field in keyof ResultRow]-?: ResultRow[Field] extends number | null | undefined ? Field : never;
-}[keyof ResultRow];
+type NumberField<Row> = {
+  [Field in keyof Row]-?: Row[Field] extends number | null | undefined ? Field : never;
+}[keyof Row];
 
 /** Those of a kernel's result. */
 type KernelField = "nsPerKey" | "timesKernel" | "bytesPerEntry";
 
-/** What has figures: a row or a kernel's result, which share a name's three parts. */
+type Field = NumberField<ResultRow> | NumberField<ResultLoad> | KernelField;
+
+/** What has figures: a row, a kernel's result or that of a load run, which share a name's three parts. */
 export type Figured = Pick<ResultRow, "workload" | "inFlight" | "system"> & {
-  readonly [Field in NumberField | KernelField]?: number | null | undefined;
+  readonly [Name in Field]?: number | null | undefined;
 };
 
 export interface Metric {
   readonly name: string;
-  readonly field: NumberField | KernelField;
+  readonly field: Field;
   readonly meaning: string;
   /** Absent for what only describes a run: `diff` leaves it out. */
   readonly better?: "less" | "more";
@@ -71,6 +73,11 @@ export const metrics: readonly Metric[] = [
   },
   { name: "server_busy", field: "serverBusy", meaning: "cores the server kept busy; 1 is a whole one" },
   { name: "generator_busy", field: "generatorBusy", meaning: "the same of the load generator" },
+  {
+    name: "generator_lag_p99_ms",
+    field: "generatorLagP99Ms",
+    meaning: "of load: from meaning to send to a socket having it",
+  },
   {
     name: "delivery_p50_ms",
     field: "deliveryP50Ms",

@@ -1,7 +1,6 @@
 /**
- * Where results go: a readable report on stdout, progress on stderr when that is
- * a terminal, with `--json FILE` one JSON object (schema.ts) and with `--html FILE`
- * a page (page/page.ts).
+ * Where results go: a readable report on stdout, with `--json FILE` one JSON
+ * object (schema.ts) and with `--html FILE` a page (page/page.ts).
  */
 import { writeFile } from "node:fs/promises";
 import type { KernelResult } from "../kernels/result.js";
@@ -9,6 +8,7 @@ import type { ConnectStormResult } from "../measure/connect-storm.js";
 import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { IdleResult } from "../measure/idle.js";
+import type { LoadResult } from "../measure/load-result.js";
 import type { OfflineDrainResult } from "../measure/offline-drain.js";
 import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
@@ -17,7 +17,9 @@ import type { SlowReadersResult } from "../measure/slow-readers.js";
 import type { SystemCallsResult } from "../measure/syscalls.js";
 import { environmentLines } from "./environment-report.js";
 import { resultsPage } from "./page/page.js";
+import { progress } from "./progress.js";
 import { type ResultsFile, SCHEMA } from "./schema.js";
+import { wrapped } from "./table.js";
 
 export interface Results {
   readonly rows: readonly Row[];
@@ -31,6 +33,7 @@ export interface Results {
   readonly connectStorm?: ConnectStormResult;
   readonly duplicates?: readonly DuplicatesResult[];
   readonly slowReaders?: SlowReadersResult;
+  readonly load?: LoadResult;
 }
 
 /** The files that the command line asked for. */
@@ -50,20 +53,10 @@ export async function writeResults(
 }
 
 export function environmentReport(environment: Environment): string {
-  return `${environmentLines(environment).join("\n")}\n`;
-}
-
-/** One line on a terminal that is written over; nothing elsewhere. */
-export function progress(text: string): void {
-  if (!process.stderr.isTTY) return;
-  process.stderr.write(`\r\x1b[K${text}`);
-}
-
-export function progressDone(): void {
-  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  return `${environmentLines(environment).map(wrapped).join("\n")}\n`;
 }
 
 export function print(text: string): void {
-  progressDone();
+  progress.clear();
   process.stdout.write(`${text}\n`);
 }

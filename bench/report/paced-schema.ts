@@ -1,6 +1,8 @@
 /** The part of the result file's schema (schema.ts) that is about arrivals at fixed times, and queues. */
 import { z } from "zod";
 import type { ConnectStormResult, StormWindow } from "../measure/connect-storm.js";
+import type { LoadMoment } from "../measure/load-monitor.js";
+import type { LoadResult } from "../measure/load-result.js";
 import type { OfflineDrainResult } from "../measure/offline-drain.js";
 import type { Latency, OpenLoopRate, OpenLoopResult, OpenLoopTrial } from "../measure/open-loop.js";
 
@@ -121,3 +123,63 @@ export const connectStorm = z.object({
   reordered: count,
   misdelivered: count,
 } satisfies Record<keyof ConnectStormResult, z.ZodType>);
+
+const moment = z.object({
+  atMs: figure.describe("since the window opened"),
+  sentPerSec: figure.describe("since the moment before, as is everything here"),
+  deliveredPerSec: figure,
+  deliveryP99Ms: figureOrNull.describe("within one per cent"),
+  receiptP99Ms: figureOrNull,
+  lagP99Ms: figureOrNull,
+} satisfies Record<keyof LoadMoment, z.ZodType>);
+
+export const load = z.object({
+  workload: text,
+  system: text,
+  url: text,
+  processes: count.describe("generator processes; what follows is of all of them together"),
+  devices: count,
+  peers: count.describe("devices that each device writes to"),
+  payloadBytes: count,
+  seed: count,
+  ratePerSec: figureOrNull.describe(
+    "sends offered per second, whatever the node does; null in a closed loop",
+  ),
+  scheduleHash: text.nullable().describe("null in a closed loop"),
+  inFlight: figure.describe("messages under way per device; 0 in an open loop"),
+  durability: text.nullable().describe("as the receipts said"),
+  windowMs: figure,
+  deliveredPerSec: figure,
+  deliveryP50Ms: figure.describe("from the moment a send was meant for to the payload's arrival"),
+  deliveryP99Ms: figure,
+  deliveryP999Ms: figure,
+  deliveryMaxMs: figure,
+  receiptP50Ms: figureOrNull.describe("from the same moment to the receipt"),
+  receiptP99Ms: figureOrNull,
+  receiptP999Ms: figureOrNull,
+  receiptMaxMs: figureOrNull,
+  longestReceiptGapMs: figureOrNull.describe("longest time that any process was without a receipt"),
+  sent: count.describe("over the whole run, as are the counts below"),
+  lost: count,
+  duplicated: count,
+  reordered: count,
+  misdelivered: count,
+  unreceipted: count,
+  refused: count.describe("sends refused for overload and repeated"),
+  stale: count.describe("from before this run, delivered at sign-in and not judged"),
+  unsent: count.describe("due at the window's end and not sent"),
+  gaveUp: z.boolean().describe("so much was overdue that sends ended before the window did"),
+  generatorCpuUsPerMsg: figure.describe("of all processes"),
+  generatorBusy: figure.describe("of the busiest process; 1 is a whole core"),
+  generatorLagP99Ms: figureOrNull.describe("from the moment a send was meant for until a socket had it"),
+  generatorLagMaxMs: figureOrNull,
+  generatorSleeps: z.boolean().describe("up to a millisecond where nothing is due, because cores are shared"),
+  generatorWasLimit: z.boolean(),
+  serverCpuUsPerMsg: figureOrNull.describe("null where the node's process was not named, as is what follows"),
+  serverBusy: figureOrNull,
+  serverRssBytes: figureOrNull,
+  diskBytesPerMsg: figureOrNull,
+  deliveryLatency: text.describe("HdrHistogram of microseconds, compressed, in base64"),
+  receiptLatency: text,
+  timeline: z.array(moment).readonly(),
+} satisfies Record<keyof LoadResult, z.ZodType>);

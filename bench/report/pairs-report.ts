@@ -18,7 +18,7 @@ export function pairsReport(rows: readonly Row[]): string {
     table(rows, latencyColumns),
     "",
     guarantees(rows),
-    ...doubts(rows).map((text) => `\n${text}`),
+    ...doubts(rows).map((text) => `\n${wrapped(text)}`),
   ].join("\n");
 }
 
@@ -63,7 +63,7 @@ export const latencyColumns: readonly Column<ResultRow>[] = [
 ];
 
 function three(...milliseconds: readonly (number | null)[]): string {
-  return milliseconds.includes(null) ? "–" : milliseconds.map(figure).join(" / ");
+  return milliseconds.includes(null) ? "–" : milliseconds.map(figure).join("/");
 }
 
 /** What each system promises: figures of those that promise less are not to be compared without it. */

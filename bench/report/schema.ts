@@ -14,7 +14,7 @@ import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { RawRound, Row } from "../measure/row.js";
 import type { SlowReadersResult } from "../measure/slow-readers.js";
-import { connectStorm, offlineDrain, openLoop } from "./paced-schema.js";
+import { connectStorm, load, offlineDrain, openLoop } from "./paced-schema.js";
 
 export const SCHEMA = "interline-bench/1";
 
@@ -199,11 +199,13 @@ const resultsFile = z.object({
   connectStorm: connectStorm.optional(),
   duplicates: z.array(duplicates).readonly().optional(),
   slowReaders: slowReaders.optional(),
+  load: load.optional(),
 });
 
 export type ResultsFile = z.infer<typeof resultsFile>;
 export type ResultRow = z.infer<typeof row>;
 export type ResultKernel = z.infer<typeof kernel>;
+export type ResultLoad = z.infer<typeof load>;
 export type ResultRound = z.infer<typeof round>;
 
 /** The rows of the canonical workload and of those like it. */

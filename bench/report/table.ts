@@ -1,4 +1,4 @@
-/** Plain text tables of at most 100 columns: the first columns left, numbers right. */
+/** Plain text tables of at most 100 columns: names left, numbers right. Heads are broken where a table would be wider. */
 
 export const TABLE_COLUMNS_MAX = 100;
 
@@ -9,8 +9,13 @@ export interface Column<T> {
 }
 
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
-  const cells = [columns.map(({ head }) => head), ...rows.map((row) => columns.map(({ cell }) => cell(row)))];
-  const widths = columns.map((_, at) => Math.max(...cells.map((line) => line[at]?.length ?? 0)));
+  const body = rows.map((row) => columns.map(({ cell }) => cell(row)));
+  const bodyWidths = columns.map((_, at) => Math.max(0, ...body.map((line) => line[at]!.length)));
+  const heads = columns.map(({ head }) => [head]);
+  const fits = widthOf(heads.map(([head = ""], at) => Math.max(head.length, bodyWidths[at]!)));
+  const headLines =
+    fits <= TABLE_COLUMNS_MAX ? heads : columns.map(({ head }, at) => broken(head, bodyWidths[at]!));
+  const widths = headLines.map((lines, at) => Math.max(bodyWidths[at]!, ...lines.map((line) => line.length)));
   const format = (line: readonly string[]) =>
     line
       .map((text, at) => {
@@ -19,8 +24,28 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): str
       })
       .join("  ")
       .trimEnd();
-  const [head = [], ...body] = cells;
-  return [format(head), widths.map((width) => "─".repeat(width)).join("  "), ...body.map(format)].join("\n");
+  const height = Math.max(0, ...headLines.map((lines) => lines.length));
+  const head = Array.from({ length: height }, (_, line) =>
+    headLines.map((lines) => lines[line - height + lines.length] ?? ""),
+  );
+  const rule = widths.map((width) => "─".repeat(width)).join("  ");
+  return [...head.map(format), rule, ...body.map(format)].join("\n");
+}
+
+function widthOf(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width + 2, -2);
+}
+
+/** A head in lines no longer than its column's cells, where its words allow that. */
+function broken(head: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of head.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** A text in lines as short as a table's, all but the first indented. */

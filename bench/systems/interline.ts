@@ -5,7 +5,7 @@ import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
 /** What a device of the benchmark takes unacked: beyond what any workload keeps in flight. */
-const WINDOWS: Windows = { entries: 1024, bytes: 512 * 1024 };
+export const deviceWindows: Windows = { entries: 1024, bytes: 512 * 1024 };
 
 export const interline: System = {
   name: "interline",
@@ -24,7 +24,7 @@ export const interline: System = {
       pid: child.pid,
       async dialectFor(devices) {
         const signIns = await child.request<SignIn[]>("mint", { accounts: devices });
-        return { name: "interline", signIns, windows: WINDOWS };
+        return { name: "interline", signIns, windows: deviceWindows };
       },
       snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
       async stop() {

@@ -4,7 +4,7 @@
  * (generator/dialect.ts) if its bytes are new.
  */
 import type { Durability } from "../../src/wire/protocol.js";
-import type { GeneratorOptions } from "../generator/generator.js";
+import type { GeneratorOptions } from "../generator/orders.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 
 export interface System {

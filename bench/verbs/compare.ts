@@ -3,10 +3,12 @@
  * that is installed, in one run, in alternating rounds.
  */
 import type { Command } from "commander";
+import { pairsMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { runPairs } from "../measure/pairs.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
 import { pairsReport } from "../report/pairs-report.js";
+import { progress } from "../report/progress.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
 import { peers } from "../systems/peers.js";
@@ -44,7 +46,8 @@ async function runCompare(options: CompareOptions): Promise<void> {
   }
   const workload = overridden(pick(workloads.compare, options), options);
   const systems = [interline, bareRelay, ...present];
-  const rows = await runPairs({ workload, systems, dataDirectory, onProgress: progress });
+  progress.plan(pairsMs(workload, systems.length), options.progress);
+  const rows = await runPairs({ workload, systems, dataDirectory, onProgress: progress.step });
   print(pairsReport(rows));
   await writeResults(options, environment, { rows });
   judgeRows(rows, options);

@@ -1,11 +1,11 @@
 /** `diff`: two result files beside each other, and what changed by more than noise. */
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Change, type Diff, diff, ROUNDS_MIN } from "../report/diff.js";
+import { diff } from "../report/diff.js";
+import { diffReport } from "../report/diff-report.js";
 import { type Metric, metricNamed, metrics } from "../report/metrics.js";
 import { print } from "../report/output.js";
 import { readResults } from "../report/schema.js";
-import { figure, table } from "../report/table.js";
 import { EXIT_FAILED } from "./exit-codes.js";
 
 interface DiffOptions {
@@ -64,36 +64,8 @@ function comparable(metric: Metric): Metric {
 
 async function runDiff(before: string, after: string, options: DiffOptions): Promise<void> {
   const result = diff(await readResults(before), await readResults(after), options.metrics);
-  print(diffReport(result, options));
+  print(diffReport(result, options.all));
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
   const isWorse = result.changes.some(({ verdict }) => verdict === "worse");
   if (options.failOnRegression && isWorse) process.exitCode = EXIT_FAILED;
-}
-
-function diffReport({ changes, onlyBefore, onlyAfter, caveats }: Diff, { all }: DiffOptions): string {
-  const changed = changes.filter(({ verdict }) => verdict === "better" || verdict === "worse");
-  const count = (verdict: Change["verdict"]) => changes.filter((change) => change.verdict === verdict).length;
-  const shown = all ? changes : changed;
-  return [
-    ...caveats.map((text) => `warning: ${text}`),
-    ...onlyBefore.map((row) => `only before: ${row}`),
-    ...onlyAfter.map((row) => `only after: ${row}`),
-    ...(shown.length === 0 ? [] : [changeTable(shown)]),
-    `${count("better")} better, ${count("worse")} worse, ${count("same")} within noise` +
-      (count("not judged") === 0
-        ? ""
-        : `, ${count("not judged")} not judged: fewer than ${ROUNDS_MIN} rounds have the figure`),
-  ].join("\n");
-}
-
-function changeTable(changes: readonly Change[]): string {
-  return table(changes, [
-    { head: "row", cell: ({ row }) => row, align: "left" },
-    { head: "metric", cell: ({ metric }) => metric, align: "left" },
-    { head: "before", cell: ({ before }) => figure(before) },
-    { head: "after", cell: ({ after }) => figure(after) },
-    { head: "after ÷ before", cell: ({ ratio }) => figure(ratio) },
-    { head: "noise ±", cell: ({ noise }) => figure(noise) },
-    { head: "", cell: ({ verdict }) => verdict, align: "left" },
-  ]);
 }

@@ -1,10 +1,11 @@
 /** `duplicates`: one send in ten is repeated under its id: applied once, and at what cost. */
 import type { Command } from "commander";
-import { type DuplicatesResult, runDuplicates } from "../measure/duplicates.js";
+import { runDuplicates } from "../measure/duplicates.js";
+import { pairsMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { pairsReport } from "../report/pairs-report.js";
-import { figure } from "../report/table.js";
+import { duplicatesReport } from "../report/duplicates-report.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
 import { judgeRows } from "./judge.js";
@@ -20,11 +21,12 @@ export function addDuplicates(program: Command): void {
       const environment = describeEnvironment(dataDirectory);
       print(environmentReport(environment));
       const workload = pick(workloads.duplicates, options);
+      progress.plan(pairsMs(workload, 1, 2 * workload.rounds), options.progress);
       const duplicates = await runDuplicates({
         workload,
         system: interline,
         dataDirectory,
-        onProgress: progress,
+        onProgress: progress.step,
       });
       print(duplicatesReport(duplicates));
       await writeResults(options, environment, { rows: [], duplicates });
@@ -33,15 +35,4 @@ export function addDuplicates(program: Command): void {
         options,
       );
     });
-}
-
-function duplicatesReport(results: readonly DuplicatesResult[]): string {
-  const seed = results[0]?.seed ?? 0;
-  const lines = results.map(
-    ({ inFlight, repeatedPerMsg, ratioToPlain, ratioToPlainMin, ratioToPlainMax }) =>
-      `${inFlight} in flight: ${figure(100 * repeatedPerMsg)} % repeated; CPU per message × plain ` +
-      `${figure(ratioToPlain)} (${figure(ratioToPlainMin)} – ${figure(ratioToPlainMax)})`,
-  );
-  const rows = results.flatMap(({ plain, repeating }) => [plain, repeating]);
-  return [pairsReport(rows), "", ...lines, `seed ${seed}`].join("\n");
 }

@@ -1,9 +1,11 @@
 /** `idle`: process memory per connection that does nothing. */
 import type { Command } from "commander";
+import { idleMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { type IdleResult, runIdle } from "../measure/idle.js";
 import { idleColumns } from "../report/idle-report.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { table } from "../report/table.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
@@ -22,8 +24,10 @@ export function addIdle(program: Command): void {
       print(environmentReport(environment));
       const workload = pick(workloads.idle, options);
       const idle: IdleResult[] = [];
-      for (const system of [interline, bareRelay]) {
-        progress(`${workload.connections} idle connections: ${system.name}`);
+      const systems = [interline, bareRelay];
+      progress.plan(systems.length * idleMs(workload), options.progress);
+      for (const system of systems) {
+        progress.step(`${workload.connections} idle connections: ${system.name}`, idleMs(workload));
         idle.push(await runIdle({ workload, system, dataDirectory: options.dataDirectory }));
       }
       print(table(idle, idleColumns));

@@ -2,9 +2,10 @@
 import type { Command } from "commander";
 import type { KernelResult } from "../kernels/result.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { runKernels } from "../measure/kernels.js";
+import { kernelsMs, runKernels } from "../measure/kernels.js";
 import { kernelsReport } from "../report/kernels-report.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { type KernelsWorkload, workloads } from "../workloads/workloads.js";
 import { judgeRows } from "./judge.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
@@ -23,14 +24,15 @@ Examples:
     .action(async (options: CommonOptions & ThresholdOptions) => {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
-      const kernels = await kernelsSection(pick(workloads.kernels, options));
+      const kernels = await kernelsSection(pick(workloads.kernels, options), options.progress);
       await writeResults(options, environment, { rows: [], kernels });
       judgeRows([], options, kernels);
     });
 }
 
-export async function kernelsSection(workload: KernelsWorkload): Promise<KernelResult[]> {
-  const results = await runKernels(workload, progress);
+export async function kernelsSection(workload: KernelsWorkload, isShown: boolean): Promise<KernelResult[]> {
+  progress.plan(kernelsMs(workload), isShown);
+  const results = await runKernels(workload, progress.step);
   print(kernelsReport(results));
   return results;
 }

@@ -1,9 +1,11 @@
 /** `offline-drain`: what queueing for devices that are away costs, and how fast they drain. */
 import type { Command } from "commander";
+import { offlineDrainMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { type OfflineDrainResult, runOfflineDrain } from "../measure/offline-drain.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { figure } from "../report/table.js";
+import { runOfflineDrain } from "../measure/offline-drain.js";
+import { offlineDrainReport } from "../report/offline-drain-report.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
 import { EXIT_WRONG } from "./exit-codes.js";
@@ -16,29 +18,17 @@ export function addOfflineDrain(program: Command): void {
     .action(async (options: CommonOptions) => {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
+      const workload = pick(workloads.offlineDrain, options);
+      progress.plan(offlineDrainMs(workload), options.progress);
       const offlineDrain = await runOfflineDrain({
-        workload: pick(workloads.offlineDrain, options),
+        workload,
         system: interline,
         dataDirectory: options.dataDirectory,
-        onProgress: progress,
+        onProgress: progress.step,
       });
       print(offlineDrainReport(offlineDrain));
       await writeResults(options, environment, { rows: [], offlineDrain });
       const { lost, duplicated, reordered, misdelivered } = offlineDrain;
       if (lost + duplicated + reordered + misdelivered > 0) process.exitCode = EXIT_WRONG;
     });
-}
-
-function offlineDrainReport(result: OfflineDrainResult): string {
-  const { entries, receivers, payloadBytes, lost, duplicated, reordered, misdelivered } = result;
-  return [
-    `${figure(entries)} entries of ${payloadBytes} bytes for ${figure(receivers)} devices`,
-    `  signing in             ${figure(result.signInCpuUs)} µs per device, ${figure(result.signInsPerSec)}/s`,
-    `  to connected devices   ${figure(result.onlineCpuUsPerMsg)} µs of server CPU each, ${figure(result.onlinePerSec)}/s`,
-    `  to devices away        ${figure(result.enqueueCpuUsPerEntry)} µs each, ${figure(result.enqueuedPerSec)}/s`,
-    `  ratio                  ${figure(result.enqueueToOnline)}`,
-    `  drained at             ${figure(result.drainedPerSec)}/s, ${figure(result.drainCpuUsPerEntry)} µs each, sign-ins included`,
-    `  all signed in after    ${figure(result.connectMs)} ms, drained after ${figure(result.drainMs)} ms`,
-    `  pushed back ${result.refused}, lost ${lost}, duplicated ${duplicated}, reordered ${reordered}, misdelivered ${misdelivered}`,
-  ].join("\n");
 }

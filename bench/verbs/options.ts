@@ -8,6 +8,7 @@ import type { BuiltInWorkload, PairsWorkload } from "../workloads/workloads.js";
 
 export interface CommonOptions extends OutputFiles {
   readonly smoke: boolean;
+  readonly progress: boolean;
   readonly dataDirectory: string;
   /** A file with a workload of one's own, for the verb that is run. */
   readonly workload?: string;
@@ -24,16 +25,21 @@ export interface PairsOptions extends CommonOptions {
 }
 
 export function withCommonOptions(command: Command): Command {
+  return withRunOptions(command).option(
+    "--data-directory <directory>",
+    "where systems keep their data while they run",
+    defaultDataDirectory(),
+  );
+}
+
+/** Those of a verb that starts no system. */
+export function withRunOptions(command: Command): Command {
   return command
     .option("--json <file>", "write the results to a file as JSON")
     .option("--html <file>", "write the results to a file as a page with plots")
     .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
-    .option(
-      "--data-directory <directory>",
-      "where systems keep their data while they run",
-      defaultDataDirectory(),
-    );
+    .option("--no-progress", "show nothing while it runs");
 }
 
 export function withPairsOptions(command: Command): Command {
@@ -60,19 +66,22 @@ export function overridden(workload: PairsWorkload, options: PairsOptions): Pair
 }
 
 /** The built-in workload, or the one of `--workload`, at the size that was asked for. */
-export function pick<V extends Verb>(builtIn: BuiltInWorkload<V>, options: CommonOptions): Workload<V> {
+export function pick<V extends Verb>(
+  builtIn: BuiltInWorkload<V>,
+  options: Pick<CommonOptions, "smoke" | "workload">,
+): Workload<V> {
   const sized = options.workload === undefined ? builtIn : readWorkload(options.workload, builtIn.verb);
   return options.smoke ? sized.smoke : sized.full;
 }
 
-function whole(text: string): number {
+export function whole(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)
     throw new InvalidArgumentError("It must be a whole number above zero.");
   return value;
 }
 
-function positive(text: string): number {
+export function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && value < 3600)) throw new InvalidArgumentError("It must be a number of seconds.");
   return value;

@@ -5,11 +5,13 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { limits } from "../../src/rules/limits.js";
+import { pairsMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { runPairs } from "../measure/pairs.js";
 import type { Row } from "../measure/row.js";
-import { environmentReport, print, progress, type Results, writeResults } from "../report/output.js";
+import { environmentReport, print, type Results, writeResults } from "../report/output.js";
 import { pairsReport, receiptsReport } from "../report/pairs-report.js";
+import { progress } from "../report/progress.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
 import { peers } from "../systems/peers.js";
@@ -75,7 +77,13 @@ async function runCanonical(options: CanonicalOptions): Promise<void> {
   const environment = describeEnvironment(dataDirectory);
   print(environmentReport(environment));
   const workload = overridden(pick(workloads.pairs, options), options);
-  const rows = await runPairs({ workload, systems: options.systems, dataDirectory, onProgress: progress });
+  progress.plan(pairsMs(workload, options.systems.length), options.progress);
+  const rows = await runPairs({
+    workload,
+    systems: options.systems,
+    dataDirectory,
+    onProgress: progress.step,
+  });
   print(pairsReport(rows));
   const more = options.only ? { rows: [] } : await afterwards(builtInOnly(options));
   const results: Results = { ...more, rows: [...rows, ...more.rows] };
@@ -92,7 +100,7 @@ async function afterwards(options: CanonicalOptions): Promise<Results> {
   const rows = await receiptRows(options);
   print(`\n${receiptsReport(rows)}\n`);
   const syscalls = await systemCallsSection(options);
-  const kernels = await kernelsSection(atNodeSizes(pick(workloads.kernels, options)));
+  const kernels = await kernelsSection(atNodeSizes(pick(workloads.kernels, options)), options.progress);
   return { rows, ...(syscalls && { syscalls }), kernels };
 }
 
@@ -114,5 +122,6 @@ export function receiptRows(options: PairsOptions): Promise<Row[]> {
     inFlight: workloads.receipts.full.inFlight,
     rounds: options.rounds ?? pick(workloads.receipts, options).rounds,
   });
-  return runPairs({ workload, systems: [interline], dataDirectory, onProgress: progress });
+  progress.plan(pairsMs(workload, 1), options.progress);
+  return runPairs({ workload, systems: [interline], dataDirectory, onProgress: progress.step });
 }

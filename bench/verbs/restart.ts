@@ -1,8 +1,10 @@
 /** `restart`: a million entries queued for devices that are away, SIGKILL, restart, first delivery. */
 import type { Command } from "commander";
+import { restartMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { runRestart } from "../measure/restart.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { restartReport } from "../report/restart-report.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
@@ -16,11 +18,13 @@ export function addRestart(program: Command): void {
     .action(async (options: CommonOptions) => {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
+      const workload = pick(workloads.restart, options);
+      progress.plan(restartMs(workload), options.progress);
       const restart = await runRestart({
-        workload: pick(workloads.restart, options),
+        workload,
         system: interline,
         dataDirectory: options.dataDirectory,
-        onProgress: progress,
+        onProgress: progress.step,
       });
       print(restartReport(restart));
       await writeResults(options, environment, { rows: [], restart });

@@ -1,10 +1,11 @@
 /** `slow-readers`: what healthy devices notice of others that read nothing. */
 import type { Command } from "commander";
+import { slowReadersMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
-import { runSlowReaders, type SlowReadersResult } from "../measure/slow-readers.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
-import { pairsReport } from "../report/pairs-report.js";
-import { figure } from "../report/table.js";
+import { runSlowReaders } from "../measure/slow-readers.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
+import { slowReadersReport } from "../report/slow-readers-report.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
 import { judgeRows } from "./judge.js";
@@ -20,25 +21,15 @@ export function addSlowReaders(program: Command): void {
       const environment = describeEnvironment(dataDirectory);
       print(environmentReport(environment));
       const workload = pick(workloads.slowReaders, options);
+      progress.plan(slowReadersMs(workload), options.progress);
       const slowReaders = await runSlowReaders({
         workload,
         system: interline,
         dataDirectory,
-        onProgress: progress,
+        onProgress: progress.step,
       });
       print(slowReadersReport(slowReaders));
       await writeResults(options, environment, { rows: [], slowReaders });
       judgeRows([slowReaders.quiet, slowReaders.besideSlow], options);
     });
-}
-
-function slowReadersReport(result: SlowReadersResult): string {
-  const { quiet, besideSlow, slowDevices, tricklingDevices, feedPerSec, seed, evicted } = result;
-  return [
-    pairsReport([quiet, besideSlow]),
-    "",
-    `${figure(slowDevices)} more devices are sent ${figure(feedPerSec)}/s; in every second round they do not read,`,
-    `but for ${figure(tricklingDevices)} of them now and then. The node ended ${figure(evicted)} of their connections.`,
-    `healthy devices' delivery p99 beside slow readers, × quiet: ${figure(result.deliveryP99Ratio)}; seed ${seed}`,
-  ].join("\n");
 }

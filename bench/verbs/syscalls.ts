@@ -1,9 +1,11 @@
 /** `syscalls`: system calls per delivered message, by name, in a pass of its own under strace. */
 import type { Command } from "commander";
+import { pairsMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { hasStrace } from "../measure/strace.js";
 import { runSystemCalls, type SystemCallsResult } from "../measure/syscalls.js";
-import { environmentReport, print, progress, writeResults } from "../report/output.js";
+import { environmentReport, print, writeResults } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { systemCallsReport } from "../report/syscalls-report.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
@@ -31,7 +33,9 @@ export async function systemCallsSection(options: PairsOptions): Promise<SystemC
   }
   const { dataDirectory } = options;
   const workload = overridden(pick(workloads.syscalls, options), options);
-  const run = { workload, systems: [interline, bareRelay], dataDirectory, onProgress: progress };
+  const systems = [interline, bareRelay];
+  progress.plan(pairsMs(workload, systems.length, 1), options.progress);
+  const run = { workload, systems, dataDirectory, onProgress: progress.step };
   const results = await runSystemCalls(run);
   print(systemCallsReport(results));
   return results;

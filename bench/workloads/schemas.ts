@@ -7,7 +7,7 @@ import { z } from "zod";
 /** The ledger keeps a counter per pair of devices, which bounds how many may send. */
 const SENDERS_MAX = 4_096;
 /** A process has file descriptors for so many connections and something besides. */
-const CONNECTIONS_MAX = 18_000;
+export const CONNECTIONS_MAX = 18_000;
 
 /** A Set takes 2^24 entries; the memory of the kernel ends at 2^26 ids, or at 30 M accounts. */
 const KERNEL_KEYS_MAX = 1 << 24;
@@ -129,6 +129,24 @@ export const schemas = {
     aheadEntries: count,
     feedPerSec: count,
   }),
+  /** A load on a node that runs already, from several processes. */
+  load: z.strictObject({
+    devices: z.int().min(2).max(1_000_000),
+    /** Each device writes to so many devices after it, round the end, or to all where there are fewer. */
+    peers: z.int().min(1).max(SENDERS_MAX),
+    /** Every generator process has its part of the devices. */
+    processes: z.int().min(1).max(256),
+    payloadBytes,
+    /** An open loop: sends per second in all, at times fixed beforehand; or a closed one: messages under way per device. */
+    pace: z.union([
+      z.strictObject({ ratePerSec: count }),
+      z.strictObject({ inFlight: z.int().min(1).max(1_000) }),
+    ]),
+    /** As in a connect storm, for a node on this machine; 0: the system's choice. */
+    sourceAddresses: z.int().min(0).max(200),
+    ...window,
+    seed,
+  }),
 } as const;
 
 export type Verb = keyof typeof schemas;
@@ -149,3 +167,4 @@ export type OfflineDrainWorkload = Workload<"offline-drain">;
 export type ConnectStormWorkload = Workload<"connect-storm">;
 export type DuplicatesWorkload = Workload<"duplicates">;
 export type SlowReadersWorkload = Workload<"slow-readers">;
+export type LoadWorkload = Workload<"load">;

@@ -43,4 +43,5 @@ export const workloads = {
   connectStorm: builtIn("connect-storm"),
   duplicates: builtIn("duplicates"),
   slowReaders: builtIn("slow-readers"),
+  load: builtIn("load"),
 };

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import type { CliContext } from "./output.js";
 
-export function benchCommand(_context: CliContext): Command {
+export function benchCommand(context: CliContext): Command {
   return new Command("bench")
     .summary("measure a node on this machine, beside what one would use instead")
     .argument("[arguments...]", "a verb of the benchmark and its options")
@@ -11,6 +11,9 @@ export function benchCommand(_context: CliContext): Command {
     .passThroughOptions()
     .action(async (parameters: string[]) => {
       const { runBench } = await import("../../bench/program.js");
-      await runBench(parameters, "interline bench");
+      await runBench(parameters, "interline bench", {
+        writeOut: (text) => void context.out.write(text),
+        writeErr: (text) => void context.err.write(text),
+      });
     });
 }

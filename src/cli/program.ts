@@ -8,6 +8,7 @@ import { checkCommand } from "./check.js";
 import { demoCommand } from "./demo.js";
 import { inspectCommand } from "./inspect.js";
 import { listenCommand } from "./listen.js";
+import { loadCommand } from "./load.js";
 import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
 import { sendCommand } from "./send.js";
 import { serveCommand } from "./serve.js";
@@ -39,6 +40,7 @@ export async function runProgram(
     checkCommand,
     demoCommand,
     benchCommand,
+    loadCommand,
   ];
   for (const verb of verbs) program.addCommand(verb(context));
   for (const command of [program, ...program.commands]) shape(command, context);

@@ -1,5 +1,6 @@
 /** Results as a run would write them, with figures that a test chooses. */
 import { LatencyCounts } from "../../bench/generator/latency.js";
+import type { LoadResult } from "../../bench/measure/load-result.js";
 import { median } from "../../bench/measure/statistics.js";
 import {
   type ResultKernel,
@@ -179,6 +180,65 @@ export function openLoopOf(ratesPerSec: readonly number[]): NonNullable<ResultsF
       flushesPerSec: 40,
       unsent: 0,
       gaveUp: false,
+    })),
+  };
+}
+
+/** A load run in which nothing was wrong. */
+export function loadOf(): LoadResult {
+  return {
+    workload: "load",
+    system: "interline",
+    url: "ws://127.0.0.1:7400",
+    processes: 2,
+    devices: 1000,
+    peers: 100,
+    payloadBytes: 256,
+    seed: 1,
+    ratePerSec: 5000,
+    scheduleHash: "0123456789abcdef",
+    inFlight: 0,
+    durability: "disk",
+    windowMs: 30_000,
+    deliveredPerSec: 5000,
+    deliveryP50Ms: 0.5,
+    deliveryP99Ms: 5,
+    deliveryP999Ms: 8,
+    deliveryMaxMs: 12,
+    receiptP50Ms: 5,
+    receiptP99Ms: 15,
+    receiptP999Ms: 18,
+    receiptMaxMs: 22,
+    longestReceiptGapMs: 20,
+    sent: 160_000,
+    lost: 0,
+    duplicated: 0,
+    reordered: 0,
+    misdelivered: 0,
+    unreceipted: 0,
+    refused: 0,
+    stale: 0,
+    unsent: 0,
+    gaveUp: false,
+    generatorCpuUsPerMsg: 20,
+    generatorBusy: 0.2,
+    generatorLagP99Ms: 0.1,
+    generatorLagMaxMs: 1,
+    generatorSleeps: false,
+    generatorWasLimit: false,
+    serverCpuUsPerMsg: null,
+    serverBusy: null,
+    serverRssBytes: null,
+    diskBytesPerMsg: null,
+    deliveryLatency: histogram(5),
+    receiptLatency: histogram(15),
+    timeline: [1, 2, 3].map((second) => ({
+      atMs: 1000 * second,
+      sentPerSec: 5000,
+      deliveredPerSec: 5000,
+      deliveryP99Ms: 5,
+      receiptP99Ms: second === 1 ? null : 15,
+      lagP99Ms: 0.1,
     })),
   };
 }

@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ResultsFile } from "../../bench/report/schema.js";
-import { bareRowOf, openLoopOf, resultsOf, rowOf } from "./made-up-results.js";
+import { bareRowOf, loadOf, openLoopOf, resultsOf, rowOf } from "./made-up-results.js";
 
 const run = promisify(execFile);
 const chromium = ["chromium", "chromium-browser", "google-chrome"]
@@ -28,6 +28,7 @@ const results = resultsOf(
   ],
   {
     openLoop: openLoopOf([1000, 5000, 20_000]),
+    load: loadOf(),
     idle: [
       {
         system: "interline",
@@ -86,7 +87,7 @@ describe("the page of results", () => {
   it("says what went wrong, and has a table of every section", async () => {
     const page = await readFile(await pageOf(results), "utf8");
     expect(page).toContain('<p class="warning">WRONG: interline with 8 in flight: 2 lost');
-    for (const heading of ["Throughput and cost", "Latency and correctness", "Idle connections"]) {
+    for (const heading of ["Throughput and cost", "Latency and correctness", "Idle connections", "Load"]) {
       expect(page).toContain(`<h2>${heading}</h2>`);
     }
     expect(page).not.toContain("Restart with full queues");
@@ -98,14 +99,14 @@ describe("the page of results", () => {
     expect(dom).not.toMatch(/<html[^>]*data-error/);
     expect(dom).toMatch(/<html[^>]*data-ready="true"/);
     const figures = dom.split("<figure>").slice(1);
-    // Throughput and CPU; percentiles and rounds of two numbers in flight; the open loop.
-    expect(figures).toHaveLength(2 + 2 * 2 + 1);
+    // Throughput and CPU; percentiles and rounds of two numbers in flight; the open loop; percentiles and time of the load.
+    expect(figures).toHaveLength(2 + 2 * 2 + 1 + 2);
     for (const figure of figures) expect(figure).toMatch(/<canvas|<svg class="bars"/);
   });
 
   it("is readable without any rows", async ({ skip }) => {
     if (chromium === undefined) skip("no Chromium is installed");
-    const dom = await opened(await pageOf({ ...results, rows: [], openLoop: undefined }));
+    const dom = await opened(await pageOf({ ...results, rows: [], openLoop: undefined, load: undefined }));
     expect(dom).toMatch(/<html[^>]*data-ready="true"/);
     expect(dom).not.toContain("<figure>");
   });

@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import type { RoundResult } from "../../bench/generator/generator.js";
+import type { RoundResult } from "../../bench/generator/orders.js";
 import { Contestant } from "../../bench/measure/contestant.js";
 import { runPairs } from "../../bench/measure/pairs.js";
 import { isClean } from "../../bench/measure/row.js";

@@ -8,10 +8,12 @@ import { createRequire } from "node:module";
 import { environmentLines } from "../environment-report.js";
 import { idleColumns } from "../idle-report.js";
 import { allKernelColumns } from "../kernels-report.js";
+import { correctnessColumns, loadColumns, loadDoubts } from "../load-report.js";
 import { costColumns, doubts, latencyColumns, workloadColumn } from "../pairs-report.js";
 import { restartColumns } from "../restart-report.js";
-import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
+import { type ResultLoad, type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
 import { systemCallsTable } from "../syscalls-report.js";
+import type { Column } from "../table.js";
 import { type BarChart, barFigure } from "./bars.js";
 import { escaped, jsonScript, tableSection } from "./html.js";
 import { plotsOf } from "./plots.js";
@@ -58,7 +60,7 @@ export function resultsPage(results: ResultsFile): string {
 <h1>Interline benchmark</h1>
 ${environmentLines(environment).map(paragraph).join("\n")}
 </header>
-${doubts(rows).map(paragraph).join("\n")}
+${[...doubts(rows), ...(results.load ? loadDoubts(results.load) : [])].map(paragraph).join("\n")}
 <div class="figures">
 ${figures.join("\n")}
 </div>
@@ -79,7 +81,10 @@ function paragraph(text: string): string {
   return `<p${name}>${escaped(text)}</p>`;
 }
 
-function tables(rows: readonly ResultRow[], { syscalls = [], kernels, idle, restart }: ResultsFile): string {
+function tables(
+  rows: readonly ResultRow[],
+  { syscalls = [], kernels, idle, restart, load }: ResultsFile,
+): string {
   const calls = systemCallsTable(syscalls);
   return [
     tableSection("Throughput and cost", rows, costColumns),
@@ -88,8 +93,12 @@ function tables(rows: readonly ResultRow[], { syscalls = [], kernels, idle, rest
     tableSection("Kernels against JavaScript", kernels, allKernelColumns),
     tableSection("Idle connections", idle, idleColumns),
     tableSection("Restart with full queues", restart && [restart], restartColumns),
+    tableSection("Load", load && [load], [urlColumn, ...loadColumns]),
+    tableSection("Load: what arrived", load && [load], correctnessColumns),
   ].join("\n");
 }
+
+const urlColumn: Column<ResultLoad> = { head: "node", cell: ({ url }) => url, align: "left" };
 
 function uplotFile(name: string): string {
   return readFileSync(createRequire(import.meta.url).resolve(`uplot/dist/${name}`), "utf8");

@@ -7,7 +7,7 @@
  *   x = −log10(1 − p)      p90 at 1, p99 at 2, p99.9 at 3, p99.99 at 4
  */
 import { latencyCurve } from "../../generator/latency.js";
-import { type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
+import { type ResultLoad, type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
 import { figure } from "../table.js";
 import { headingOf } from "./bars.js";
 import { colourOf } from "./colours.js";
@@ -21,6 +21,7 @@ export function plotsOf(results: ResultsFile): LinePlot[] {
     return [percentilePlot(heading, group, rows), roundPlot(heading, group, rows)];
   });
   for (const result of [openLoop, openLoopBare]) if (result !== undefined) plots.push(ratePlot(result));
+  if (results.load !== undefined) plots.push(...loadPlots(results.load));
   return plots.filter(({ x, lines }) => x.length > 1 && lines.length > 0);
 }
 
@@ -122,6 +123,57 @@ function ratePlot({ system, rates, sustainablePerSec }: NonNullable<ResultsFile[
     x: ordered.map(({ ratePerSec }) => ratePerSec),
     lines: lines.filter(({ values }) => values.some((value) => value !== null)),
   };
+}
+
+/** Latency by percentile, and as time goes by. */
+function loadPlots({ deliveryLatency, receiptLatency, timeline }: ResultLoad): LinePlot[] {
+  const percentiles = nines.map((at) => 100 * (1 - 10 ** -at));
+  const line = (name: string, colour: number, isDashed: boolean, values: readonly (number | null)[]) => ({
+    name,
+    colour,
+    isDashed,
+    values: values.map((value) => (value === null ? null : onLogarithmicAxis(value))),
+  });
+  const byPercentile = (encoded: string) => latencyCurve([encoded], percentiles);
+  const [deliveries, receipts] = [byPercentile(deliveryLatency), byPercentile(receiptLatency)];
+  return [
+    {
+      title: "Latency by percentile, ms: load",
+      xLabel: "percentile",
+      xMarks: percentileMarks,
+      x: nines,
+      lines: [
+        ...(deliveries === undefined ? [] : [line("delivery", 0, false, deliveries)]),
+        ...(receipts === undefined ? [] : [line("receipt", 0, true, receipts)]),
+      ],
+    },
+    {
+      title: "99th percentile over time, ms: load",
+      xLabel: "seconds",
+      xMarks: null,
+      x: timeline.map(({ atMs }) => atMs / 1000),
+      lines: [
+        line(
+          "delivery",
+          0,
+          false,
+          timeline.map(({ deliveryP99Ms }) => deliveryP99Ms),
+        ),
+        line(
+          "receipt",
+          0,
+          true,
+          timeline.map(({ receiptP99Ms }) => receiptP99Ms),
+        ),
+        line(
+          "generators' lag",
+          1,
+          true,
+          timeline.map(({ lagP99Ms }) => lagP99Ms),
+        ),
+      ].filter(({ values }) => values.some((value) => value !== null)),
+    },
+  ];
 }
 
 const LEAST_MS = 0.001;

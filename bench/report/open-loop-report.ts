@@ -1,0 +1,74 @@
+/** What an open-loop run prints: latencies at parts of the sustainable rate, what was right, what to doubt. */
+import { isRateClean, type Latency, type OpenLoopRate, type OpenLoopResult } from "../measure/open-loop.js";
+import { figure, table, wrapped } from "./table.js";
+
+/** Cores' worth of other work; interrupts and the system's own threads come to less. */
+const OTHERS_BUSY_MAX = 0.15;
+
+export function openLoopReport(result: OpenLoopResult): string {
+  const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec } = result;
+  return [
+    `${system}: ${devices} devices, ${payloadBytes}-byte payloads; seed ${seed}, schedule ${scheduleHash}`,
+    `sustains ${figure(sustainablePerSec)} sends per second`,
+    "",
+    latencyTable(result.rates),
+    "",
+    table(result.rates, [
+      { head: "of it", cell: percent },
+      { head: "lost", cell: (rate) => figure(rate.lost) },
+      { head: "dup", cell: (rate) => figure(rate.duplicated) },
+      { head: "reord", cell: (rate) => figure(rate.reordered) },
+      { head: "server busy", cell: (rate) => figure(rate.serverBusy) },
+      { head: "generator busy", cell: (rate) => figure(rate.generatorBusy) },
+      { head: "others busy", cell: (rate) => figure(rate.othersBusy) },
+      { head: "lag ms p99", cell: (rate) => figure(rate.generatorLagP99Ms) },
+      { head: "max", cell: (rate) => figure(rate.generatorLagMaxMs) },
+    ]),
+    ...doubts(result).map((text) => `\n${wrapped(text)}`),
+  ].join("\n");
+}
+
+function latencyTable(rates: readonly OpenLoopRate[]): string {
+  const four = (latency: Latency | null) =>
+    latency === null
+      ? "–"
+      : [latency.p50Ms, latency.p99Ms, latency.p999Ms, latency.maxMs].map(figure).join(" / ");
+  return table(rates, [
+    { head: "of it", cell: percent },
+    { head: "sends/s", cell: (rate) => figure(rate.ratePerSec) },
+    { head: "achieved", cell: (rate) => figure(rate.achievedPerSec) },
+    { head: "delivery ms 50/99/99.9/max", cell: (rate) => four(rate.delivery) },
+    { head: "receipt ms 50/99/99.9/max", cell: (rate) => four(rate.receipt) },
+  ]);
+}
+
+function percent({ share }: OpenLoopRate): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function doubts({ system, generatorWasLimit, rates, search }: OpenLoopResult): string[] {
+  const texts: string[] = [];
+  if ([...search, ...rates].some(({ othersBusy }) => (othersBusy ?? 0) > OTHERS_BUSY_MAX)) {
+    texts.push(`warning: ${system}: something else ran on this machine: run it again when it is quiet`);
+  }
+  if (generatorWasLimit) {
+    texts.push(`warning: ${system}: the generator ended the search: the system may sustain more`);
+  }
+  for (const rate of rates) {
+    const name = `${system} at ${percent(rate)}`;
+    if (rate.generatorWasLimit) {
+      texts.push(`warning: ${name}: the generator was late or busy: it is part of these latencies`);
+    }
+    if (rate.gaveUp) texts.push(`warning: ${name}: the rate was not sustained and its arrivals ended early`);
+    if (rate.refused > 0)
+      texts.push(`warning: ${name}: ${figure(rate.refused)} sends were refused and repeated`);
+    if (!isRateClean(rate)) {
+      const { lost, duplicated, reordered, misdelivered, unreceipted } = rate;
+      texts.push(
+        `WRONG: ${name}: ${lost} lost, ${duplicated} duplicated, ${reordered} reordered, ` +
+          `${misdelivered} misdelivered, ${unreceipted} without a receipt`,
+      );
+    }
+  }
+  return texts;
+}
