@@ -119,7 +119,7 @@ export function receiptRows(options: PairsOptions): Promise<Row[]> {
   const { dataDirectory } = options;
   const workload = overridden(pick(workloads.receipts, options), {
     ...options,
-    inFlight: workloads.receipts.full.inFlight,
+    inFlight: pick(workloads.receipts, options).inFlight,
     rounds: options.rounds ?? pick(workloads.receipts, options).rounds,
   });
   progress.plan(pairsMs(workload, 1), options.progress);

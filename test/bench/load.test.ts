@@ -11,10 +11,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { freePort } from "../../bench/process/program.js";
-import { runBench } from "../../bench/program.js";
 import { parseResults } from "../../bench/report/schema.js";
 import { DevelopmentBrands } from "../../src/directory/development-brands.js";
 import { NodeProcess } from "../support/node-process.js";
+import { until } from "../support/until.js";
+import { inProcess } from "./in-process.js";
 import { MeddlingProxy } from "./meddling-proxy.js";
 
 const CLI = "dist/src/cli/main.js";
@@ -39,24 +40,9 @@ function argumentsOf(url: string, more: readonly string[]): string[] {
   return ["load", "--smoke", "--url", url, "--data-directory", data, "--json", json, ...more];
 }
 
-/** The verb within this process: what it wrote, and the exit code it would end with. */
-async function load(url: string, ...more: readonly string[]) {
-  const written = { stdout: "", stderr: "" };
-  const spies = (["stdout", "stderr"] as const).map((name) =>
-    vi.spyOn(process[name], "write").mockImplementation((text) => {
-      written[name] += text;
-      return true;
-    }),
-  );
-  const before = process.exitCode;
-  process.exitCode = undefined;
-  try {
-    await runBench(argumentsOf(url, more), "interline");
-    return { ...written, code: process.exitCode ?? 0 };
-  } finally {
-    process.exitCode = before;
-    for (const spy of spies) spy.mockRestore();
-  }
+/** Within this process, which saves the verb a start. */
+function load(url: string, ...more: readonly string[]) {
+  return inProcess(argumentsOf(url, more), "interline");
 }
 
 function resultOf() {
@@ -177,8 +163,13 @@ describe("interline load", () => {
     const own = ["--data-directory", join(directory, "tls")];
     const serve = ["serve", "--port", String(tlsPort), "--tls-cert", certFile, "--tls-key", keyFile, ...own];
     const secure = spawn(process.execPath, [CLI, ...serve], { stdio: ["ignore", "pipe", "ignore"] });
+    const exited = once(secure, "exit");
+    let told = "";
+    secure.stdout.setEncoding("utf8").on("data", (text: string) => {
+      told += text;
+    });
     try {
-      for await (const text of secure.stdout.setEncoding("utf8")) if (/serves at wss/.test(text)) break;
+      await until("the node serves", () => told.includes("serves at wss"), 20_000);
       const distrusted = await load(url, ...own);
       expect(distrusted).toMatchObject({ code: 1, stderr: expect.stringMatching(/self.signed certificate/) });
       vi.stubEnv("NODE_EXTRA_CA_CERTS", certFile);
@@ -187,7 +178,7 @@ describe("interline load", () => {
     } finally {
       vi.unstubAllEnvs();
       secure.kill();
-      await once(secure, "exit");
+      await exited;
     }
   });
 

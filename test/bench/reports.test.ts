@@ -184,7 +184,7 @@ const reports: Readonly<Record<string, () => string>> = {
         kernel,
         system: "js-tuned",
         unit: "envelope",
-        contestant: "JavaScript, open addressing, looking a batch ahead",
+        contestant: "JavaScript, open addressing, ahead",
         windowKeys: 16_777_216,
         batchKeys: 4096,
         nsPerKey: 1234.5,

@@ -1,5 +1,5 @@
 /**
- * Every verb at its smoke size, as a command, so that the harness cannot rot.
+ * Every verb at its smoke size, so that the harness cannot rot.
  * The figures mean nothing; what is lost, repeated or out of order does. Needs
  * dist, which `npm test` builds first.
  */
@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasStrace } from "../../bench/measure/strace.js";
 import { parseResults, type ResultsFile } from "../../bench/report/schema.js";
 import { TABLE_COLUMNS_MAX } from "../../bench/report/table.js";
+import { inProcess } from "./in-process.js";
 
 const run = promisify(execFile);
 let directory = "";
@@ -23,14 +24,30 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+/** A verb within this process, which saves it a start; servers and generators are those of dist. */
 async function bench(...args: string[]): Promise<{ stdout: string; file: ResultsFile }> {
+  const { stdout, stderr, code } = await inProcess(argumentsOf(args));
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return { stdout, file: await written() };
+}
+
+/** The same as a command, which is what a user starts. */
+async function command(...args: string[]): Promise<{ stdout: string; file: ResultsFile }> {
+  const { stdout } = await run(process.execPath, ["dist/bench/main.js", ...argumentsOf(args)]);
+  return { stdout, file: await written() };
+}
+
+function argumentsOf(args: readonly string[]): string[] {
   const json = join(directory, "results.json");
-  const all = ["dist/bench/main.js", ...args, "--smoke", "--json", json, "--data-directory", directory];
-  const { stdout } = await run(process.execPath, all);
+  return [...args, "--smoke", "--json", json, "--data-directory", directory];
+}
+
+async function written(): Promise<ResultsFile> {
+  const json = join(directory, "results.json");
   const content = await readFile(json, "utf8");
   const file = parseResults(json, content);
   expect(file, "the schema describes every field").toEqual(JSON.parse(content));
-  return { stdout, file };
+  return file;
 }
 
 const clean = { lost: 0, duplicated: 0, reordered: 0, misdelivered: 0, unreceipted: 0 };
@@ -38,7 +55,7 @@ const figures = expect.any(Number);
 
 describe("npm run bench", () => {
   it("runs the canonical workload on both systems: everything arrives once, in order, receipted", async () => {
-    const { stdout, file } = await bench("--only");
+    const { stdout, file } = await command("--only");
     expect(file.schema).toBe("interline-bench/1");
     expect(file.environment).toMatchObject({
       node: process.version,
@@ -79,20 +96,24 @@ describe("npm run bench", () => {
     expect(stdout).toMatch(/longest time without any receipt \S+ ms/);
   });
 
-  it("judges thresholds and writes the page, and its exit code says that a threshold failed", async () => {
-    const [held, failed] = ["receipts/64:lost==0", "delivered_per_sec<1"];
-    const args = ["receipts", "--threshold", held, "--threshold", failed];
+  it("runs a workload of one's own, writes the page, and its exit code says that a threshold failed", async () => {
+    const own = join(directory, "own.json");
+    const full = { devices: 20, payloadBytes: 64, inFlight: [4], rounds: 1, warmUpMs: 50, windowMs: 200 };
+    const workload = { verb: "receipts", name: "few", full: { ...full, drainMs: 2000, seed: 1 } };
+    await writeFile(own, JSON.stringify(workload));
+    const [held, failed] = ["few/4:lost==0", "delivered_per_sec<1"];
     const page = join(directory, "results.html");
-    await expect(bench(...args, "--html", page)).rejects.toMatchObject({
+    const args = ["receipts", "--workload", own, "--threshold", held, "--threshold", failed, "--html", page];
+    await expect(command(...args)).rejects.toMatchObject({
       code: 3,
-      stdout: expect.stringMatching(/receipts\/64:lost==0 .* ok\ndelivered_per_sec<1 .* failed\n/),
+      stdout: expect.stringMatching(/few\/4:lost==0 .* ok\ndelivered_per_sec<1 .* failed\n/),
     });
-    expect(await readFile(page, "utf8")).toContain("receipts, 64 in flight");
+    expect(await readFile(page, "utf8")).toContain("few, 4 in flight");
   });
 
   it("counts system calls per message, or says that it cannot", async () => {
     if (!hasStrace()) {
-      await expect(bench("syscalls")).rejects.toMatchObject({
+      await expect(command("syscalls")).rejects.toMatchObject({
         stdout: expect.stringContaining("not installed"),
       });
       return;
@@ -168,14 +189,6 @@ describe("npm run bench", () => {
   it("keeps healthy devices going beside slow readers, and loses nothing of theirs either", async () => {
     const { file } = await bench("slow-readers");
     expect(file.slowReaders).toMatchObject({ slowDevices: 10, quiet: clean, besideSlow: clean });
-  });
-
-  it("runs a workload of one's own", async () => {
-    const own = join(directory, "own.json");
-    const full = { connections: 20, settleMs: 50 };
-    await writeFile(own, JSON.stringify({ verb: "idle", name: "few", full }));
-    const { file } = await bench("idle", "--workload", own);
-    expect(file.idle).toMatchObject([{ connections: 20 }, { connections: 20 }]);
   });
 
   it("measures the kernels against JavaScript, and judges thresholds on them", async () => {
