@@ -9,6 +9,9 @@
  * A device's sequences need no durable counter: those of one process begin above
  * `epoch << 32`, and a slot made anew begins above the highest counter of any slot
  * that was given up since.
+ *
+ * A device that its account's roster no longer lists is removed at once: it has no connection, nothing of it is spilled or
+ * delivered, and nobody finds it. Its slot is left over until nothing points to it any more.
  */
 import * as L from "./layout";
 import {
@@ -16,6 +19,7 @@ import {
   accountIndex,
   accountIndexMask,
   accountsMax,
+  clearFlag,
   control,
   count,
   flag,
@@ -34,6 +38,8 @@ let freeSlotCount: u32 = 0;
 let clockHand: u32 = 0;
 /** The account being loaded, which must not be given up to make room for itself. */
 let pinned: u32 = NONE;
+/** Slots of removed devices: a list linked by SLOT_ACCOUNT, index + 1; 0 ends it. */
+let leftOver: u32 = 0;
 
 export function initAccounts(hashSeed: u64, firstSequence: u64): void {
   seed = hashSeed;
@@ -129,6 +135,67 @@ function freeSlot(index: u32): void {
   store<u32>(freeSlots + <usize>(freeSlotCount++) * 4, index);
 }
 
+function removeSlot(index: u32): void {
+  const slot = slotAt(index);
+  const last = load<u64>(slot, L.SLOT_LAST);
+  // A device that gets the same number begins above what this one had.
+  sequenceBase = max<u64>(sequenceBase, last);
+  store<u64>(slot, last, L.SLOT_FLOOR);
+  store<u64>(slot, last, L.SLOT_CURSOR);
+  store<u32>(slot, 0, L.SLOT_CONNECTION);
+  clearFlag(slot, L.FLAG_CONNECTED | L.FLAG_LIVE);
+  store<u32>(slot, leftOver, L.SLOT_ACCOUNT);
+  leftOver = index + 1;
+}
+
+/** Frees the slots of removed devices that nothing points to any more. */
+export function freeLeftOver(): void {
+  let next = leftOver;
+  leftOver = 0;
+  while (next != 0) {
+    const index = next - 1;
+    const slot = slotAt(index);
+    next = load<u32>(slot, L.SLOT_ACCOUNT);
+    if (isSlotIdle(slot)) freeSlot(index);
+    else {
+      store<u32>(slot, leftOver, L.SLOT_ACCOUNT);
+      leftOver = index + 1;
+    }
+  }
+}
+
+/** All sequences given so far lie at or below this, and those of devices that become resident above it. */
+export function sequenceCeiling(): f64 {
+  return <f64>sequenceBase;
+}
+
+function isGiven(given: usize, deviceCount: u32, slot: usize): bool {
+  const number = <u32>bswap<u16>(load<u16>(slot, L.SLOT_ADDRESS + 18));
+  for (let i: u32 = 0; i < deviceCount; i++) {
+    const device = given + L.LOAD_DEVICES + (<usize>i << 3);
+    if (load<u32>(device) == number) return load<u32>(device, 4) == load<u32>(slot, L.SLOT_ORDINAL);
+  }
+  return false;
+}
+
+/** Removes the resident devices that the account in the scratch area does not list; returns how many stay, moved up. */
+function removeMissing(record: usize, given: usize, deviceCount: u32): u32 {
+  const n = load<u32>(record, L.ACCOUNT_DEVICE_COUNT);
+  let kept: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const index = slotOf(record, <i32>i);
+    if (!isGiven(given, deviceCount, slotAt(index))) {
+      removeSlot(index);
+      continue;
+    }
+    store<u16>(record + (<usize>kept << 1), load<u16>(record + (<usize>i << 1), L.ACCOUNT_NUMBERS), L.ACCOUNT_NUMBERS);
+    store<u32>(record + (<usize>kept << 2), index, L.ACCOUNT_SLOTS);
+    kept++;
+  }
+  store<u32>(record, kept, L.ACCOUNT_DEVICE_COUNT);
+  return kept;
+}
+
 function evictAccount(index: u32): void {
   const account = accountAt(index);
   unindexAccount(index);
@@ -141,6 +208,7 @@ function evictAccount(index: u32): void {
 
 /** Gives up idle accounts, those not used since the hand last passed first, until there is room. */
 function makeRoom(slotsNeeded: u32): void {
+  freeLeftOver();
   let steps = accountsMax * 2;
   while ((freeAccountCount == 0 || freeSlotCount < slotsNeeded) && steps-- > 0) {
     const account = accountAt(clockHand);
@@ -166,16 +234,17 @@ function makeSlot(account: u32, position: u32, address: usize, number: u32, ordi
 }
 
 /**
- * Makes the account in the scratch area resident, or brings the resident one up to its version: devices
- * are only added here, in roster order, and a record that is older than the resident one changes nothing. Returns the account's index, or NONE when the tables are full of busy ones.
+ * Makes the account in the scratch area resident, or brings the resident one up to its version: devices that it no
+ * longer lists are removed, and new ones are added; they stand behind those that were there before. A record that is
+ * older than the resident one changes nothing. Returns the account's index, or NONE when the tables are full of busy ones.
  */
 export function loadAccount(): u32 {
   const given = control + L.CONTROL_SCRATCH;
   const version = load<u32>(given, L.LOAD_VERSION);
   const deviceCount = load<u32>(given, L.LOAD_DEVICE_COUNT);
   let index = findAccount(given);
-  const known: u32 = index == NONE ? 0 : load<u32>(accountAt(index), L.ACCOUNT_DEVICE_COUNT);
   if (index != NONE && version < load<u32>(accountAt(index), L.ACCOUNT_VERSION)) return index;
+  const known: u32 = index == NONE ? 0 : removeMissing(accountAt(index), given, deviceCount);
   pinned = index;
   const missing = deviceCount > known ? deviceCount - known : 0;
   if ((index == NONE && freeAccountCount == 0) || freeSlotCount < missing) makeRoom(missing);

@@ -25,7 +25,7 @@ export {
   tailBytes,
 } from "./memory";
 export { tick } from "./tick";
-export { findAccount, findDevice, loadAccount } from "./accounts";
+export { findAccount, findDevice, loadAccount, sequenceCeiling } from "./accounts";
 export { dedupBatch } from "./dedup";
 export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";
 export {

@@ -32,6 +32,7 @@ import {
   tail,
   tailBytes,
 } from "./memory";
+import { freeLeftOver } from "./accounts";
 import { clearLog, logCount } from "./dedup";
 import { receiptLogEnd } from "./receipt-log";
 
@@ -300,6 +301,7 @@ export function release(): void {
   store<u32>(control, 0, L.CONTROL_SPILLS);
   for (; runStart != runScanned; runStart++) unlinkRun(runAt(runStart));
   recordStart = recordScanned;
+  freeLeftOver();
 }
 
 function unlinkRun(run: usize): void {

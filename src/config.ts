@@ -18,7 +18,13 @@ import { z } from "zod";
 import type { BrandSettings } from "./directory/sign-in.js";
 import type { Crossing } from "./rules/brands.js";
 import { configurable, limits } from "./rules/limits.js";
-import { keyUrlFault, signatureAlgorithms } from "./rules/sign-in.js";
+import {
+  deviceRegistrations,
+  keyUrlFault,
+  SERVICE_AUDIENCE,
+  SERVICE_TOKEN_TYPE,
+  signatureAlgorithms,
+} from "./rules/sign-in.js";
 import { CodedError } from "./wire/coded-error.js";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -29,6 +35,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** Absent: no admin API. */
+  readonly admin?: { readonly host: string; readonly port: number };
   readonly logLevel: LogLevel;
   /** Absent: the development brands. */
   readonly brands?: readonly BrandSettings[];
@@ -93,6 +101,10 @@ const portSchema = z
   .min(0)
   .max(65_535, "expected a port number, 0 to 65535");
 const tlsSchema = z.strictObject({ certFile: text, keyFile: text }, "expected { certFile, keyFile }");
+const adminSchema = z.strictObject(
+  { host: text.default("127.0.0.1"), port: portSchema },
+  "expected { host, port }",
+);
 const levelSchema = z.enum(logLevels, `expected one of ${logLevels.join(", ")}`);
 
 const keysSchema = z.union(
@@ -120,6 +132,11 @@ const brandSchema = z.strictObject(
       .array(z.enum(signatureAlgorithms, `expected one of ${signatureAlgorithms.join(", ")}`))
       .min(1, "expected at least one algorithm")
       .default(["EdDSA"]),
+    serviceAudience: text.default(SERVICE_AUDIENCE),
+    serviceTokenType: text.default(SERVICE_TOKEN_TYPE),
+    deviceRegistration: z
+      .enum(deviceRegistrations, `expected one of ${deviceRegistrations.join(", ")}`)
+      .default("atSignIn"),
     keys: keysSchema,
   },
   "expected a brand: { number, name, issuer, keys, … }",
@@ -147,6 +164,7 @@ const settingsSchema = z
       host: text.exactOptional(),
       port: portSchema.exactOptional(),
       tls: tlsSchema.exactOptional(),
+      admin: adminSchema.exactOptional(),
       logLevel: levelSchema.exactOptional(),
       brands: z
         .array(brandSchema, "expected a list of brands")
@@ -191,6 +209,10 @@ function* relations(
       if (seen.has(brand[field])) yield { path, message: `another brand has the same ${field}` };
       seen.add(brand[field]);
     }
+  }
+  for (const [index, { tokenType, serviceTokenType }] of brands.entries()) {
+    if (tokenType === serviceTokenType)
+      yield { path: ["brands", index, "serviceTokenType"], message: "devices' tokens have the same type" };
   }
   for (const [index, { keys }] of brands.entries()) {
     const fault = "url" in keys ? keyUrlFault(keys.url) : undefined;

@@ -8,6 +8,7 @@
  * Without `brands` a development set with keys of its own is made in the data directory, and `mintToken` signs for it.
  */
 import { type DeviceAddress, deviceAddress } from "./base/address.js";
+import { systemClock } from "./base/clock.js";
 import { type Client, type ClientOptions, createClient } from "./client/client.js";
 import type { LogLevel } from "./config.js";
 import { accountIdFor, DevelopmentBrands } from "./directory/development-brands.js";
@@ -16,6 +17,7 @@ import { type Limits, RunningNode } from "./node.js";
 import { createLog } from "./ops/log.js";
 import type { Crossing } from "./rules/brands.js";
 import { limits } from "./rules/limits.js";
+import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 import { CodedError } from "./wire/coded-error.js";
 import type { CodeName } from "./wire/codes.js";
 
@@ -31,13 +33,16 @@ export {
 export type { BrandSettings } from "./directory/sign-in.js";
 export type { Limits } from "./node.js";
 export type { Crossing } from "./rules/brands.js";
+export type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 export { CodedError } from "./wire/coded-error.js";
 export { type CodeName, codes } from "./wire/codes.js";
 
 /** Where the embedding application has its say. None of them is called per envelope. */
 export interface NodeHooks {
   /** Brings your own sign-in: who does this token speak for? Throw CodedError `tokenInvalid` or `tokenExpired`. */
-  readonly signIn?: (token: string) => Promise<{ readonly device: DeviceAddress }>;
+  readonly signIn?: (token: string) => Promise<SignedInDevice>;
+  /** … and of your brands' back ends, for `admin`. */
+  readonly signInService?: (token: string) => Promise<SignedInService>;
   /** Asked for every ordered pair of brands at start, instead of `crossing`. */
   readonly mayCross?: (from: string, to: string) => boolean;
   readonly connected?: (device: DeviceAddress) => void;
@@ -57,6 +62,8 @@ export interface NodeOptions {
   /** 0 takes a free one. */
   readonly port?: number;
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** A port of its own for the brands' back ends (docs/openapi.yaml), never to be public; none without. */
+  readonly admin?: { readonly host?: string; readonly port: number };
   readonly brands?: readonly BrandSettings[];
   readonly crossing?: Crossing;
   /** Overrides of rules/limits.ts. */
@@ -79,6 +86,8 @@ export interface InterlineNode {
   /** `ws://host:port`; undefined without a port. */
   readonly url: string | undefined;
   readonly port: number | undefined;
+  /** `http://host:port` of the admin API; undefined without. */
+  readonly adminUrl: string | undefined;
   /** Resolves with the reason when the node cannot go on (its storage failed); never otherwise. */
   readonly failed: Promise<Error>;
   readonly brands: readonly { readonly number: number; readonly name: string }[];
@@ -111,6 +120,9 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     crossing: hooks.mayCross === undefined ? (options.crossing ?? "open") : pairs(brands, hooks.mayCross),
     limits: { ...limits, ...options.limits },
     signIn: hooks.signIn ?? ((token) => (issuers as SignIn).signIn(token)),
+    signInService: hooks.signInService ?? signInServiceOf(issuers),
+    removalMs: (brand) => issuers?.removalMs(brand) ?? systemClock.wallMs(),
+    admin: options.admin && { host: "127.0.0.1", ...options.admin },
     ...(issuers && {
       signInStats: () => ({ faults: issuers.faults(), keyReadings: issuers.keyReadings() }),
     }),
@@ -120,6 +132,14 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     log,
   });
   return new EmbeddedNode(running, brands, development);
+}
+
+/** Who brings their own sign-in of devices has no issuers that could vouch for a back end. */
+function signInServiceOf(issuers: SignIn | undefined): (token: string) => Promise<SignedInService> {
+  return async (token) => {
+    if (issuers === undefined) throw new CodedError("tokenInvalid");
+    return issuers.signInService(token);
+  };
 }
 
 function listenOf({ listen = true, host = "127.0.0.1", port = 7400, tls }: NodeOptions) {
@@ -164,6 +184,10 @@ class EmbeddedNode implements InterlineNode {
 
   get port(): number | undefined {
     return this.#running.edge?.port;
+  }
+
+  get adminUrl(): string | undefined {
+    return this.#running.admin?.url;
   }
 
   address({ brand, account, device }: DeviceName): DeviceAddress {

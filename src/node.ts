@@ -6,11 +6,13 @@
  *
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
-import { accountOf, type DeviceAddress } from "./base/address.js";
+import { type Admin, startAdmin } from "./admin/server.js";
+import { accountOf, type DeviceAddress, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deviceMethods } from "./directory/devices.js";
 import { keyMethods } from "./directory/keys.js";
+import { nameMethods } from "./directory/names.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel } from "./kernel/kernel.js";
@@ -25,6 +27,7 @@ import { Sweeps } from "./ops/sweeps.js";
 import { type Connection, Path, type PathEvents } from "./path/path.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
+import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 import { openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
@@ -38,11 +41,16 @@ export interface NodeParts {
   readonly brands: readonly { readonly number: number; readonly name: string }[];
   readonly crossing: Crossing;
   readonly limits: Limits;
-  readonly signIn: (token: string) => Promise<{ readonly device: DeviceAddress }>;
+  readonly signIn: (token: string) => Promise<SignedInDevice>;
+  readonly signInService: (token: string) => Promise<SignedInService>;
+  /** Tokens of the brand issued up to then are refused for what is removed now. */
+  readonly removalMs: (brand: number) => number;
   readonly signInStats?: () => { readonly faults: ReadonlyMap<string, number>; readonly keyReadings: number };
   readonly listen:
     | { readonly host: string; readonly port: number; readonly tls?: { certFile: string; keyFile: string } }
     | undefined;
+  /** Where brands' back ends come in; nowhere without. */
+  readonly admin: { readonly host: string; readonly port: number } | undefined;
   readonly events: PathEvents;
   readonly onCorruption: (table: string, detail: string) => void;
   readonly log: Log;
@@ -56,6 +64,7 @@ export class RunningNode {
   /** Resolves with the reason when the node cannot go on; never otherwise. */
   readonly failed: Promise<Error>;
   edge: Edge | undefined;
+  admin: Admin | undefined;
   readonly #parts: NodeParts;
   readonly #loop: Loop;
   readonly #health = new Health();
@@ -73,7 +82,16 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
-    const requests = new Requests(deviceMethods(store), keyMethods(store, crossingByNumber(parts)));
+    const requests = new Requests(
+      deviceMethods(store, parts.removalMs),
+      keyMethods(store, crossingByNumber(parts)),
+      nameMethods({
+        store,
+        clock: systemClock,
+        limits: parts.limits,
+        mayReach: (from, to) => this.kernel.mayCross(from, to),
+      }),
+    );
     this.path = new Path({
       kernel: this.kernel,
       store,
@@ -108,6 +126,7 @@ export class RunningNode {
         parts.onCorruption(table, detail);
       },
       onCommitted: (durationMs) => node?.metrics.committed(durationMs),
+      onRosterChanged: (record, removed) => node?.path.rosterChanged(record, removed),
       onNotices: () => node?.path.noticesStored(),
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
@@ -117,8 +136,10 @@ export class RunningNode {
     try {
       node = new RunningNode(parts, store);
       if (parts.listen !== undefined) await node.#listen(parts.listen);
+      if (parts.admin !== undefined) await node.#listenForBrands(parts.admin);
       return node;
     } catch (error) {
+      await node?.edge?.stop();
       await store.close();
       throw error;
     }
@@ -132,7 +153,7 @@ export class RunningNode {
       { ...listen, limits },
       {
         signIn,
-        enter: (device, connection, hello) => this.enter(device, connection, hello),
+        enter: (signedIn, connection, hello) => this.enter(signedIn, connection, hello),
         receive: (slot, message) => {
           this.path.receive(slot, message);
           return true;
@@ -146,21 +167,23 @@ export class RunningNode {
     log.info("listening", { url: this.edge.url });
   }
 
+  async #listenForBrands(admin: NonNullable<NodeParts["admin"]>): Promise<void> {
+    const { signInService, removalMs, log } = this.#parts;
+    this.admin = await startAdmin(admin, { signIn: signInService, removalMs, store: this.store });
+    log.info("listening for brands", { url: this.admin.url });
+  }
+
   /** A verified device comes in: its roster entry is made durable if it is new, then its connection is attached. */
   async enter(
-    device: DeviceAddress,
+    { device, ...arrival }: SignedInDevice,
     connection: Connection,
     hello: Pick<HelloFrame, "resume" | "windowEntries" | "windowBytes">,
   ): Promise<Entered> {
     if (this.#hasFailed || this.#stopping) return { refused: "draining", retryAfterMs: 1_000 };
     const account = accountOf(device);
-    const number = ((device[18] as number) << 8) | (device[19] as number);
-    let record = this.store.readAccount(account);
-    if (!record?.devices.some((entry) => entry.number === number)) {
-      this.path.rosterChanged(await this.store.registerDevice(account, number));
-      // What was registered together may stand in a newer roster by now.
-      record = this.store.readAccount(account);
-    }
+    await this.store.registerDevice(account, deviceNumber(device), arrival);
+    // As it is now: a removal may have come in between.
+    const record = this.store.readAccount(account);
     if (record === undefined) throw new CodedError("storageFailed", { fatal: true });
     const attached = this.path.attach(device, record, connection, {
       resume: hello.resume,
@@ -175,7 +198,7 @@ export class RunningNode {
   transport(device: DeviceAddress): Transport {
     return localTransport(
       {
-        enter: (address, connection, hello) => this.enter(address, connection, hello),
+        enter: (address, connection, hello) => this.enter({ device: address }, connection, hello),
         receive: (slot, message) => this.path.receive(slot, message),
         detach: (slot, connection) => this.path.detach(slot, connection),
       },
@@ -205,6 +228,7 @@ export class RunningNode {
   async #stop(): Promise<void> {
     this.#health.block("draining", true);
     this.edge?.refuseNew();
+    await this.admin?.stop();
     await this.#sweeps.stop();
     if (!this.#hasFailed) await this.path.settled();
     await this.edge?.stop();

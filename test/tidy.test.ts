@@ -19,10 +19,11 @@ const layers: Record<string, readonly string[]> = {
   path: ["base", "wire", "rules", "kernel", "store"],
   directory: ["base", "wire", "rules", "store"],
   edge: ["base", "wire", "rules"],
+  admin: ["base", "wire", "rules", "store"],
   ops: ["base", "wire", "rules"],
   client: ["base", "wire"],
   cli: ["base", "wire", "rules", "directory", "store", "client", "ops", "."],
-  ".": ["base", "wire", "rules", "kernel", "store", "path", "directory", "edge", "ops", "client"],
+  ".": ["base", "wire", "rules", "kernel", "store", "path", "directory", "edge", "admin", "ops", "client"],
 };
 
 /** Packages that only one folder may import, and the file that outsiders import instead. */
@@ -33,12 +34,14 @@ const owners: Record<string, string> = {
   msgpackr: "wire",
   pino: "ops",
   "prom-client": "ops",
+  fastify: "admin",
 };
 
 const fronts: Record<string, string> = {
   store: "store.ts",
   kernel: "kernel.ts",
   edge: "edge.ts",
+  admin: "server.ts",
   path: "path.ts",
   client: "client.ts",
 };

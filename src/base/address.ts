@@ -74,6 +74,20 @@ export function accountOf(address: DeviceAddress): AccountAddress {
   return address.slice(0, ACCOUNT_ADDRESS_BYTES);
 }
 
+/** The device of this number of an account. */
+export function numberedDevice(account: AccountAddress, device: number): DeviceAddress {
+  const address = new Uint8Array(DEVICE_ADDRESS_BYTES);
+  address.set(account);
+  address[18] = device >> 8;
+  address[19] = device & 0xff;
+  return address;
+}
+
+/** The number of a device within its account. */
+export function deviceNumber(address: DeviceAddress): number {
+  return ((address[18] as number) << 8) | (address[19] as number);
+}
+
 /** `3/00112233445566778899aabbccddeeff` or, with a device, `…/1`. */
 export function formatAddress(address: AccountAddress | DeviceAddress): string {
   const brand = ((address[0] as number) << 8) | (address[1] as number);

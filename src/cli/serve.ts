@@ -61,10 +61,11 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
 }
 
 function startNode(config: Config, isLogReadable: boolean): Promise<InterlineNode> {
-  const { dataDirectory, host, port, tls, brands, crossing, limits: overrides, logLevel } = config;
+  const { dataDirectory, host, port, tls, admin, brands, crossing, limits: overrides, logLevel } = config;
   return createNode({
     ...{ dataDirectory, host, port, crossing, limits: overrides, logLevel, isLogReadable },
     ...(tls === undefined ? {} : { tls }),
+    ...(admin === undefined ? {} : { admin }),
     ...(brands === undefined ? {} : { brands }),
   });
 }
@@ -75,8 +76,13 @@ function warn(config: Config, log: Log): void {
       "DEVELOPMENT BRANDS: their keys lie in the data directory, and whoever reads them signs in as anybody",
     );
   }
-  const isLocal = /^(127\.|::1$|localhost$)/.test(config.host);
-  if (!isLocal && config.tls === undefined) {
+  const isLocal = (host: string): boolean => /^(127\.|::1$|localhost$)/.test(host);
+  if (config.admin !== undefined && !isLocal(config.admin.host)) {
+    log.warn("the admin API listens beyond this machine, without TLS: keep it inside your network", {
+      host: config.admin.host,
+    });
+  }
+  if (!isLocal(config.host) && config.tls === undefined) {
     log.warn("listening beyond this machine without TLS: tokens can be read on the way", {
       host: config.host,
     });

@@ -30,6 +30,7 @@ import { encodeClientFrame } from "../wire/client-frames.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { ServerFrame } from "../wire/server-frames.js";
+import { Accounts } from "./accounts.js";
 import { AckHold } from "./ack-hold.js";
 import { Arrivals } from "./arrivals.js";
 import { Connection } from "./connection.js";
@@ -44,6 +45,7 @@ import { RosterQueries } from "./roster-queries.js";
 import { defaultTransport, type Transport } from "./transport.js";
 import type {
   AccountLike,
+  Ask,
   ClientEvents,
   ClientOptions,
   ClientState,
@@ -82,6 +84,8 @@ export function createClient(options: ClientOptions): Client {
 export class Client {
   /** The account's own devices. */
   readonly devices: Devices;
+  /** Other people's accounts. */
+  readonly accounts: Accounts;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -109,8 +113,10 @@ export class Client {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.devices = new Devices((request, read) => this.#ask(request, read));
-    this.keys = new Keys((request, read) => this.#ask(request, read));
+    const ask: Ask = (request, read) => this.#ask(request, read);
+    this.devices = new Devices(ask);
+    this.accounts = new Accounts(ask);
+    this.keys = new Keys(ask);
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,

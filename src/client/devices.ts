@@ -12,9 +12,22 @@ export class Devices {
     this.#ask = ask;
   }
 
-  /** All devices of this account, ours among them, and the roster's version. */
+  /** All devices of this account, ours among them, and the roster's version. Every change is told by the notice `roster`. */
   list(): Promise<OwnDevices> {
     return this.#ask({ method: "devices.list", isRepeatable: true }, readOwnDevices);
+  }
+
+  /** Registers a device number ahead of its first sign-in. Rejects with `tooManyDevices`. */
+  add(device: number): Promise<OwnDevices> {
+    return this.#ask({ method: "devices.add", body: { device }, isRepeatable: true }, readOwnDevices);
+  }
+
+  /**
+   * Removes another device of the account: its connection and its queue go at once, and tokens that it had until now
+   * sign it in no more. Rejects with `notFound`, or `notAllowed` for this device itself.
+   */
+  remove(device: number): Promise<OwnDevices> {
+    return this.#ask({ method: "devices.remove", body: { device } }, readOwnDevices);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Sign-in: from a token to the device it speaks for. The order is in `#check`,
+ * Sign-in: from a token to the device it speaks for, or to the brand whose back end it is from. The order is in `#check`,
  * the rules are in rules/sign-in.ts, the keys in issuer-keys.ts.
  *
  *   text ─▶ three canonical parts ─▶ iss selects the brand ─▶ header rules
@@ -11,7 +11,7 @@
  * the token beyond its code; the fault itself is only counted.
  */
 import { type KeyObject, verify } from "node:crypto";
-import { type DeviceAddress, deviceAddress } from "../base/address.js";
+import { deviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { limits } from "../rules/limits.js";
@@ -20,7 +20,12 @@ import {
   type BrandRules,
   claimFault,
   headerFault,
+  SERVICE_TOKEN_TYPE,
   type SignatureAlgorithm,
+  type SignedInDevice,
+  type SignedInService,
+  scopesOf,
+  serviceClaimFault,
   type TokenFault,
   tokenFaults,
 } from "../rules/sign-in.js";
@@ -31,10 +36,13 @@ export interface BrandSettings extends BrandRules {
   readonly keys: KeySource;
 }
 
-export interface SignedIn {
-  readonly device: DeviceAddress;
-  readonly brand: BrandRules;
+/** What a token says, verified. */
+interface Verified {
+  readonly claims: Fields;
+  readonly rules: BrandRules;
 }
+
+type Kind = "device" | "service";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -45,6 +53,8 @@ export class SignIn {
   readonly #brands = new Map<string, { readonly rules: BrandRules; readonly keys: IssuerKeys }>();
   readonly #clock: Clock;
   readonly #faults = new Map<TokenFault, number>();
+  /** By brand: the newest time at which an accepted token was issued. */
+  readonly #newestMs = new Map<number, number>();
 
   private constructor(clock: Clock) {
     this.#clock = clock;
@@ -55,6 +65,8 @@ export class SignIn {
     const signIn = new SignIn(clock);
     for (const { keys: source, ...rules } of brands) {
       assert(!signIn.#brands.has(rules.issuer), "an issuer belongs to one brand");
+      const serviceType = rules.serviceTokenType ?? SERVICE_TOKEN_TYPE;
+      assert(rules.tokenType !== serviceType, "tokens of devices and of back ends differ in their type");
       const keys = new IssuerKeys(source, clock);
       signIn.#brands.set(rules.issuer, { rules, keys });
       try {
@@ -70,9 +82,39 @@ export class SignIn {
   }
 
   /** Throws CodedError `tokenInvalid`, `tokenExpired` or `signInUnavailable`. */
-  async signIn(token: string): Promise<SignedIn> {
-    const outcome = await this.#check(token);
-    if (typeof outcome !== "string") return outcome;
+  async signIn(token: string): Promise<SignedInDevice> {
+    const { claims, rules } = await this.#verified(token, "device");
+    const account = accountIdOf(claims.sub as string);
+    assert(account !== undefined, "the claim rules were applied");
+    return {
+      device: deviceAddress({ brand: rules.number, account, device: claims.device as number }),
+      issuedMs: ((claims.iat as number | undefined) ?? 0) * 1000,
+      mayRegister: rules.deviceRegistration !== "byBrand",
+    };
+  }
+
+  /** A token of a brand's own back end. Throws like signIn. */
+  async signInService(token: string): Promise<SignedInService> {
+    const { claims, rules } = await this.#verified(token, "service");
+    return { brand: rules.number, scopes: scopesOf(claims) };
+  }
+
+  /**
+   * The moment of a removal: tokens of the brand issued up to then are refused for what is removed. Not before any token
+   * that was accepted here, so that a clock of this machine that was set back lets no old token in again.
+   */
+  removalMs(brand: number): number {
+    return Math.max(this.#clock.wallMs(), this.#newestMs.get(brand) ?? 0);
+  }
+
+  async #verified(token: string, kind: Kind): Promise<Verified> {
+    const outcome = await this.#check(token, kind);
+    if (typeof outcome !== "string") {
+      const { claims, rules } = outcome;
+      const issuedMs = ((claims.iat as number | undefined) ?? 0) * 1000;
+      this.#newestMs.set(rules.number, Math.max(this.#newestMs.get(rules.number) ?? 0, issuedMs));
+      return outcome;
+    }
     this.#faults.set(outcome, (this.#faults.get(outcome) ?? 0) + 1);
     throw new CodedError(tokenFaults[outcome]);
   }
@@ -89,7 +131,7 @@ export class SignIn {
     return readings;
   }
 
-  async #check(token: string): Promise<SignedIn | TokenFault> {
+  async #check(token: string, kind: Kind): Promise<Verified | TokenFault> {
     if (token.length > limits.tokenBytesMax) return "tooLong";
     const parts = token.split(".", 4);
     if (parts.length !== 3) return "malformed";
@@ -99,22 +141,19 @@ export class SignIn {
     if (!header || !claims || !signature) return "malformed";
     const brand = this.#brands.get(claims.iss as string);
     if (brand === undefined) return "issuerUnknown";
-    const fault = headerFault(header, brand.rules);
+    const { rules } = brand;
+    const isDevice = kind === "device";
+    const type = isDevice ? rules.tokenType : (rules.serviceTokenType ?? SERVICE_TOKEN_TYPE);
+    const fault = headerFault(header, rules, type);
     if (fault !== undefined) return fault;
     const algorithm = header.alg as SignatureAlgorithm;
     const key = await brand.keys.find(algorithm, header.kid as string);
     if (key === undefined) return "keyUnknown";
     const signed = token.slice(0, token.lastIndexOf("."));
     if (!isSignedBy(key, algorithm, { signed, signature })) return "signature";
-    return claimFault(claims, brand.rules, this.#clock.wallMs()) ?? signedIn(claims, brand.rules);
+    const judge = isDevice ? claimFault : serviceClaimFault;
+    return judge(claims, rules, this.#clock.wallMs()) ?? { claims, rules };
   }
-}
-
-function signedIn(claims: Fields, brand: BrandRules): SignedIn {
-  const account = accountIdOf(claims.sub as string);
-  assert(account !== undefined, "the claim rules were applied");
-  const device = claims.device as number;
-  return { device: deviceAddress({ brand: brand.number, account, device }), brand };
 }
 
 /**

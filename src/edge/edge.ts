@@ -20,8 +20,8 @@
  * violation of RFC 6455 close without a close frame.
  */
 import { randomInt } from "node:crypto";
-import type { DeviceAddress } from "../base/address.js";
 import { limits as defaultLimits } from "../rules/limits.js";
+import type { SignedInDevice } from "../rules/sign-in.js";
 import type { HelloFrame } from "../wire/client-frames.js";
 import { decodeHello } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -49,9 +49,9 @@ export { platformAdvice } from "./native.js";
 /** What the edge asks of the rest of the node. */
 export interface EdgeHandlers {
   /** Who the token speaks for; throws CodedError for a token that is not accepted. */
-  signIn(token: string): Promise<{ readonly device: DeviceAddress }>;
+  signIn(token: string): Promise<SignedInDevice>;
   /** Attaches the device to the path; welcome has been sent when it resolves, within the turn of the attach. */
-  enter(device: DeviceAddress, connection: Connection, hello: HelloFrame): Promise<Entered>;
+  enter(signedIn: SignedInDevice, connection: Connection, hello: HelloFrame): Promise<Entered>;
   /** One message, valid until this returns; false when it could not be taken. */
   receive(slot: number, message: ArrayBuffer): boolean;
   /** A connection whose `send` answered 0 has room again. */
@@ -355,9 +355,9 @@ class SocketEdge implements Edge {
   /** A failure without a code becomes an unhandled rejection, which ends the process. */
   async #signIn(link: Link, hello: HelloFrame): Promise<void> {
     try {
-      const { device } = await this.#handlers.signIn(hello.token);
+      const signedIn = await this.#handlers.signIn(hello.token);
       if (link.stage !== stages.signingIn) return;
-      const entered = await this.#handlers.enter(device, link, hello);
+      const entered = await this.#handlers.enter(signedIn, link, hello);
       if ("refused" in entered) link.end(entered.refused, entered.retryAfterMs);
       else if (link.stage === stages.signingIn) this.#table.attached(link, entered.slot);
       else this.#handlers.detach(entered.slot, link);

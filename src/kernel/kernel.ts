@@ -232,6 +232,11 @@ export class Kernel {
     return this.call("loadAccount")() >>> 0 !== NONE;
   }
 
+  /** All sequences that a removed device can have had lie at or below this, those of a new one above it. */
+  sequenceCeiling(): number {
+    return this.call("sequenceCeiling")();
+  }
+
   /** The slot of a resident device, or undefined. */
   findDevice(address: Uint8Array): number | undefined {
     assert(address.length === DEVICE_ADDRESS_BYTES, "a device address has 20 bytes");

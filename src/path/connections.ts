@@ -2,7 +2,7 @@
  * Connections and their devices: one connection per device, the newest. The kernel knows a connection by a number,
  * so that nothing of an older one (sends still in the inbox, receipts still to come) is taken for the newer one's.
  */
-import type { DeviceAddress } from "../base/address.js";
+import { type DeviceAddress, numberedDevice } from "../base/address.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import { encodeWelcome } from "../wire/control.js";
@@ -31,7 +31,8 @@ export function attach(
   const { kernel, store, limits } = state;
   if (!kernel.loadAccount(account)) return { refused: "tooManyConnections" };
   const slot = kernel.findDevice(device);
-  if (slot === undefined) return { refused: "tokenInvalid" };
+  // Removed while it came in.
+  if (slot === undefined) return { refused: "tokenRevoked" };
   const number = ++state.lastConnectionNumber;
   const windowEntries = clamp(
     wanted.windowEntries || limits.windowEntriesDefault,
@@ -158,6 +159,22 @@ export function closeAttachment(
   forget(state, attachment);
   state.kernel.detach(attachment.slot, attachment.number);
   attachment.connection.end(code, retryAfterMs);
+}
+
+/**
+ * Carries out what a roster's change means here. The kernel gives a removed device no further sequence and lays nothing
+ * out for it; what it had lies at or below the ceiling, which the store erases by.
+ */
+export function rosterChanged(state: PathState, account: AccountRecord, removed: readonly number[]): void {
+  const { kernel, store } = state;
+  for (const number of removed) {
+    const slot = kernel.findDevice(numberedDevice(account.address, number));
+    const attachment = slot === undefined ? undefined : state.connections[slot];
+    if (attachment !== undefined) closeAttachment(state, attachment, "revoked");
+  }
+  kernel.loadAccount(account);
+  for (const number of removed)
+    store.erase(numberedDevice(account.address, number), kernel.sequenceCeiling());
 }
 
 function forget(state: PathState, attachment: Attachment): void {

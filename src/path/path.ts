@@ -6,7 +6,15 @@
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
-import { type Attached, attach, detach, receive, type Wanted, writable } from "./connections.js";
+import {
+  type Attached,
+  attach,
+  detach,
+  receive,
+  rosterChanged,
+  type Wanted,
+  writable,
+} from "./connections.js";
 import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { PathState } from "./state.js";
 import { endAll, turn } from "./tick.js";
@@ -29,9 +37,9 @@ export class Path {
     return attach(this.state, device, account, connection, wanted);
   }
 
-  /** Brings a resident account's roster up to date after a change; an account that is not resident needs nothing. */
-  rosterChanged(account: AccountRecord): void {
-    this.state.kernel.loadAccount(account);
+  /** A roster's change is durable: from here on it holds. Removed devices lose connection and queue at once. */
+  rosterChanged(account: AccountRecord, removed: readonly number[]): void {
+    rosterChanged(this.state, account, removed);
   }
 
   /** A transaction that holds notices is on disk: they go out with the next turns. */

@@ -31,6 +31,21 @@ export const limits = {
   requestsPerSecond: 50,
   /** How many requests may come at once after a time without any. */
   requestsBurst: 200,
+  /** Names that a brand gives to its accounts. */
+  nameBytesMax: 128,
+  namesPerAccountMax: 16,
+  /** Names that one device may ask for: so many at once, then so many a second. */
+  resolvesBurst: 20,
+  resolvesPerSecond: 0.2,
+  /** Every answer to one comes this long after the question, whatever it took to find. */
+  resolveAnswerMs: 10,
+  /** Devices whose questions are counted; one that is forgotten early begins anew. */
+  resolversCountedMax: 100_000,
+  /** The admin API: connections at a time, one request's body and time, one parameter in its path (Node.js bounds the head). */
+  adminConnectionsMax: 64,
+  adminBodyBytesMax: 4 * KiB,
+  adminRequestMs: 10_000,
+  adminParameterCharsMax: 16 * KiB,
   /** Notices on their way through the path at a time; the rest wait in the outbox. */
   noticesInFlightMax: 64,
   /** After a notice was refused for want of room. */
@@ -220,6 +235,8 @@ for (const [name, { min, max }] of Object.entries(configurable)) {
 }
 assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
 assert(limits.requestBytesMax < limits.messageBytesMax, "a request fits one message");
+assert(limits.nameBytesMax * 2 <= limits.adminParameterCharsMax, "a name in base64url fits a path");
+assert(limits.resolvesPerSecond * 60 < limits.resolvesBurst, "names are looked up, not enumerated");
 assert(limits.requestsUnderWayMax <= limits.requestsBurst, "a full connection was not too fast");
 assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
 assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");

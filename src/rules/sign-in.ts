@@ -11,7 +11,7 @@
  *           typ   the brand's token type                       aud     the brand's audience, or a list with it
  *           kid   one of the brand's keys                      exp     required; in the future
  *           crit, b64  must be absent                          nbf     if present, in the past
- *           jwk, jku, x5u, x5c, …  never looked at             iat     if present, a number
+ *           jwk, jku, x5u, x5c, …  never looked at             iat     if present, in the past
  *                                                              sub     account id: 32 hex digits, or a UUID
  *                                                              device  1 to 65535
  *
@@ -19,6 +19,7 @@
  * (ECDSA itself lets anyone turn one valid signature into a second; nothing
  * here tells tokens apart by their bytes, so that gains nothing.)
  */
+import type { DeviceAddress } from "../base/address.js";
 import { fromHex } from "../base/bytes.js";
 import type { CodeName } from "../wire/codes.js";
 import { limits } from "./limits.js";
@@ -32,6 +33,33 @@ export interface BrandRules {
   readonly audience: string;
   readonly tokenType: string;
   readonly algorithms: readonly SignatureAlgorithm[];
+  /** What the tokens of the brand's own back end say instead; never the same as those of devices. */
+  readonly serviceAudience?: string;
+  readonly serviceTokenType?: string;
+  /** Who adds a device to its account: the device itself when it first signs in, or somebody else before. */
+  readonly deviceRegistration?: DeviceRegistration;
+}
+
+export const deviceRegistrations = ["atSignIn", "byBrand"] as const;
+export type DeviceRegistration = (typeof deviceRegistrations)[number];
+
+export const SERVICE_AUDIENCE = "interline-admin";
+export const SERVICE_TOKEN_TYPE = "interline-service+jwt";
+
+/** Whom a token speaks for. */
+export interface SignedInDevice {
+  readonly device: DeviceAddress;
+  /** When the token was issued, 0 when it does not say: what was removed since is not let in by it. Absent: now. */
+  readonly issuedMs?: number;
+  /** False when a device must be registered before it signs in. */
+  readonly mayRegister?: boolean;
+}
+
+export interface SignedInService {
+  /** The brand's number. */
+  readonly brand: number;
+  /** What the token's `scope` lists. */
+  readonly scopes: readonly string[];
 }
 
 export const signatureAlgorithms = ["EdDSA", "ES256"] as const;
@@ -62,26 +90,54 @@ export type TokenFault = keyof typeof tokenFaults;
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The protected header, before any key is looked up. One line per rule, in order of precedence. */
-export function headerFault(header: Fields, rules: BrandRules): TokenFault | undefined {
+export function headerFault(header: Fields, rules: BrandRules, type: string): TokenFault | undefined {
   if (header.crit !== undefined || header.b64 !== undefined) return "critical";
   if (!rules.algorithms.some((algorithm) => algorithm === header.alg)) return "algorithm";
-  if (header.typ !== rules.tokenType) return "type";
+  if (header.typ !== type) return "type";
   if (!isText(header.kid) || header.kid.length > limits.keyIdCharsMax) return "keyId";
   return undefined;
 }
 
-/** The claims, after the signature was found good. One line per rule, in order of precedence. */
+/** A device's claims, after the signature was found good. One line per rule, in order of precedence. */
 export function claimFault(claims: Fields, rules: BrandRules, nowMs: number): TokenFault | undefined {
-  const { exp, nbf, iat } = claims;
-  if (claims.iss !== rules.issuer) return "issuer";
-  if (!namesAudience(claims.aud, rules.audience)) return "audience";
-  if (!isTime(exp)) return "expiry";
-  if (exp * 1000 <= nowMs - limits.clockToleranceMs) return "expired";
-  if (nbf !== undefined && (!isTime(nbf) || nbf * 1000 > nowMs + limits.clockToleranceMs)) return "notBefore";
-  if (iat !== undefined && !isTime(iat)) return "issuedAt";
+  const fault = commonFault(claims, rules, { audience: rules.audience, nowMs });
+  if (fault !== undefined) return fault;
   if (!isText(claims.sub) || accountIdOf(claims.sub) === undefined) return "subject";
   if (!isDeviceNumber(claims.device)) return "device";
   return undefined;
+}
+
+/** The claims of the brand's back end: nobody in particular, and no device. */
+export function serviceClaimFault(claims: Fields, rules: BrandRules, nowMs: number): TokenFault | undefined {
+  const fault = commonFault(claims, rules, { audience: rules.serviceAudience ?? SERVICE_AUDIENCE, nowMs });
+  if (fault !== undefined) return fault;
+  if (claims.device !== undefined) return "device";
+  return undefined;
+}
+
+function commonFault(
+  claims: Fields,
+  rules: BrandRules,
+  { audience, nowMs }: { readonly audience: string; readonly nowMs: number },
+): TokenFault | undefined {
+  const { exp, nbf, iat } = claims;
+  if (claims.iss !== rules.issuer) return "issuer";
+  if (!namesAudience(claims.aud, audience)) return "audience";
+  if (!isTime(exp)) return "expiry";
+  if (exp * 1000 <= nowMs - limits.clockToleranceMs) return "expired";
+  if (nbf !== undefined && (!isTime(nbf) || nbf * 1000 > nowMs + limits.clockToleranceMs)) return "notBefore";
+  if (iat !== undefined && (!isTime(iat) || iat * 1000 > nowMs + limits.clockToleranceMs)) return "issuedAt";
+  return undefined;
+}
+
+/** What a `scope` claim lists (RFC 9068): words with spaces between them. */
+export function scopesOf(claims: Fields): readonly string[] {
+  return typeof claims.scope === "string" ? claims.scope.split(" ").filter((word) => word !== "") : [];
+}
+
+/** Whether a token was issued too early for an account or a device that was removed since: it never signs in again. */
+export function isTokenRevoked(issuedMs: number, refusedThroughMs: number | undefined): boolean {
+  return refusedThroughMs !== undefined && issuedMs <= refusedThroughMs + limits.clockToleranceMs;
 }
 
 /** The 16 bytes of a `sub` claim; undefined when it is neither 32 hex digits nor a UUID. */

@@ -1,22 +1,32 @@
 /**
- * Accounts and their rosters: which devices an account has, under a version
- * that rises with each change, and each device's ordinal, which no other
- * device ever gets.
+ * Accounts and their rosters: which devices an account has, under a version that rises with each change, and each
+ * device's ordinal, which no other device ever gets.
  *
- * Registrations are grouped: all that wait go into one transaction. An account
- * whose row is damaged is reported and reads as one that nobody signed into;
- * when a device registers again its version becomes the new ordinal, which is
- * above any version the account ever had, since each device takes one of both.
+ * What a change brings with it is in the same transaction, so that no crash leaves one without the other: the notice to the account's other devices (outbox.ts),
+ * and for each device that goes its tombstone, and the mark that its queue must be erased (tombstones.ts); its keys go
+ * right there.
+ *
+ * Nobody reads a change before it is on disk and `onChanged` has been told of it, so that the rest of the node never
+ * works with a roster whose removals it has not carried out.
+ *
+ * An account whose row is damaged is reported and reads as one that nobody signed into; when a device registers again
+ * its version becomes the new ordinal, which is above any version the account ever had by registrations alone.
  */
-import type { AccountAddress } from "../base/address.js";
+import { type AccountAddress, numberedDevice } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
+import { isTokenRevoked } from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import { encodeNotice } from "../wire/notices.js";
+import { decodeAccount, encodeAccount } from "./account-rows.js";
+import type { Changes } from "./changes.js";
 import type { Batch, Database } from "./database.js";
+import { removeKeys } from "./keys.js";
+import type { Names } from "./names.js";
 import type { Outbox } from "./outbox.js";
-import { accountKey, decodeAccount, encodeAccount, encodeNumber, metaKeys } from "./schema.js";
-import type { Work, Writer } from "./writer.js";
+import { nameOf } from "./queue-reader.js";
+import { accountKey, encodeNumber, metaKeys } from "./schema.js";
+import type { Tombstones } from "./tombstones.js";
 
 export interface DeviceEntry {
   readonly number: number;
@@ -26,123 +36,196 @@ export interface DeviceEntry {
 export interface AccountRecord {
   readonly address: AccountAddress;
   readonly version: number;
+  /** In order of registration: the kernel extends a resident account by what stands behind the devices it has. */
   readonly devices: readonly DeviceEntry[];
+  /** It was removed: nobody is there, and only its version lives on. */
+  readonly isRemoved?: boolean;
 }
 
-/** One call of register(); `record` or `refusal` is known once it is staged. */
-interface Registration {
-  readonly address: AccountAddress;
-  readonly number: number;
-  record: AccountRecord | undefined;
-  refusal: CodedError | undefined;
+export interface RosterChange {
+  readonly record: AccountRecord;
+  readonly isChanged: boolean;
 }
 
-export class Accounts implements Work {
-  readonly #database: Database;
-  readonly #writer: Writer;
-  readonly #outbox: Outbox;
-  readonly #onDamage: (address: AccountAddress) => void;
+/** A device that comes with a token. */
+export interface Arrival {
+  /** When the token was issued; what comes without one is as new as can be. */
+  readonly issuedMs?: number;
+  /** False when only devices that are registered already may come. */
+  readonly mayRegister?: boolean;
+}
+
+/** Says what the account is to be; the same record when nothing changes. Throws CodedError to refuse. */
+type Decide = (before: AccountRecord | undefined) => AccountRecord;
+
+interface AccountParts {
+  readonly database: Database;
+  readonly changes: Changes;
+  readonly outbox: Outbox;
+  readonly tombstones: Tombstones;
+  readonly names: Names;
+  readonly nextOrdinal: number;
+  readonly onDamage: (address: AccountAddress) => void;
+  /** Called when a change is on disk, before anybody else sees it; `removed` are the numbers of devices that went. */
+  readonly onChanged: (record: AccountRecord, removed: readonly number[]) => void;
+}
+
+export class Accounts {
+  readonly #parts: AccountParts;
   #nextOrdinal: number;
-  #waiting: Registration[] = [];
-  #staged: Promise<void> | undefined;
+  /** What accounts were before the transaction that is being written. */
+  readonly #unseen = new Map<string, AccountRecord | undefined>();
 
-  constructor(
-    database: Database,
-    writer: Writer,
-    outbox: Outbox,
-    options: { nextOrdinal: number; onDamage: (address: AccountAddress) => void },
-  ) {
-    this.#database = database;
-    this.#writer = writer;
-    this.#outbox = outbox;
-    this.#nextOrdinal = options.nextOrdinal;
-    this.#onDamage = options.onDamage;
+  constructor(parts: AccountParts) {
+    this.#parts = parts;
+    this.#nextOrdinal = parts.nextOrdinal;
   }
 
   read(address: AccountAddress): AccountRecord | undefined {
+    const name = nameOf(address);
+    return this.#unseen.has(name) ? this.#unseen.get(name) : this.#stored(address);
+  }
+
+  #stored(address: AccountAddress): AccountRecord | undefined {
     const key = accountKey(address);
-    const value = this.#database.get("accounts", key);
+    const value = this.#parts.database.get("accounts", key);
     if (value === undefined) return undefined;
     const row = decodeAccount(key, value);
-    if (row === undefined) this.#onDamage(address);
+    if (row === undefined) this.#parts.onDamage(address);
     return row && { address: new Uint8Array(address), ...row };
   }
 
-  /** Resolves with the roster that lists the device, once that is durable. */
-  async register(address: AccountAddress, number: number): Promise<AccountRecord> {
+  /** Whether the account is registered and was not removed. */
+  isThere(address: AccountAddress): boolean {
+    const record = this.#stored(address);
+    return record !== undefined && !record.isRemoved;
+  }
+
+  /** A device comes in: it is added if it is not there. Rejects with tokenRevoked, deviceUnknown or tooManyDevices. */
+  async register(address: AccountAddress, number: number, arrival: Arrival = {}): Promise<RosterChange> {
     assert(
       Number.isInteger(number) && number >= 1 && number <= limits.deviceNumberMax,
       "a device number is 1 to 65535",
     );
-    const durable = this.read(address);
-    if (durable?.devices.some((device) => device.number === number)) return durable;
-    const registration: Registration = { address, number, record: undefined, refusal: undefined };
-    this.#waiting.push(registration);
-    await this.#nextTransaction();
-    if (registration.refusal) throw registration.refusal;
-    assert(registration.record !== undefined, "a registration that was written has a record");
-    return registration.record;
-  }
-
-  /** Settles with the transaction that takes what is waiting now. An idle writer stages at once, inside submit. */
-  #nextTransaction(): Promise<void> {
-    if (this.#staged) return this.#staged;
-    const staged = this.#writer.submitPrompt(this);
-    if (this.#waiting.length > 0) this.#staged = staged;
-    return staged;
-  }
-
-  /** All waiting registrations, those of one account after each other. */
-  stage(batch: Batch): boolean {
-    this.#staged = undefined;
-    const changed = new Map<string, AccountRecord>();
-    for (const registration of this.#waiting.splice(0)) {
-      const name = Buffer.from(registration.address).toString("latin1");
-      const before = changed.get(name) ?? this.read(registration.address);
-      if (before?.devices.some((device) => device.number === registration.number)) {
-        registration.record = before;
-      } else if ((before?.devices.length ?? 0) >= limits.devicesPerAccountMax) {
-        registration.refusal = new CodedError("tooManyDevices");
-      } else {
-        registration.record = this.#added(registration, before);
-        changed.set(name, registration.record);
-        this.#announce(batch, registration.record, before);
-      }
-    }
-    for (const record of changed.values()) {
-      const key = accountKey(record.address);
-      batch.put("accounts", key, encodeAccount(key, record));
-    }
-    if (changed.size > 0) {
-      batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, this.#nextOrdinal));
-    }
-    return true;
-  }
-
-  /** To the devices that the account had before: the new one asks when it comes. */
-  #announce(
-    batch: Batch,
-    { address, version, devices }: AccountRecord,
-    before: AccountRecord | undefined,
-  ): void {
-    if (before === undefined || before.devices.length === 0) return;
-    const numbers = devices.map(({ number }) => number);
-    this.#outbox.stageNotice(batch, {
-      recipients: [{ account: address, devices: before.devices.map(({ number }) => number) }],
-      payload: encodeNotice({ notice: "roster", version, devices: numbers }),
+    const { issuedMs = Number.POSITIVE_INFINITY, mayRegister = true } = arrival;
+    const isKnown = (record: AccountRecord | undefined): record is AccountRecord => {
+      const refusedThroughMs = this.#parts.tombstones.refusedThroughMs(address, number);
+      if (isTokenRevoked(issuedMs, refusedThroughMs)) throw new CodedError("tokenRevoked");
+      return record !== undefined && has(record, number);
+    };
+    const record = this.read(address);
+    if (isKnown(record)) return { record, isChanged: false };
+    return this.#change(address, 0, (before) => {
+      // Asked again: the device may have been removed since.
+      if (isKnown(before)) return before;
+      if (!mayRegister) throw new CodedError("deviceUnknown");
+      return this.#with(address, before, number);
     });
   }
 
-  #added({ address, number }: Registration, before: AccountRecord | undefined): AccountRecord {
+  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account) or tooManyDevices. */
+  add(address: AccountAddress, number: number): Promise<RosterChange> {
+    return this.#change(address, 0, (before) => {
+      const known = required(before);
+      return has(known, number) ? known : this.#with(address, known, number);
+    });
+  }
+
+  /** Rejects with notFound. */
+  remove(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange> {
+    return this.#change(address, nowMs, (before) => {
+      const known = required(before);
+      if (!has(known, number)) throw new CodedError("notFound");
+      const devices = known.devices.filter((device) => device.number !== number);
+      return { ...known, version: known.version + 1, devices };
+    });
+  }
+
+  /** An account without devices, if there is none yet. */
+  create(address: AccountAddress): Promise<RosterChange> {
+    return this.#change(address, 0, (before) => {
+      if (before !== undefined && !before.isRemoved) return before;
+      return { address, version: (before?.version ?? 0) + 1, devices: [] };
+    });
+  }
+
+  /** All devices go, and the account's names; only its version stays. Rejects with notFound. */
+  removeAll(address: AccountAddress, nowMs: number): Promise<RosterChange> {
+    return this.#change(address, nowMs, (before) => {
+      const known = required(before);
+      return { address, version: known.version + 1, devices: [], isRemoved: true };
+    });
+  }
+
+  #with(address: AccountAddress, before: AccountRecord | undefined, number: number): AccountRecord {
+    const devices = before?.devices ?? [];
+    if (devices.length >= limits.devicesPerAccountMax) throw new CodedError("tooManyDevices");
     const ordinal = this.#nextOrdinal++;
     assert(ordinal <= 0xffffffff, "ordinals are u32");
-    // In order of registration: the kernel extends a resident account by what stands behind the devices it has.
-    const devices = [...(before?.devices ?? []), { number, ordinal }];
     const version = before === undefined ? this.#firstVersion(address, ordinal) : before.version + 1;
-    return { address: new Uint8Array(address), version, devices };
+    return { address: new Uint8Array(address), version, devices: [...devices, { number, ordinal }] };
   }
 
   #firstVersion(address: AccountAddress, ordinal: number): number {
-    return this.#database.get("accounts", accountKey(address)) === undefined ? 1 : ordinal;
+    return this.#parts.database.get("accounts", accountKey(address)) === undefined ? 1 : ordinal;
   }
+
+  /** Decides by the account as it is on disk, and stages what the change brings with it. */
+  #change(address: AccountAddress, nowMs: number, decide: Decide): Promise<RosterChange> {
+    const { database, changes, tombstones, names, onChanged } = this.#parts;
+    return changes.add([nameOf(address)], (batch) => {
+      const before = this.#stored(address);
+      const record = decide(before);
+      if (record === before) return { record, isChanged: false };
+      const removed = missingIn(record, before);
+      for (const number of removed) {
+        tombstones.stageRemoval(batch, address, number, nowMs);
+        removeKeys(database, batch, numberedDevice(address, number));
+      }
+      for (const number of missingIn(before, record)) tombstones.stageReturn(batch, address, number);
+      if (record.isRemoved) {
+        tombstones.stageAccount(batch, address, nowMs);
+        names.stageForget(batch, address);
+      }
+      this.#put(batch, before, record);
+      batch.whenWritten(() => {
+        this.#unseen.delete(nameOf(address));
+        onChanged(record, removed);
+      });
+      return { record, isChanged: true };
+    });
+  }
+
+  #put(batch: Batch, before: AccountRecord | undefined, after: AccountRecord): void {
+    const key = accountKey(after.address);
+    this.#unseen.set(nameOf(after.address), before);
+    batch.put("accounts", key, encodeAccount(key, after));
+    batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, this.#nextOrdinal));
+    // To the devices that were there before and stay: a new one asks when it comes.
+    const audience = before?.devices.map(({ number }) => number).filter((number) => has(after, number)) ?? [];
+    if (audience.length === 0) return;
+    this.#parts.outbox.stageNotice(batch, {
+      recipients: [{ account: after.address, devices: audience }],
+      payload: encodeNotice({
+        notice: "roster",
+        version: after.version,
+        devices: after.devices.map(({ number }) => number),
+      }),
+    });
+  }
+}
+
+function has({ devices }: AccountRecord, number: number): boolean {
+  return devices.some((device) => device.number === number);
+}
+
+function required(record: AccountRecord | undefined): AccountRecord {
+  if (record === undefined || record.isRemoved) throw new CodedError("notFound");
+  return record;
+}
+
+/** The numbers of devices of `of` that `record` has not. */
+function missingIn(record: AccountRecord | undefined, of: AccountRecord | undefined): number[] {
+  const kept = new Set(record?.devices.map(({ ordinal }) => ordinal));
+  return of?.devices.filter(({ ordinal }) => !kept.has(ordinal)).map(({ number }) => number) ?? [];
 }

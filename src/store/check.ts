@@ -9,7 +9,8 @@
  *               count the header says; gaps stand in front
  *   floors      each lies inside the first row of its queue
  *   references  ordinals are given once and below the next; devices with a
- *               queue or a run, and senders of dedup keys, are registered
+ *               queue or a run, and senders of dedup keys, are registered;
+ *               names and their accounts know each other (check-accounts.ts)
  *   keys        a device's one-time keys follow each other as its head says, ids
  *               rising above those handed out; pairs and holders are counted
  *   counters    each brand's bytes are what its queues hold (closed only: a
@@ -17,8 +18,10 @@
  *
  * A live directory is read one queue, or some rows of another table, at a time.
  */
-import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
+import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
+import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
+import { checkAccounts, checkNames, checkOutbox, checkRemovals } from "./check-accounts.js";
 import { checkKeys } from "./check-keys.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
@@ -27,9 +30,8 @@ import {
   accountKey,
   addressInKey,
   DEDUP_KEY_BYTES,
-  decodeAccount,
   decodeDedup,
-  decodeNotice,
+  deviceKey,
   partitionOf,
   readU32,
   readU64BE,
@@ -59,6 +61,9 @@ export interface CheckReport extends DirectoryState {
   };
   readonly dedup: { readonly rows: number; readonly keys: number };
   readonly accounts: { readonly accounts: number; readonly devices: number };
+  /** Devices and accounts whose older tokens are refused, and what of them the next open erases. */
+  readonly removals: { readonly tombstones: number; readonly erasures: number };
+  readonly names: { readonly names: number };
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
   /** Devices with key rows, those rows, and the keys among them. */
@@ -92,6 +97,7 @@ export class Checker {
 
   /** Hands every row of a table to `visit`, with a pause and a fresh read after some. */
   async eachRow(table: TableName, visit: (row: Row) => void): Promise<void> {
+    if (!this.database.has(table)) return;
     let start: Uint8Array | undefined;
     try {
       for (;;) {
@@ -110,13 +116,24 @@ export class Checker {
     }
   }
 
-  /** Finds fault with a device that no roster lists. */
+  /** A row, if the directory has the table at all: an earlier version may not. */
+  row(table: TableName, key: Uint8Array): Uint8Array | undefined {
+    return this.database.has(table) ? this.database.get(table, key) : undefined;
+  }
+
+  account(address: AccountAddress): AccountRow | undefined {
+    const key = accountKey(address);
+    const row = this.row("accounts", key);
+    return row && decodeAccount(key, row);
+  }
+
+  /** Finds fault with a device that no roster lists, unless it was removed and what it had is still to be erased. */
   requireRegistered(table: StorePart, device: DeviceAddress, number: number): void {
-    const key = accountKey(accountOf(device));
-    const row = this.database.get("accounts", key);
-    const account = row && decodeAccount(key, row);
-    const deviceNumber = ((device[18] as number) << 8) | (device[19] as number);
-    if (account?.devices.some((entry) => entry.number === deviceNumber)) return;
+    const isListed = this.account(accountOf(device))?.devices.some(
+      (entry) => entry.number === deviceNumber(device),
+    );
+    const isErasedLater = table !== "keys" && this.row("erasures", deviceKey(device)) !== undefined;
+    if (isListed || isErasedLater) return;
     this.find({ table, kind: "reference", detail: "its device is not registered", address: device, number });
   }
 
@@ -125,57 +142,6 @@ export class Checker {
     if (partitionOf(address) === (((key[0] as number) << 8) | (key[1] as number))) return;
     this.find({ table, kind: "damaged", detail: "the key names a wrong partition", address });
   }
-}
-
-async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]> {
-  const ordinals = new Set<number>();
-  let accounts = 0;
-  let devices = 0;
-  await checker.eachRow("accounts", ({ key, value }) => {
-    accounts++;
-    const address = addressInKey(key);
-    checker.requirePartition("accounts", key);
-    const row = decodeAccount(key, value);
-    if (row === undefined) {
-      checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
-      return;
-    }
-    const numbers = new Set<number>();
-    let previous = 0;
-    for (const { number, ordinal } of row.devices) {
-      devices++;
-      const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
-      if (!checker.state.ownerPid && !isGiven) {
-        checker.find({
-          table: "accounts",
-          kind: "reference",
-          detail: `ordinal ${ordinal} was never given`,
-          address,
-        });
-      }
-      if (ordinals.has(ordinal)) {
-        checker.find({
-          table: "accounts",
-          kind: "reference",
-          detail: `ordinal ${ordinal} is given twice`,
-          address,
-        });
-      }
-      // A roster is in the order of registration.
-      if (ordinal <= previous || numbers.has(number)) {
-        checker.find({
-          table: "accounts",
-          kind: "order",
-          detail: `device ${number} is out of order`,
-          address,
-        });
-      }
-      ordinals.add(ordinal);
-      numbers.add(number);
-      previous = ordinal;
-    }
-  });
-  return { accounts, devices };
 }
 
 function checkJournal(checker: Checker): CheckReport["journal"] {
@@ -217,23 +183,6 @@ async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
         number,
       });
     }
-  });
-  return counts;
-}
-
-async function checkOutbox(checker: Checker): Promise<CheckReport["outbox"]> {
-  const counts = { notices: 0 };
-  // A directory of version 2 has none.
-  if (!checker.database.has("outbox")) return counts;
-  await checker.eachRow("outbox", ({ key, value }) => {
-    counts.notices++;
-    if (decodeNotice(key, value) !== undefined) return;
-    checker.find({
-      table: "outbox",
-      kind: "damaged",
-      detail: "the row is damaged",
-      number: readU64BE(key, 0),
-    });
   });
   return counts;
 }
@@ -282,11 +231,13 @@ export async function checkDirectory(
     const queues = await checkQueues(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
+    const removals = await checkRemovals(checker);
+    const names = await checkNames(checker);
     const keys = await checkKeys(checker);
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const tables = { journal, queues, dedup, accounts, keys, outbox };
+    const tables = { journal, queues, dedup, accounts, removals, names, keys, outbox };
     return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();

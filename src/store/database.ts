@@ -71,9 +71,13 @@ const sharedTables: ReadonlySet<TableName> = new Set(["accounts", "keys"]);
 export class Batch {
   readonly changes: Change[] = [];
   bytes = 0;
-  /** Set by whoever adds one (outbox.ts). */
-  holdsNotices = false;
+  readonly written: (() => void)[] = [];
   readonly #shared = new Map<string, Change>();
+
+  /** `then` is called when the transaction is on disk, before any promise of its work resolves. */
+  whenWritten(then: () => void): void {
+    this.written.push(then);
+  }
 
   put(table: TableName, key: Uint8Array, value: Uint8Array): void {
     this.bytes += key.length + value.length;

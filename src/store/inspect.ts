@@ -8,6 +8,7 @@
  */
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
+import { decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
 import { Batch, type Database } from "./database.js";
 import { DeviceKeys } from "./device-keys.js";
@@ -19,13 +20,13 @@ import {
   accountKey,
   addressInKey,
   DEVICE_KEY_BYTES,
-  decodeAccount,
   deviceKey,
   numberKey,
   queueEnd,
   readU64BE,
   type StorePart,
   type TableName,
+  tableNames,
 } from "./schema.js";
 
 export interface Page<T> {
@@ -135,19 +136,13 @@ export class Inspector {
 
   overview(): Overview {
     const database = this.#fresh();
-    const count = (table: TableName): number => database.rowCount(table);
+    // A directory of an earlier version lacks tables.
+    const counts = Object.fromEntries(
+      tableNames.map((table) => [table, database.has(table) ? database.rowCount(table) : 0]),
+    ) as Record<TableName, number>;
     return {
       ...this.#state,
-      rows: {
-        meta: count("meta"),
-        journal: this.#journal().length,
-        dedup: count("dedup"),
-        accounts: count("accounts"),
-        queues: count("queues"),
-        floors: count("floors"),
-        outbox: database.has("outbox") ? count("outbox") : 0,
-        keys: database.has("keys") ? count("keys") : 0,
-      },
+      rows: { ...counts, journal: this.#journal().length },
       brands: [...database.rows("meta")].flatMap((row) => brandInRow(row) ?? []),
       fileBytes: database.fileStats().usedBytes,
     };

@@ -24,10 +24,11 @@ import {
   type SuiteName,
 } from "../wire/keys.js";
 import type { NoticeBody } from "../wire/notices.js";
+import { decodeAccount } from "./account-rows.js";
 import { DeviceKeys, type KeyContext } from "./device-keys.js";
 import type { NoticeRecipient } from "./outbox.js";
 import { nameOf } from "./queue-reader.js";
-import { accountKey, decodeAccount } from "./schema.js";
+import { accountKey } from "./schema.js";
 
 export interface KeyClaim {
   /** The device that asks. */

@@ -10,8 +10,9 @@ import { assert } from "../base/assert.js";
 import type { KeyUpload } from "../rules/keys.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
-import { type AccountRecord, Accounts } from "./accounts.js";
+import { type AccountRecord, Accounts, type Arrival, type RosterChange } from "./accounts.js";
 import { BrandBytes } from "./brand-bytes.js";
+import { Changes } from "./changes.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
 import { Floors } from "./floors.js";
@@ -21,6 +22,7 @@ import type { SpillRun } from "./journal-record.js";
 import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { Keys } from "./keys.js";
 import type { DirectoryLock } from "./lock.js";
+import { type BrandName, Names } from "./names.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
@@ -30,6 +32,7 @@ import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
 import type { Commit, CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
 import { type SweepPlace, type SweepResult, SweepWork } from "./sweep.js";
+import { Tombstones } from "./tombstones.js";
 import { type Work, Writer } from "./writer.js";
 
 const REPORTS_REMEMBERED = 10_000;
@@ -45,6 +48,9 @@ export class LmdbStore implements Store {
   readonly #sweepPlace: SweepPlace = { next: undefined };
   readonly #reported = new Set<string>();
   #journal: Journal | undefined;
+  readonly #changes: Changes;
+  readonly #tombstones: Tombstones;
+  readonly #names: Names;
   #accounts: Accounts | undefined;
   #outbox: Outbox | undefined;
   #keys: Keys | undefined;
@@ -57,10 +63,7 @@ export class LmdbStore implements Store {
     this.#options = options;
     this.#lock = lock;
     this.#database = database;
-    this.#writer = new Writer(database, {
-      timeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs,
-      onWritten: ({ holdsNotices }) => holdsNotices && options.onNotices?.(),
-    });
+    this.#writer = new Writer(database, { timeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs });
     this.failed = this.#writer.failed;
     const bounds = { ...limits, ...options.quotas };
     this.#dedup = new DedupWindow(bounds);
@@ -76,6 +79,13 @@ export class LmdbStore implements Store {
       nowMs: options.nowMs,
       stats: { spilledEntries: 0, chunksWritten: 0, trimmedRows: 0, quotaEntries: 0, expiredEntries: 0 },
     };
+    this.#changes = new Changes(this.#writer);
+    this.#tombstones = new Tombstones(database, this.#queues.floors, (address) =>
+      this.#report({ table: "tombstones", detail: "the mark of a removal is damaged", address }),
+    );
+    this.#names = new Names(database, this.#changes, (brand) =>
+      this.#report({ table: "names", detail: "a name's row is damaged", number: brand }),
+    );
   }
 
   async open(): Promise<void> {
@@ -84,11 +94,18 @@ export class LmdbStore implements Store {
     this.#database.refresh();
     this.#outbox = new Outbox(this.#database, this.#writer, {
       onDamage: (number) => this.#report({ table: "outbox", detail: "a notice is damaged", number }),
+      onStored: () => this.#options.onNotices?.(),
     });
-    this.#accounts = new Accounts(this.#database, this.#writer, this.#outbox, {
+    this.#accounts = new Accounts({
+      database: this.#database,
+      changes: this.#changes,
+      outbox: this.#outbox,
+      tombstones: this.#tombstones,
+      names: this.#names,
       nextOrdinal: run.nextOrdinal,
       onDamage: (address) =>
         this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
+      onChanged: (record, removed) => this.#options.onRosterChanged?.(record, removed),
     });
     this.#keys = new Keys(this.#database, this.#writer, this.#outbox, {
       bounds: { ...limits, ...this.#options.quotas },
@@ -117,6 +134,9 @@ export class LmdbStore implements Store {
         writer: this.#writer,
         dedup: this.#dedup,
         queues: this.#queues,
+        tombstones: this.#tombstones,
+        isRegistered: (account, number) =>
+          this.#knownAccounts.read(account)?.devices.some((device) => device.number === number) === true,
         bytesMax: limits.recoveryBytesMax,
         onDamage,
       });
@@ -200,9 +220,43 @@ export class LmdbStore implements Store {
     return this.#read(() => this.#knownAccounts.read(address));
   }
 
-  async registerDevice(address: AccountAddress, number: number): Promise<AccountRecord> {
+  async registerDevice(address: AccountAddress, number: number, arrival?: Arrival): Promise<AccountRecord> {
+    const { record } = await this.#openedAccounts.register(address, number, arrival);
+    return record;
+  }
+
+  async addDevice(address: AccountAddress, number: number): Promise<RosterChange> {
+    return this.#openedAccounts.add(address, number);
+  }
+
+  async removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange> {
+    return this.#openedAccounts.remove(address, number, nowMs);
+  }
+
+  async createAccount(address: AccountAddress): Promise<RosterChange> {
+    return this.#openedAccounts.create(address);
+  }
+
+  async removeAccount(address: AccountAddress, nowMs: number): Promise<RosterChange> {
+    return this.#openedAccounts.removeAll(address, nowMs);
+  }
+
+  erase(device: DeviceAddress, through: number): void {
+    this.#tombstones.erase(device, through);
+  }
+
+  readName(name: BrandName): AccountAddress | undefined {
+    return this.#read(() => this.#names.read(name));
+  }
+
+  async giveName(address: AccountAddress, name: BrandName): Promise<boolean> {
+    const accounts = this.#openedAccounts;
+    return this.#names.give(address, name, () => accounts.isThere(address));
+  }
+
+  async takeName(name: BrandName): Promise<void> {
     this.#refuseWhenEnded();
-    return this.#knownAccounts.register(address, number);
+    await this.#names.take(name);
   }
 
   notices(after: number, max: number): StoredNotice[] {
@@ -300,6 +354,12 @@ export class LmdbStore implements Store {
   get #openedKeys(): Keys {
     assert(this.#keys !== undefined, "the store is open");
     return this.#keys;
+  }
+
+  /** For a change. */
+  get #openedAccounts(): Accounts {
+    this.#refuseWhenEnded();
+    return this.#knownAccounts;
   }
 
   get #openedOutbox(): Outbox {

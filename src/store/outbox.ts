@@ -10,8 +10,9 @@ import { randomBytes } from "node:crypto";
 import { type AccountAddress, ENVELOPE_ID_BYTES, type EnvelopeId } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
+import { decodeNotice, encodeNotice } from "./account-rows.js";
 import type { Batch, Database } from "./database.js";
-import { decodeNotice, encodeNotice, numberKey, readU64BE } from "./schema.js";
+import { numberKey, readU64BE } from "./schema.js";
 import type { Work, Writer } from "./writer.js";
 
 export interface NoticeRecipient {
@@ -36,13 +37,19 @@ export class Outbox implements Work {
   readonly #database: Database;
   readonly #writer: Writer;
   readonly #onDamage: (number: number) => void;
+  readonly #onStored: () => void;
   #nextNumber = 1;
   #dropped: number[] = [];
 
-  constructor(database: Database, writer: Writer, options: { readonly onDamage: (number: number) => void }) {
+  constructor(
+    database: Database,
+    writer: Writer,
+    options: { readonly onDamage: (number: number) => void; readonly onStored: () => void },
+  ) {
     this.#database = database;
     this.#writer = writer;
     this.#onDamage = options.onDamage;
+    this.#onStored = options.onStored;
     for (const key of database.keys("outbox")) this.#nextNumber = readU64BE(key, 0) + 1;
   }
 
@@ -53,7 +60,7 @@ export class Outbox implements Work {
     const key = numberKey(this.#nextNumber++);
     const id = new Uint8Array(randomBytes(ENVELOPE_ID_BYTES));
     batch.put("outbox", key, encodeNotice(key, { id, recipients, payload }));
-    batch.holdsNotices = true;
+    batch.whenWritten(this.#onStored);
   }
 
   /** Notices numbered above `after`, in order. A damaged one is reported, and left for `interline check` to show. */

@@ -9,7 +9,8 @@
  *      all earlier ones,
  *   3. every block of the journal is verified; a bad or missing one is reported
  *      and passed over, its neighbours count,
- *   4. the acks of all blocks become floors, then their runs are spilled like
+ *   4. the acks of all blocks become floors, and so does what removed devices
+ *      must not leave behind (tombstones.ts); then the runs are spilled like
  *      live ones, except that what is acked or already queued is passed over,
  *      and the blocks are named as spilled.
  *
@@ -18,6 +19,7 @@
  * what is queued.
  */
 import { randomInt } from "node:crypto";
+import type { AccountAddress } from "../base/address.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { Batch, Database } from "./database.js";
 import type { DedupWindow } from "./dedup-window.js";
@@ -36,7 +38,9 @@ import {
   tableNames,
   tablesOf,
 } from "./schema.js";
+import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
+import type { Tombstones } from "./tombstones.js";
 import type { Writer } from "./writer.js";
 
 function refuse(detail: string): CodedError {
@@ -110,6 +114,8 @@ interface RecoveryParts {
   readonly writer: Writer;
   readonly dedup: DedupWindow;
   readonly queues: QueueContext;
+  readonly tombstones: Tombstones;
+  readonly isRegistered: (account: AccountAddress, number: number) => boolean;
   readonly bytesMax: number;
   readonly onDamage: (blockNumber: number, detail: string) => void;
 }
@@ -122,7 +128,7 @@ export interface RecoveryResult {
 
 /** Empties the journal into the queues and the dedup window. */
 export async function recover(parts: RecoveryParts): Promise<RecoveryResult> {
-  const { descriptor, run, queues, writer } = parts;
+  const { descriptor, run, queues, writer, tombstones } = parts;
   const sites: BlockSite[] = [];
   let badBlocks = 0;
   const damage = (number: number, detail: string): void => {
@@ -136,10 +142,16 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryResult> {
         queues.floors.add(deviceKey(device), floor);
     }
   }
+  const hasErasures = tombstones.recover(blocksBefore(run.epoch), parts.isRegistered);
   const entries = descriptor === undefined ? 0 : await spillBlocks(parts, descriptor, inOrder(sites));
   const next = encodeNumber(metaKeys.spilled, blocksBefore(run.epoch));
-  await writer.submitPrompt({
+  await writer.submitSlow({
     stage(batch) {
+      // What devices have acked may go later; what removed ones had is gone before anybody comes in.
+      const isErased = !hasErasures || trimSlice(queues, batch, new Slice());
+      queues.brands.stage(batch);
+      if (!isErased) return false;
+      tombstones.stageRecovered(batch);
       batch.put("meta", metaKeys.spilled, next);
       return true;
     },

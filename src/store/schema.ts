@@ -1,6 +1,7 @@
 /**
  * The bytes on disk, format version 3: every file of a data directory, and
- * every table, key and row of its database.
+ * every table, key and row of its database. Rows of accounts are written in
+ * account-rows.ts, all others here.
  *
  *   journal.dat       what was committed and is not yet spilled (journal-block.ts)
  *   store.mdb         everything else: one LMDB environment, drawn here
@@ -25,10 +26,16 @@
  *   outbox    notice number u64                            notice row
  *   keys      partition u16 | brand u16 | account 16 |     key-rows.ts
  *             device u16 | section u8 | …
+ *   tombstones                                             number row: ms; tokens issued up to then are refused
+ *             as in accounts, or as in floors
+ *   erasures  as in floors                                 number row: erase up to this sequence; 0: everything
+ *   names     partition u16 | brand u16 | name digest 16   name row (names.ts); the digest stands for an account id
+ *   named     partition u16 | brand u16 | account 16 |     number row: 0
+ *             name digest 16
  *
  *   number row, 16 bytes    0 u32 crc   4 u32 "ILD1"        8 u64 number
  *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
- *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 0
+ *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 1 when it was removed, else 0
  *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
  *   chunk row               0 u32 crc   4 u8 kind (1 entries, 2 gap)  5 u8 version = 1
  *                           6 u8 gap reason (protocol.ts; 0 in entries)  7 u8 0
@@ -39,11 +46,12 @@
  *                          32 u64 entriesAfter    40 u64 bytesAfter
  *                          48 deliver frames (none in a gap)
  *
+ *   name row                0 u32 crc   4 account 16       20 name, up to the row's end
  *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
  *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
  *
- * Version 2 had neither outbox nor keys. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
+ * Version 2 had the tables up to floors. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
  *
  * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of
  * the row — in a chunk by the rest of its 48-byte header — so that a row found
@@ -66,7 +74,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "keys"],
+  3: ["outbox", "keys", "tombstones", "erasures", "names", "named"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;
@@ -97,14 +105,13 @@ export const PARTITIONS = 4096;
 export const ACCOUNT_KEY_BYTES = 20;
 export const DEVICE_KEY_BYTES = 22;
 export const QUEUE_KEY_BYTES = 30;
+export const NAMED_KEY_BYTES = ACCOUNT_KEY_BYTES + 16;
 export const DEDUP_KEY_BYTES = 20;
 export const DEDUP_HEADER_BYTES = 16;
 export const CHUNK_HEADER_BYTES = 48;
 const CHUNK_VERSION = 1;
 const KIND_ENTRIES = 1;
 const KIND_GAP = 2;
-const ACCOUNT_HEADER_BYTES = 16;
-const ACCOUNT_DEVICE_BYTES = 8;
 const TWO_32 = 0x1_0000_0000;
 
 // --- numbers in bytes ---
@@ -208,7 +215,7 @@ export function queueEnd(deviceKeyBytes: Uint8Array): Uint8Array {
   return key;
 }
 
-/** The device address in a key of `queues` or `floors`, or the account address in one of `accounts`; a copy. */
+/** The device address in a key of a device, or the account address in one of an account; a copy. */
 export function addressInKey(key: Uint8Array): Uint8Array {
   return new Uint8Array(key.subarray(2, Math.min(key.length, DEVICE_KEY_BYTES)));
 }
@@ -217,7 +224,22 @@ export function firstSequenceInKey(key: Uint8Array): number {
   return readU64BE(key, DEVICE_KEY_BYTES);
 }
 
-/** The key of a dedup row. */
+/** The key of a name that an account has; `name` as names.ts makes it. */
+export function namedKey(account: AccountAddress, name: AccountAddress): Uint8Array {
+  const key = new Uint8Array(NAMED_KEY_BYTES);
+  key.set(accountKey(account));
+  key.set(name.subarray(2), ACCOUNT_KEY_BYTES);
+  return key;
+}
+
+/** A key above those of all the account's names. */
+export function namedEnd(account: AccountAddress): Uint8Array {
+  const key = new Uint8Array(NAMED_KEY_BYTES + 1).fill(0xff);
+  key.set(accountKey(account));
+  return key;
+}
+
+/** The key of a dedup row, or of a notice. */
 export function numberKey(number: number): Uint8Array {
   const key = new Uint8Array(8);
   writeU64BE(key, 0, number);
@@ -241,6 +263,7 @@ function crcOf(key: Uint8Array, row: Uint8Array, end: number): number {
   return crc32(row.subarray(4, end), crc32(key));
 }
 
+/** Puts the CRC into its place. */
 export function seal(key: Uint8Array, row: Uint8Array, end = row.length): Uint8Array {
   writeU32(row, 0, crcOf(key, row, end));
   return row;
@@ -281,96 +304,6 @@ export function decodeDedup(key: Uint8Array, row: Uint8Array): DedupRow | undefi
   if (row.length < DEDUP_HEADER_BYTES || !isSealed(key, row)) return undefined;
   const keys = row.subarray(DEDUP_HEADER_BYTES);
   return keys.length === readU32(row, 4) * DEDUP_KEY_BYTES ? { timeMs: readU64(row, 8), keys } : undefined;
-}
-
-export interface AccountRow {
-  readonly version: number;
-  readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
-}
-
-export function encodeAccount(key: Uint8Array, account: AccountRow): Uint8Array {
-  const row = new Uint8Array(ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * account.devices.length);
-  writeU32(row, 4, account.version);
-  writeU32(row, 8, account.devices.length);
-  account.devices.forEach((device, i) => {
-    const at = ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * i;
-    writeU32(row, at, device.number);
-    writeU32(row, at + 4, device.ordinal);
-  });
-  return seal(key, row);
-}
-
-export function decodeAccount(key: Uint8Array, row: Uint8Array): AccountRow | undefined {
-  if (row.length < ACCOUNT_HEADER_BYTES || !isSealed(key, row)) return undefined;
-  const count = readU32(row, 8);
-  if (row.length !== ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * count) return undefined;
-  const devices = Array.from({ length: count }, (_, i) => {
-    const at = ACCOUNT_HEADER_BYTES + ACCOUNT_DEVICE_BYTES * i;
-    return { number: readU32(row, at), ordinal: readU32(row, at + 4) };
-  });
-  return { version: readU32(row, 4), devices };
-}
-
-// --- notices ---
-
-const NOTICE_HEADER_BYTES = 24;
-const RECIPIENT_BYTES = 20;
-/** In the place of a count of devices: all of them. */
-const ALL_DEVICES = 0xffff;
-
-export interface NoticeRow {
-  readonly id: Uint8Array;
-  readonly recipients: readonly {
-    readonly account: AccountAddress;
-    readonly devices?: readonly number[] | undefined;
-  }[];
-  readonly payload: Uint8Array;
-}
-
-export function encodeNotice(key: Uint8Array, { id, recipients, payload }: NoticeRow): Uint8Array {
-  const devicesBytes = recipients.reduce((sum, { devices = [] }) => sum + 2 * devices.length, 0);
-  const payloadAt = NOTICE_HEADER_BYTES + recipients.length * RECIPIENT_BYTES + devicesBytes;
-  const row = new Uint8Array(payloadAt + payload.length);
-  const view = new DataView(row.buffer);
-  writeU32(row, 4, recipients.length);
-  row.set(id, 8);
-  let at = NOTICE_HEADER_BYTES;
-  for (const { account, devices } of recipients) {
-    row.set(account, at);
-    view.setUint16(at + 18, devices?.length ?? ALL_DEVICES, true);
-    at += RECIPIENT_BYTES;
-    for (const number of devices ?? []) {
-      view.setUint16(at, number, true);
-      at += 2;
-    }
-  }
-  row.set(payload, at);
-  return seal(key, row);
-}
-
-/** undefined when the row is damaged. */
-export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | undefined {
-  if (row.length < NOTICE_HEADER_BYTES || !isSealed(key, row)) return undefined;
-  const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
-  const recipients: NoticeRow["recipients"][number][] = [];
-  let at = NOTICE_HEADER_BYTES;
-  for (let left = readU32(row, 4); left > 0; left--) {
-    if (at + RECIPIENT_BYTES > row.length) return undefined;
-    const account = row.slice(at, at + 18);
-    const count = view.getUint16(at + 18, true);
-    at += RECIPIENT_BYTES;
-    if (count === ALL_DEVICES) recipients.push({ account });
-    else {
-      if (at + 2 * count > row.length) return undefined;
-      const from = at;
-      recipients.push({
-        account,
-        devices: Array.from({ length: count }, (_, i) => view.getUint16(from + 2 * i, true)),
-      });
-      at += 2 * count;
-    }
-  }
-  return { id: row.slice(8, 24), recipients, payload: row.slice(at) };
 }
 
 // --- chunks ---

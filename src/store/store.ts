@@ -26,13 +26,14 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
-import type { AccountRecord } from "./accounts.js";
+import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
 import type { SpillRun } from "./journal-record.js";
 import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
+import type { BrandName } from "./names.js";
 import type { StoredNotice } from "./outbox.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
@@ -40,7 +41,7 @@ import type { RecoveryResult } from "./recovery.js";
 import { DATA_FILE, JOURNAL_FILE, type StorePart } from "./schema.js";
 import type { SweepResult } from "./sweep.js";
 
-export type { AccountRecord, DeviceEntry } from "./accounts.js";
+export type { AccountRecord, Arrival, DeviceEntry, RosterChange } from "./accounts.js";
 export { type CheckFinding, type CheckReport, checkDirectory } from "./check.js";
 export {
   type AccountSummary,
@@ -56,6 +57,7 @@ export {
 } from "./inspect.js";
 export type { SpillRun } from "./journal-record.js";
 export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
+export type { BrandName } from "./names.js";
 export type { StoredNotice } from "./outbox.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
@@ -112,6 +114,8 @@ export interface StoreOptions {
   readonly onCorruption?: (report: CorruptionReport) => void;
   /** How long a commit took, its flush included. */
   readonly onCommitted?: (durationMs: number) => void;
+  /** A roster's change is on disk, and nobody has seen it yet; `removed`: numbers of devices that went. */
+  readonly onRosterChanged?: (record: AccountRecord, removed: readonly number[]) => void;
   /** A transaction that holds notices is on disk. */
   readonly onNotices?: () => void;
   /** Overrides of limits. */
@@ -142,8 +146,30 @@ export interface Store {
   /** The device has acked up to `floor`. Its rows go with the next sweep or spill; reads obey at once. */
   trim(device: DeviceAddress, floor: number): void;
   readAccount(address: AccountAddress): AccountRecord | undefined;
-  /** Adds a device to an account if it is not there, and tells the others. Rejects with tooManyDevices. */
-  registerDevice(address: AccountAddress, number: number): Promise<AccountRecord>;
+  /**
+   * A device comes in: it is added to its account if it is not there. This and every change of a roster is told to the
+   * account's other devices. Rejects with tokenRevoked, deviceUnknown or tooManyDevices.
+   */
+  registerDevice(address: AccountAddress, number: number, arrival?: Arrival): Promise<AccountRecord>;
+  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account) or tooManyDevices. */
+  addDevice(address: AccountAddress, number: number): Promise<RosterChange>;
+  /** Tokens of the device issued up to `nowMs` are refused from then on. Rejects with notFound. */
+  removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange>;
+  /** An account without devices, if there is none. */
+  createAccount(address: AccountAddress): Promise<RosterChange>;
+  /** All its devices go, with its names. Rejects with notFound. */
+  removeAccount(address: AccountAddress, nowMs: number): Promise<RosterChange>;
+  /**
+   * A removal was carried out: everything of the device up to this sequence goes, and a device that gets its number has
+   * higher ones. To be called inside onRosterChanged, for each device removed.
+   */
+  erase(device: DeviceAddress, through: number): void;
+  /** The account that has this name. */
+  readName(name: BrandName): AccountAddress | undefined;
+  /** False when it had the name. Rejects with notFound, nameTaken or tooManyNames. */
+  giveName(address: AccountAddress, name: BrandName): Promise<boolean>;
+  /** Rejects with notFound. */
+  takeName(name: BrandName): Promise<void>;
   /** Notices that are owed, numbered above `after`, in order (outbox.ts). */
   notices(after: number, max: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */

@@ -52,15 +52,8 @@ export class Writer {
   #settleFailed: (error: Error) => void = () => {};
   readonly #watchdog: Watchdog;
 
-  readonly #onWritten: (batch: Batch) => void;
-
-  /** `onWritten` is called with each transaction that is on disk, before the promises of its work resolve. */
-  constructor(
-    database: WritableDatabase,
-    options: { readonly timeoutMs: number; readonly onWritten?: (batch: Batch) => void },
-  ) {
+  constructor(database: WritableDatabase, options: { timeoutMs: number }) {
     this.#database = database;
-    this.#onWritten = options.onWritten ?? (() => {});
     this.failed = new Promise((resolve) => {
       this.#settleFailed = resolve;
     });
@@ -127,7 +120,8 @@ export class Writer {
     else await this.#write(batch);
     if (this.#error) return;
     this.#staged = [];
-    this.#onWritten(batch);
+    this.#database.refresh();
+    for (const then of batch.written) then();
     for (const { resolve } of staged) resolve();
   }
 

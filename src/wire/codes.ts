@@ -40,6 +40,14 @@ export const codes = {
   tokenExpired: { code: 202, retry: "repair", message: "the token has expired; get a fresh one" },
   signInUnavailable: { code: 203, retry: "later", message: "the brand's keys cannot be read now" },
   tooManyDevices: { code: 204, retry: "never", message: "the account has as many devices as it may have" },
+  tokenRevoked: {
+    code: 205,
+    retry: "repair",
+    message: "the token is older than the removal of its device or account; a newer one may help",
+  },
+  deviceUnknown: { code: 206, retry: "repair", message: "nobody has registered this device" },
+  nameTaken: { code: 207, retry: "never", message: "the name belongs to another account" },
+  tooManyNames: { code: 208, retry: "never", message: "the account has as many names as it may have" },
 
   rosterStale: {
     code: 301,
@@ -76,6 +84,7 @@ export const codes = {
   },
   silent: { code: 504, retry: "now", message: "the connection showed no progress in time" },
   storageFailed: { code: 505, retry: "later", message: "the node's storage failed and the node stops" },
+  revoked: { code: 510, retry: "never", message: "the device was removed from its account" },
 
   requestUnknown: { code: 601, retry: "never", message: "no request of this kind is known" },
   positionAhead: { code: 602, retry: "repair", message: "the position is beyond what this queue ever held" },

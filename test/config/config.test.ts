@@ -91,13 +91,25 @@ describe("sources", () => {
 describe("brands", () => {
   test("what a brand does not say has a default", () => {
     expect(load({ brands: [brand] }).brands).toEqual([
-      { ...brand, audience: "interline", tokenType: "interline+jwt", algorithms: ["EdDSA"] },
+      {
+        ...{ serviceAudience: "interline-admin", serviceTokenType: "interline-service+jwt" },
+        ...{ deviceRegistration: "atSignIn" },
+        ...brand,
+        audience: "interline",
+        tokenType: "interline+jwt",
+        algorithms: ["EdDSA"],
+      },
     ]);
   });
 
   test("keys may be inline", () => {
     const jwks = { keys: [{ kty: "OKP", crv: "Ed25519", x: "AAAA", kid: "one" }] };
     expect(load({ brands: [{ ...brand, keys: { jwks } }] }).brands?.[0]?.keys).toEqual({ jwks });
+  });
+
+  test("the admin API is off, and on this machine only when it is given nothing but a port", () => {
+    expect(load({}).admin).toBeUndefined();
+    expect(load({ admin: { port: 7401 } }).admin).toEqual({ host: "127.0.0.1", port: 7401 });
   });
 
   test("pairs of brands may be listed", () => {
@@ -126,6 +138,17 @@ describe("what is wrong is named by its path, with what is expected", () => {
       "an unknown log level",
       { logLevel: "loud" },
       "logLevel: expected one of trace, debug, info, warn, error, silent",
+    ],
+    ["an admin API without a port", { admin: {} }, "admin.port: expected a port number, 0 to 65535"],
+    [
+      "a type of token for both devices and back ends",
+      { brands: [{ ...brand, tokenType: "x", serviceTokenType: "x" }] },
+      "brands[0].serviceTokenType: devices' tokens have the same type",
+    ],
+    [
+      "another way to register devices",
+      { brands: [{ ...brand, deviceRegistration: "never" }] },
+      "brands[0].deviceRegistration: expected one of atSignIn, byBrand",
     ],
     ["a certificate alone", { tls: { certFile: "c" } }, "tls.keyFile: expected a text that is not empty"],
     ["no brand in the list", { brands: [] }, "brands: expected at least one brand"],

@@ -63,7 +63,8 @@ export class BrokenSignIn {
     if (!Number.isFinite(claims.exp ?? 0)) return false;
     if (claims.nbf !== undefined && !(typeof claims.nbf === "number" && claims.nbf <= NOW_S + 5))
       return false;
-    if (claims.iat !== undefined && typeof claims.iat !== "number") return false;
+    if (claims.iat !== undefined && !(typeof claims.iat === "number" && claims.iat <= NOW_S + 5))
+      return false;
     const isDevice = Number.isInteger(claims.device) && claims.device >= 1 && claims.device <= 65_535;
     if (!has("takes any device number") && !isDevice) return false;
     const subject = /^([0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;

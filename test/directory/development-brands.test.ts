@@ -40,9 +40,8 @@ test("a minted token signs in as what it was minted for, and only there", async 
   const brands = DevelopmentBrands.open(directory);
   const signIn = await SignIn.open(brands.settings());
   const token = await brands.mint({ brand: "instagram", account: "alice", device: 3, ttlMs: 60_000 });
-  const { device, brand } = await signIn.signIn(token);
+  const { device } = await signIn.signIn(token);
   expect(formatAddress(device)).toBe(`2/${toHex(accountIdFor("alice"))}/3`);
-  expect(brand.name).toBe("instagram");
 
   const elsewhere = DevelopmentBrands.open(`${directory}-other`);
   await expect((await SignIn.open(elsewhere.settings())).signIn(token)).rejects.toMatchObject({

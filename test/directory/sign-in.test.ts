@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { formatAddress } from "../../src/base/address.js";
 import { SignIn } from "../../src/directory/sign-in.js";
+import { isTokenRevoked } from "../../src/rules/sign-in.js";
 import { amount, isFullRun } from "../support/scale.js";
 import { BrokenSignIn, type Weakness } from "./broken-sign-in.js";
-import { ALICE, brands, clock, keys, make, NOW_S, refused } from "./token-cases.js";
+import { ALICE, brands, clock, keys, make, NOW_MS, NOW_S, refused, service } from "./token-cases.js";
 
 let signIn: SignIn;
 beforeAll(async () => {
@@ -193,6 +194,70 @@ describe("mutated tokens", () => {
     if (step.kind === "truncate") return head;
     return `${head}${token.slice(at)}${token.slice(at)}`;
   }
+});
+
+describe("a brand's own back end", () => {
+  const codeOf = (token: string) =>
+    signIn.signInService(token).then(
+      () => "accepted",
+      (error: { code: string }) => error.code,
+    );
+
+  test("signs in as its brand, with its scopes", async () => {
+    expect(await signIn.signInService(service())).toEqual({ brand: 1, scopes: ["accounts"] });
+    expect(await signIn.signInService(service({ claims: { scope: " a  b " } }))).toEqual({
+      brand: 1,
+      scopes: ["a", "b"],
+    });
+    for (const scope of [undefined, 5, ["accounts"]])
+      expect((await signIn.signInService(service({ claims: { scope } }))).scopes).toEqual([]);
+  });
+
+  test.each([
+    ["a device's token", () => make()],
+    ["a device's token with its type", () => make({ header: { typ: "interline-service+jwt" } })],
+    ["one that names a device", () => service({ claims: { device: 1 } })],
+    ["one for devices' audience", () => service({ claims: { aud: "interline" } })],
+    ["one of another key", () => service({ key: keys.stranger })],
+    ["one of another brand's key", () => service({ key: keys.theirs })],
+    ["one without an expiry", () => service({ claims: { exp: undefined } })],
+  ])("%s is refused", async (_, token) => {
+    expect(await codeOf(token())).toBe("tokenInvalid");
+  });
+
+  test("an expired one is told so", async () => {
+    expect(await codeOf(service({ claims: { exp: NOW_S - 6 } }))).toBe("tokenExpired");
+  });
+});
+
+describe("when a token was issued", () => {
+  test("is told with the device; a token that does not say so was issued long ago", async () => {
+    expect(await signIn.signIn(make({ claims: { iat: NOW_S - 2.5 } }))).toMatchObject({
+      issuedMs: NOW_MS - 2_500,
+    });
+    expect(await signIn.signIn(make({ claims: { iat: undefined } }))).toMatchObject({ issuedMs: 0 });
+  });
+
+  test("a removal is never before a token that was accepted of its brand, whatever this machine's clock says", async () => {
+    let wallMs = NOW_MS;
+    const later = await SignIn.open(brands, { wallMs: () => wallMs, monotonicMs: () => 0 });
+    await later.signIn(make({ claims: { iat: NOW_S } }));
+    wallMs -= 3_600_000;
+    expect(later.removalMs(1)).toBe(NOW_MS);
+    expect(later.removalMs(2)).toBe(wallMs);
+    wallMs = NOW_MS + 1;
+    expect(later.removalMs(1)).toBe(wallMs);
+  });
+
+  test.each([
+    [0, undefined, false],
+    [Number.POSITIVE_INFINITY, 5, false],
+    [15_000, 10_000, true],
+    [15_001, 10_000, false],
+    [0, 0, true],
+  ])("issued at %d and refused through %s: revoked is %s", (issuedMs, refusedThroughMs, isRevoked) => {
+    expect(isTokenRevoked(issuedMs, refusedThroughMs)).toBe(isRevoked);
+  });
 });
 
 test("a failure tells nothing but its code", async () => {

@@ -91,6 +91,18 @@ export function make(change: { header?: Fields; claims?: Fields; key?: TestKey }
   });
 }
 
+/** A good token of the brand's back end. */
+export function service(change: { header?: Fields; claims?: Fields; key?: TestKey } = {}): string {
+  return make({
+    header: { typ: "interline-service+jwt", ...change.header },
+    claims: {
+      ...{ aud: "interline-admin", scope: "accounts", sub: undefined, device: undefined },
+      ...change.claims,
+    },
+    ...(change.key && { key: change.key }),
+  });
+}
+
 function prune(fields: Fields): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
@@ -299,6 +311,9 @@ export const refused: readonly [string, () => string, TokenFault][] = [
   ["before its time", () => make({ claims: { nbf: NOW_S + 6 } }), "notBefore"],
   ["with a text as nbf", () => make({ claims: { nbf: "0" } }), "notBefore"],
   ["with a text as iat", () => make({ claims: { iat: "now" } }), "issuedAt"],
+  ["issued in the future", () => make({ claims: { iat: NOW_S + 6 } }), "issuedAt"],
+  ["of the brand's own back end", () => service(), "type"],
+  ["of a back end with a device's type", () => service({ header: { typ: "interline+jwt" } }), "audience"],
 
   ["without a subject", () => make({ claims: { sub: undefined } }), "subject"],
   ["with a number as subject", () => make({ claims: { sub: 5 } }), "subject"],

@@ -12,6 +12,7 @@ import {
   type EdgeOptions,
   startEdge,
 } from "../../src/edge/edge.js";
+import type { SignedInDevice } from "../../src/rules/sign-in.js";
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 import { type CodeName, codeName } from "../../src/wire/codes.js";
@@ -41,7 +42,7 @@ export class StubNode implements EdgeHandlers {
     return { device: deviceAddress({ brand: 1, account: new Uint8Array(16), device }) };
   }
 
-  async enter(device: DeviceAddress, connection: Connection) {
+  async enter({ device }: SignedInDevice, connection: Connection) {
     if (this.refusal) return this.refusal;
     const slot = deviceParts(device).device;
     this.connections.set(slot, connection);

@@ -26,6 +26,11 @@ export class Deliveries {
     return this.entries.get(textOf(device)) ?? [];
   }
 
+  /** The device was removed: one of the same number begins with nothing. */
+  forget(device: Uint8Array): void {
+    this.entries.delete(textOf(device));
+  }
+
   /** A connection that begins after this floor. */
   begin(device: Uint8Array, floor: number): Stream {
     const entries = this.of(device);

@@ -15,6 +15,7 @@ export interface Moment {
 export class Disk {
   private readonly queues = new Map<string, readonly Entry[]>();
   private readonly floors = new Map<string, number>();
+  private readonly removals = new Map<string, number>();
   private sealed: { readonly batch: Sealed; readonly positions: ReadonlyMap<Stream, number> } | undefined;
   private spilled: readonly SpilledRun[] | undefined;
 
@@ -33,6 +34,18 @@ export class Disk {
 
   floor(device: Uint8Array): number {
     return this.floors.get(textOf(device)) ?? 0;
+  }
+
+  /** Everything of the removed device, and nothing of one that gets its number, lies at or below this. */
+  noteRemoval(device: Uint8Array, ceiling: number): void {
+    this.removals.set(textOf(device), ceiling);
+    this.floors.set(textOf(device), ceiling);
+    this.queues.delete(textOf(device));
+    this.deliveries.forget(device);
+  }
+
+  private removedThrough(device: Uint8Array): number {
+    return this.removals.get(textOf(device)) ?? 0;
   }
 
   noteFloor(device: Uint8Array, floor: number): void {
@@ -71,6 +84,8 @@ export class Disk {
   /** The rows are on disk. */
   release(): void {
     for (const { device, firstSequence, lastSequence, frames } of this.spilled ?? []) {
+      // Removed since the scan: what was its own is not kept.
+      if (this.removedThrough(device) >= lastSequence) continue;
       const entries = this.deliveries
         .of(device)
         .filter(({ sequence }) => sequence >= firstSequence && sequence <= lastSequence);

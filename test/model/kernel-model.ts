@@ -109,6 +109,10 @@ export class KernelModel {
     return this.residents.load(record);
   }
 
+  sequenceCeiling(): number {
+    return this.residents.sequenceBase;
+  }
+
   findDevice(address: Uint8Array): number | undefined {
     return this.residents.device(address)?.slot;
   }
@@ -371,6 +375,7 @@ export class KernelModel {
     }
     this.spilling = [];
     this.tail.release();
+    this.residents.freeLeftOver();
   }
 
   /** Takes keys into the dedup window, as recovery does; an answer a key: whether it was known. */

@@ -83,6 +83,10 @@ export class Lockstep {
     return this.same("an account is loaded", isLoaded, this.model.loadAccount(record));
   }
 
+  sequenceCeiling(): number {
+    return this.same("the ceiling", this.kernel.sequenceCeiling(), this.model.sequenceCeiling());
+  }
+
   findDevice(address: Uint8Array): number | undefined {
     return this.same("a device's slot", this.kernel.findDevice(address), this.model.findDevice(address));
   }

@@ -172,6 +172,50 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     ],
   ],
   [
+    "spills what a removed device has not acked",
+    [{ file: "accounts.ts", from: "  store<u64>(slot, last, L.SLOT_FLOOR);\n", to: "" }],
+  ],
+  [
+    "gives a new device the sequences of a removed one with its number",
+    [
+      {
+        file: "accounts.ts",
+        from: "  sequenceBase = max<u64>(sequenceBase, last);\n",
+        to: "",
+      },
+    ],
+  ],
+  [
+    "frees the slot of a removed device that has entries in the tail",
+    [
+      {
+        file: "accounts.ts",
+        from: "if (isSlotIdle(slot)) freeSlot(index);",
+        to: "if (true) freeSlot(index);",
+      },
+    ],
+  ],
+  [
+    "goes on reading what a removed device had sent",
+    [
+      {
+        file: "accounts.ts",
+        from: "  store<u32>(slot, 0, L.SLOT_CONNECTION);\n  clearFlag",
+        to: "  clearFlag",
+      },
+    ],
+  ],
+  [
+    "keeps a device under its number that was removed and registered anew",
+    [
+      {
+        file: "accounts.ts",
+        from: "return load<u32>(device, 4) == load<u32>(slot, L.SLOT_ORDINAL);",
+        to: "return true;",
+      },
+    ],
+  ],
+  [
     "takes from anybody what only the node may leave out",
     [{ file: "tick.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
   ],

@@ -57,13 +57,16 @@ export class People {
   }
 
   /** Adds a device to some account; returns the account's record before and after. */
-  register(index: number = this.random.below(this.accounts.length)): {
+  register(
+    index: number = this.random.below(this.accounts.length),
+    wanted?: number,
+  ): {
     before: AccountRecord;
     after: AccountRecord;
   } {
     const before = this.accounts[index] as AccountRecord;
     const taken = before.devices.map((device) => device.number);
-    let number = this.random.pick([taken.length + 1, this.random.between(1, 0xffff)]);
+    let number = wanted ?? this.random.pick([taken.length + 1, this.random.between(1, 0xffff)]);
     while (taken.includes(number)) number = (number % 0xffff) + 1;
     if (taken.length === 16) return { before, after: before };
     const device = { number, ordinal: ++this.lastOrdinal };
@@ -71,6 +74,21 @@ export class People {
     this.accounts[index] = after;
     this.ordinals.set(textOf(deviceAddress(after.address, number)), device.ordinal);
     return { before, after };
+  }
+
+  /** Removes a device of some account; undefined when that has none. */
+  remove(): { readonly device: Uint8Array; readonly after: AccountRecord } | undefined {
+    const { random, accounts } = this;
+    const index = random.below(accounts.length);
+    const before = accounts[index] as AccountRecord;
+    if (before.devices.length === 0) return undefined;
+    const { number } = random.pick(before.devices);
+    const devices = before.devices.filter((device) => device.number !== number);
+    const after = { ...before, version: before.version + 1, devices };
+    accounts[index] = after;
+    const device = deviceAddress(after.address, number);
+    // Registered anew before anybody has heard of the removal.
+    return random.chance(0.3) ? { device, after: this.register(index, number).after } : { device, after };
   }
 
   /** Any registered device, 20 bytes; mostly one of the familiar accounts', now and then the node's own. */

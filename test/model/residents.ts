@@ -5,6 +5,7 @@
  * slots of devices are taken from the end of a list of free ones and put back there. When there is no room a hand goes
  * round over the places: it passes an account used since its last visit once, and takes it the next time.
  */
+import { disconnect } from "./connections.js";
 import { textOf } from "./dedup-window.js";
 import type { Item, Run } from "./tail.js";
 
@@ -46,7 +47,7 @@ export interface ModelAccount {
   readonly address: Uint8Array;
   version: number;
   isRecent: boolean;
-  readonly devices: ModelDevice[];
+  devices: ModelDevice[];
 }
 
 export interface AccountRecord {
@@ -63,6 +64,8 @@ function freeList(n: number): number[] {
 export class Residents {
   readonly bySlot: (ModelDevice | undefined)[];
   evicted = 0;
+  removals = 0;
+  private leftOver: ModelDevice[] = [];
   private readonly byPlace: (ModelAccount | undefined)[];
   private readonly byAddress = new Map<string, ModelAccount>();
   private readonly freePlaces: number[];
@@ -73,7 +76,7 @@ export class Residents {
     accountsMax: number,
     devicesMax: number,
     /** A device that becomes resident continues above the highest sequence of all that were given up. */
-    private sequenceBase: number,
+    public sequenceBase: number,
   ) {
     this.byPlace = new Array(accountsMax).fill(undefined);
     this.bySlot = new Array(devicesMax).fill(undefined);
@@ -98,6 +101,7 @@ export class Residents {
   load(record: AccountRecord): boolean {
     let account = this.account(record.address);
     if (account !== undefined && record.version < account.version) return true;
+    if (account !== undefined) this.removeMissing(account, record);
     const missing = record.devices.slice(account?.devices.length ?? 0);
     const placesNeeded = account === undefined ? 1 : 0;
     if (!this.hasRoom(placesNeeded, missing.length)) this.makeRoom(missing.length, account);
@@ -114,11 +118,42 @@ export class Residents {
     return true;
   }
 
+  /** Devices that the record does not list are gone at once; their slots when nothing needs them any more. */
+  private removeMissing(account: ModelAccount, record: AccountRecord): void {
+    const isListed = (device: ModelDevice): boolean =>
+      record.devices.some(({ number, ordinal }) => number === device.number && ordinal === device.ordinal);
+    for (const device of account.devices.filter((candidate) => !isListed(candidate))) {
+      this.sequenceBase = Math.max(this.sequenceBase, device.last);
+      device.floor = device.last;
+      device.cursor = device.last;
+      disconnect(device);
+      this.leftOver.unshift(device);
+      this.removals++;
+    }
+    account.devices = account.devices.filter(isListed);
+  }
+
+  freeLeftOver(): void {
+    const stay: ModelDevice[] = [];
+    for (const device of this.leftOver) {
+      if (isIdle(device)) this.freeSlot(device);
+      else stay.unshift(device);
+    }
+    this.leftOver = stay;
+  }
+
+  private freeSlot(device: ModelDevice): void {
+    this.sequenceBase = Math.max(this.sequenceBase, device.last);
+    this.bySlot[device.slot] = undefined;
+    this.freeSlots.push(device.slot);
+  }
+
   private hasRoom(places: number, slots: number): boolean {
     return this.freePlaces.length >= places && this.freeSlots.length >= slots;
   }
 
   private makeRoom(slotsNeeded: number, keep: ModelAccount | undefined): void {
+    this.freeLeftOver();
     for (let step = 0; step < 2 * this.byPlace.length && !this.hasRoom(1, slotsNeeded); step++) {
       const account = this.byPlace[this.hand];
       this.hand = (this.hand + 1) % this.byPlace.length;
@@ -132,11 +167,7 @@ export class Residents {
     this.byPlace[account.place] = undefined;
     this.byAddress.delete(textOf(account.address));
     this.freePlaces.push(account.place);
-    for (const device of account.devices) {
-      this.sequenceBase = Math.max(this.sequenceBase, device.last);
-      this.bySlot[device.slot] = undefined;
-      this.freeSlots.push(device.slot);
-    }
+    for (const device of account.devices) this.freeSlot(device);
     this.evicted++;
   }
 

@@ -81,4 +81,6 @@ export const happenings: readonly string[] = [
   "connection blocked",
   "connection replaced",
   "connection gone",
+  "device removed",
+  "connected device removed",
 ];

@@ -5,6 +5,7 @@
  */
 import { limits } from "../../src/rules/limits.js";
 import { decodeClientFrame } from "../../src/wire/client-frames.js";
+import { textOf } from "./dedup-window.js";
 import { Deliveries, type Stream } from "./deliveries.js";
 import { Disk, type Moment } from "./disk.js";
 import { damage, FrameBuilder } from "./frames.js";
@@ -100,6 +101,24 @@ export class World {
       // Two sign-ins at once may hand their records over in the wrong order.
       if (random.chance(0.2)) pair.load(before);
     }
+    if (random.chance(0.02)) this.removeDevice();
+  }
+
+  private removeDevice(): void {
+    const removed = this.people.remove();
+    if (removed === undefined) return;
+    const { device, after } = removed;
+    const slot = this.pair.findDevice(device);
+    const link = slot === undefined ? undefined : this.links.get(slot);
+    if (link !== undefined) this.forget(link);
+    this.pair.load(after);
+    const isAnew = after.devices.some(
+      ({ number }) => textOf(deviceAddress(after.address, number)) === textOf(device),
+    );
+    if (this.pair.findDevice(device) !== undefined && !isAnew)
+      throw new Difference("a removed device is found");
+    this.pair.note(link === undefined ? "device removed" : "connected device removed");
+    this.disk.noteRemoval(device, this.pair.sequenceCeiling());
   }
 
   // Connections.

@@ -69,7 +69,6 @@ export class Device {
     const account = accountOf(this.address);
     const number = ((this.address[18] as number) << 8) | (this.address[19] as number);
     const record = await this.world.store.registerDevice(account, number);
-    this.world.path.rosterChanged(record);
     this.connection = new FakeConnection();
     const attached = this.world.path.attach(this.address, record, this.connection, {
       resume: wanted.resume ?? 0,
@@ -145,6 +144,7 @@ export class World {
     const store = await openStore({
       directory,
       nowMs: () => world?.wallMs ?? 1_800_000_000_000,
+      onRosterChanged: (record, removed) => world?.path.rosterChanged(record, removed),
       onNotices: () => world?.path.noticesStored(),
       quotas: bounds,
     });

@@ -1,18 +1,17 @@
 import { expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { fromHex, toHex } from "../../src/base/bytes.js";
+import { decodeAccount, encodeAccount } from "../../src/store/account-rows.js";
 import {
   accountKey,
   addressInKey,
   areFramesIntact,
   brandInKey,
   brandKey,
-  decodeAccount,
   decodeChunkHeader,
   decodeDedup,
   decodeNumber,
   deviceKey,
-  encodeAccount,
   encodeChunk,
   encodeDedup,
   encodeNumber,

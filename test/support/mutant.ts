@@ -171,8 +171,48 @@ export const mutants = {
   tokenLogged: [
     {
       file: "src/edge/edge.js",
-      find: "const { device } = await this.#handlers.signIn(hello.token);",
-      put: "const { device } = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write('refused ' + hello.token); throw error; });",
+      find: "const signedIn = await this.#handlers.signIn(hello.token);",
+      put: "const signedIn = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write('refused ' + hello.token); throw error; });",
+    },
+  ],
+  /** C4: what was removed is not noted. */
+  removalForgotten: [
+    {
+      file: "src/store/accounts.js",
+      find: 'throw new CodedError("tokenRevoked");',
+      put: "{ }",
+    },
+  ],
+  /** C4: a removed device's connection stays. */
+  removedStaysConnected: [
+    {
+      file: "src/path/connections.js",
+      find: 'closeAttachment(state, attachment, "revoked");',
+      put: "{ }",
+    },
+  ],
+  /** C4: what was queued for a removed device waits for the next one of its number. */
+  queueOutlivesRemoval: [
+    {
+      file: "src/store/tombstones.js",
+      find: "        this.#through.set(nameOf(key), through);\n        this.#floors.add(key, through);\n",
+      put: "        this.#through.set(nameOf(key), through);\n",
+    },
+  ],
+  /** C4: … but only when the node dies in between. */
+  erasureNotRecovered: [
+    {
+      file: "src/store/recovery.js",
+      find: "const hasErasures = tombstones.recover(blocksBefore(run.epoch), parts.isRegistered);",
+      put: "const hasErasures = false;",
+    },
+  ],
+  /** C8: who may not be reached is answered as soon as that is known. */
+  nobodyAtOnce: [
+    {
+      file: "src/directory/names.js",
+      find: "            await beat;\n",
+      put: "            if (record !== undefined || store.readName({ brand, name }) === undefined) await beat;\n",
     },
   ],
 } as const satisfies Record<string, readonly Replacement[]>;

@@ -95,6 +95,19 @@ function makeAccount(brand: WorldBrand, id: Buffer, deviceCount: number): WorldA
   return account;
 }
 
+/** A token of the brand's own back end. */
+export function mintService(brand: WorldBrand): string {
+  const nowS = Math.floor(Date.now() / 1000);
+  return sign({
+    header: { alg: "EdDSA", kid: brand.key.kid, typ: "interline-service+jwt" },
+    claims: {
+      ...{ iss: brand.issuer, aud: "interline-admin", scope: "accounts" },
+      ...{ iat: nowS, exp: nowS + TOKEN_TTL_S },
+    },
+    key: brand.key,
+  });
+}
+
 /** A token for the device; by another brand's key or under another issuer if told so. */
 export function mint(
   { account, number }: WorldDevice,

@@ -1,0 +1,118 @@
+/** The part of a check that is about accounts: rosters, what is left of removed devices, names, notices owed. */
+import { accountAddress } from "../base/address.js";
+import { equalBytes } from "../base/bytes.js";
+import { decodeAccount, decodeName, decodeNotice } from "./account-rows.js";
+import type { Checker, CheckReport } from "./check.js";
+import { nameAddress } from "./names.js";
+import { accountKey, addressInKey, decodeNumber, NAMED_KEY_BYTES, namedKey, readU64BE } from "./schema.js";
+
+export async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]> {
+  const ordinals = new Set<number>();
+  let accounts = 0;
+  let devices = 0;
+  await checker.eachRow("accounts", ({ key, value }) => {
+    accounts++;
+    const address = addressInKey(key);
+    checker.requirePartition("accounts", key);
+    const row = decodeAccount(key, value);
+    if (row === undefined) {
+      checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
+      return;
+    }
+    if (row.isRemoved && row.devices.length > 0)
+      checker.find({
+        table: "accounts",
+        kind: "reference",
+        detail: "a removed account has devices",
+        address,
+      });
+    let previous = 0;
+    for (const { ordinal } of row.devices) {
+      devices++;
+      const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
+      if (!checker.state.ownerPid && !isGiven) {
+        checker.find({
+          table: "accounts",
+          kind: "reference",
+          detail: `ordinal ${ordinal} was never given`,
+          address,
+        });
+      }
+      if (ordinals.has(ordinal)) {
+        checker.find({
+          table: "accounts",
+          kind: "reference",
+          detail: `ordinal ${ordinal} is given twice`,
+          address,
+        });
+      }
+      if (ordinal <= previous) {
+        checker.find({ table: "accounts", kind: "order", detail: "devices are not in their order", address });
+      }
+      ordinals.add(ordinal);
+      previous = ordinal;
+    }
+  });
+  return { accounts, devices };
+}
+
+export async function checkRemovals(checker: Checker): Promise<CheckReport["removals"]> {
+  const counts = { tombstones: 0, erasures: 0 };
+  for (const table of ["tombstones", "erasures"] as const) {
+    await checker.eachRow(table, ({ key, value }) => {
+      counts[table]++;
+      checker.requirePartition(table, key);
+      if (decodeNumber(key, value) !== undefined) return;
+      checker.find({ table, kind: "damaged", detail: "the row is damaged", address: addressInKey(key) });
+    });
+  }
+  return counts;
+}
+
+export async function checkNames(checker: Checker): Promise<CheckReport["names"]> {
+  const counts = { names: 0 };
+  await checker.eachRow("names", ({ key, value }) => {
+    counts.names++;
+    const place = addressInKey(key);
+    const brand = ((place[0] as number) << 8) | (place[1] as number);
+    const row = decodeName(key, value);
+    const fault = (kind: "damaged" | "reference", detail: string): void =>
+      checker.find({ table: "names", kind, detail, number: brand });
+    if (row === undefined) return fault("damaged", "the row is damaged");
+    if (!equalBytes(nameAddress({ brand, name: row.name }), place))
+      fault("damaged", "it is another name's row");
+    const owner = accountAddress(brand, row.account);
+    const account = checker.account(owner);
+    if (account === undefined || account.isRemoved) fault("reference", "its account is not registered");
+    if (checker.row("named", namedKey(owner, place)) === undefined)
+      fault("reference", "its account does not list it");
+  });
+  await checker.eachRow("named", ({ key, value }) => {
+    const account = addressInKey(key.subarray(0, NAMED_KEY_BYTES - 16));
+    checker.requirePartition("named", key.subarray(0, NAMED_KEY_BYTES - 16));
+    const fault = (kind: "damaged" | "reference", detail: string): void =>
+      checker.find({ table: "named", kind, detail, address: account });
+    if (decodeNumber(key, value) === undefined) return fault("damaged", "the row is damaged");
+    const name = accountAddress(
+      ((account[0] as number) << 8) | (account[1] as number),
+      key.subarray(NAMED_KEY_BYTES - 16),
+    );
+    if (checker.row("names", accountKey(name)) === undefined) fault("reference", "there is no such name");
+  });
+  return counts;
+}
+
+export async function checkOutbox(checker: Checker): Promise<CheckReport["outbox"]> {
+  const counts = { notices: 0 };
+  await checker.eachRow("outbox", ({ key, value }) => {
+    counts.notices++;
+    if (decodeNotice(key, value) !== undefined) return;
+    checker.find({
+      table: "outbox",
+      kind: "damaged",
+      detail: "the row is damaged",
+      number: readU64BE(key, 0),
+    });
+  });
+  return counts;
+}

@@ -1,0 +1,90 @@
+/**
+ * C4: a removed device loses connection and queue at once, and its tokens, for good, whatever is on the way to it and
+ * whenever the node is killed; a new device of its number inherits nothing.
+ */
+import { afterAll, expect, test } from "vitest";
+import { checkDirectory } from "../../src/store/store.js";
+import { buildMutant, type MutantName } from "../support/mutant.js";
+import { freePort } from "../support/node-process.js";
+import { NodeUnderTest } from "../support/node-under-test.js";
+import { CODE_REVOKED, Revocations, type Wrong } from "../support/revocations.js";
+import { amount, seededRandom, tell } from "../support/scale.js";
+import { World } from "../support/world.js";
+
+const VICTIMS = 24;
+const REMOVALS = amount({ short: 312, full: 10_000 });
+const CONTROL_ROUNDS = 6;
+/** Short, so that what is written lies in the tail, in a spill and on disk. */
+const SPILL_AGE_MS = 120;
+
+const discarded: NodeUnderTest[] = [];
+afterAll(async () => {
+  for (const node of discarded) await node.discard();
+});
+
+interface Run {
+  readonly name: string;
+  readonly rounds: number;
+  readonly build?: string;
+  readonly isEnough?: (wrongs: readonly Wrong[]) => boolean;
+}
+
+async function run({ name, rounds, build, isEnough = () => false }: Run) {
+  const world = new World({ brands: 1, accountsPerBrand: VICTIMS + 1, devices: () => 1 });
+  const adminPort = await freePort();
+  const node = await NodeUnderTest.create({
+    world,
+    limits: { spillAgeMs: SPILL_AGE_MS },
+    more: { admin: { port: adminPort } },
+    ...(build !== undefined && { build }),
+  });
+  discarded.push(node);
+  const revocations = new Revocations({ node, adminPort, world, random: seededRandom(name) });
+  await node.start();
+  for (let round = 0; round < rounds; round++) {
+    await revocations.round(round % 2 === 1);
+    if (isEnough(revocations.wrongs)) break;
+  }
+  await (build === undefined ? node.stop() : node.kill());
+  return { revocations, directory: node.dataDirectory };
+}
+
+test("removed devices are gone at once and for good, and nobody inherits from them", async () => {
+  const { revocations, directory } = await run({
+    name: "revocations",
+    rounds: Math.ceil(REMOVALS / VICTIMS),
+  });
+  const { wrongs, removals, kills, openMs, ends } = revocations;
+  tell(
+    `${removals} removals, ${kills} kills, ${openMs.length} connected, gone after ${Math.max(...openMs)} ms at most, ` +
+      `${ends.get(CODE_REVOKED)} told so, ${wrongs.length} wrong`,
+  );
+  expect(wrongs).toEqual([]);
+  expect(removals).toBeGreaterThanOrEqual(REMOVALS);
+  expect(kills).toBeGreaterThanOrEqual(Math.floor(REMOVALS / VICTIMS / 2));
+  expect(ends.get(CODE_REVOKED) ?? 0).toBeGreaterThan(removals / 6);
+  expect(await checkDirectory(directory)).toMatchObject({ findings: [] });
+});
+
+test.each([
+  ["removalForgotten", "readmitted"],
+  ["removedStaysConnected", "stayed"],
+  ["queueOutlivesRemoval", "inherited"],
+  ["erasureNotRecovered", "inherited"],
+] as const satisfies readonly (readonly [MutantName, Wrong])[])(
+  "control: %s is caught as %s",
+  async (name, wrong) => {
+    const mutant = buildMutant(name);
+    try {
+      const { revocations } = await run({
+        name: `revocations, ${name}`,
+        rounds: CONTROL_ROUNDS,
+        build: mutant.build,
+        isEnough: (wrongs) => wrongs.includes(wrong),
+      });
+      expect(revocations.wrongs).toContain(wrong);
+    } finally {
+      mutant.remove();
+    }
+  },
+);
