@@ -26,8 +26,9 @@ export async function checkAccounts(checker: Checker): Promise<CheckReport["acco
         detail: "a removed account has devices",
         address,
       });
+    const numbers = new Set<number>();
     let previous = 0;
-    for (const { ordinal } of row.devices) {
+    for (const { number, ordinal } of row.devices) {
       devices++;
       const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
       if (!checker.state.ownerPid && !isGiven) {
@@ -46,10 +47,17 @@ export async function checkAccounts(checker: Checker): Promise<CheckReport["acco
           address,
         });
       }
-      if (ordinal <= previous) {
-        checker.find({ table: "accounts", kind: "order", detail: "devices are not in their order", address });
+      // A roster is in the order of registration.
+      if (ordinal <= previous || numbers.has(number)) {
+        checker.find({
+          table: "accounts",
+          kind: "order",
+          detail: `device ${number} is out of order`,
+          address,
+        });
       }
       ordinals.add(ordinal);
+      numbers.add(number);
       previous = ordinal;
     }
   });

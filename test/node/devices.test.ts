@@ -49,6 +49,7 @@ describe("an account's own devices", () => {
     expect(await tablet.devices.add(9)).toEqual({ version: 3, devices: [1, 2, 9] });
     expect(await tablet.devices.add(9)).toEqual({ version: 3, devices: [1, 2, 9] });
     expect(await phone.devices.remove(9)).toEqual({ version: 4, devices: [1, 2] });
+    await until("the phone was told", () => toPhone.at(-1) === 4);
     const closed = phone.once("closed");
     expect(await tablet.devices.remove(1)).toEqual({ version: 5, devices: [2] });
     expect((await closed).error).toMatchObject({ code: "revoked", retry: "never" });
