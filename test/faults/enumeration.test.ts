@@ -6,6 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { buildMutant } from "../support/mutant.js";
 import { freePort } from "../support/node-process.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
+import { scanOutput } from "../support/output-scan.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
 import { Stranger } from "../support/stranger.js";
 import { resolveBody, serviceCall, timingOf, welchT } from "../support/timing.js";
@@ -60,6 +61,7 @@ async function measure(samples: number, build?: string) {
   });
   stranger.drop();
   await node.kill();
+  scanOutput(node, world);
   return timing;
 }
 

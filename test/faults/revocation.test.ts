@@ -7,6 +7,7 @@ import { checkDirectory } from "../../src/store/store.js";
 import { buildMutant, type MutantName } from "../support/mutant.js";
 import { freePort } from "../support/node-process.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
+import { scanOutput } from "../support/output-scan.js";
 import { CODE_REVOKED, Revocations, type Wrong } from "../support/revocations.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
 import { World } from "../support/world.js";
@@ -46,6 +47,7 @@ async function run({ name, rounds, build, isEnough = () => false }: Run) {
     if (isEnough(revocations.wrongs)) break;
   }
   await (build === undefined ? node.stop() : node.kill());
+  scanOutput(node, world);
   return { revocations, directory: node.dataDirectory };
 }
 

@@ -50,6 +50,7 @@ export class Revocations {
   /** When the last removal of each was answered. */
   readonly #removedMs = new Map<WorldDevice, number>();
   readonly #lives = new Map<WorldDevice, number>();
+  readonly #serviceToken: string;
   #writer: Stranger | undefined;
 
   constructor(options: { node: NodeUnderTest; adminPort: number; world: World; random: SeededRandom }) {
@@ -57,6 +58,7 @@ export class Revocations {
     this.#adminPort = options.adminPort;
     this.#world = options.world;
     this.#random = options.random;
+    this.#serviceToken = mintService(options.world.brands[0]!);
   }
 
   /** One round: all devices but the writer's are born, written to, and removed; the node may die meanwhile. */
@@ -180,7 +182,7 @@ export class Revocations {
     method: string,
     path: string,
   ): Promise<{ readonly status: number; readonly version?: unknown }> {
-    const authorization = `Bearer ${mintService(this.#world.brands[0]!)}`;
+    const authorization = `Bearer ${this.#serviceToken}`;
     for (;;) {
       try {
         const url = `http://127.0.0.1:${this.#adminPort}${path}`;

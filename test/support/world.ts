@@ -98,7 +98,7 @@ function makeAccount(brand: WorldBrand, id: Buffer, deviceCount: number): WorldA
 /** A token of the brand's own back end. */
 export function mintService(brand: WorldBrand): string {
   const nowS = Math.floor(Date.now() / 1000);
-  return sign({
+  const token = sign({
     header: { alg: "EdDSA", kid: brand.key.kid, typ: "interline-service+jwt" },
     claims: {
       ...{ iss: brand.issuer, aud: "interline-admin", scope: "accounts" },
@@ -106,6 +106,8 @@ export function mintService(brand: WorldBrand): string {
     },
     key: brand.key,
   });
+  mintedTokens.push(token);
+  return token;
 }
 
 /** A token for the device; by another brand's key or under another issuer if told so. */
