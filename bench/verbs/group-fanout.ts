@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { defaultDataDirectory, describeEnvironment } from "../measure/environment.js";
 import { type FanoutRow, runGroupFanout } from "../measure/group-fanout.js";
-import { environmentReport, print, progress } from "../report/output.js";
+import { environmentReport, print } from "../report/output.js";
+import { progress } from "../report/progress.js";
 import { figure, table } from "../report/table.js";
 import { workloads } from "../workloads/workloads.js";
 import { EXIT_WRONG } from "./exit-codes.js";
@@ -28,7 +29,7 @@ export function addGroupFanout(program: Command): void {
       print(environmentReport(describeEnvironment(dataDirectory)));
       const sized = smoke ? workloads.groupFanout.smoke : workloads.groupFanout.full;
       const workload = { ...sized, ...(members && { members }), ...(inFlight && { inFlight }) };
-      const rows = await runGroupFanout({ workload, dataDirectory, onProgress: progress });
+      const rows = await runGroupFanout({ workload, dataDirectory, onProgress: progress.step });
       print(fanoutReport(rows));
       const isWrong = rows.some(({ lost, wrong, unreceipted }) => lost + wrong + unreceipted > 0);
       if (isWrong) process.exitCode = EXIT_WRONG;

@@ -32,12 +32,12 @@
  *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
  *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 0
  *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
- * Version 2 had no tables `outbox` and `shared`, and chunk rows of version 1 alone. A directory of version 2 is read as it is and
- * becomes one of version 3 when a node opens it.
- *
  *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
  *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
+ *
+ * Version 2 had no tables `outbox`, `keys` and `shared`, and chunk rows of version 1 alone. A directory of version 2 is
+ * read as it is and becomes one of version 3 when a node opens it.
  *
  * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of the row — in a chunk by the rest of its
  * header — so that a row found under a wrong key is as bad as one with a flipped bit.
