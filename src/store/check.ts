@@ -10,6 +10,8 @@
  *   floors      each lies inside the first row of its queue
  *   references  ordinals are given once and below the next; devices with a
  *               queue or a run, and senders of dedup keys, are registered
+ *   shared      every part that is referred to is there, with the count of its
+ *               references, and no other
  *   counters    each brand's bytes are what its queues hold (closed only: a
  *               live directory changes between two reads)
  *
@@ -17,8 +19,10 @@
  */
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { brandInRow } from "./brand-bytes.js";
+import { checkParts } from "./check-parts.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
+import { entryBytesAt, isReferenceAt, partAt } from "./frames.js";
 import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
   accountKey,
@@ -39,7 +43,7 @@ export interface CheckFinding {
   readonly kind: "damaged" | "order" | "totals" | "reference" | "unreadable";
   readonly detail: string;
   readonly address?: DeviceAddress | AccountAddress;
-  /** Of the journal's block, the dedup row, or the queue row's first entry. */
+  /** Of the journal's block, the dedup row, the shared part, or the queue row's first entry. */
   readonly number?: number;
 }
 
@@ -55,6 +59,8 @@ export interface CheckReport extends DirectoryState {
     readonly bytes: number;
   };
   readonly dedup: { readonly rows: number; readonly keys: number };
+  /** Parts, entries of queues that refer to them, and their bytes on disk. */
+  readonly shared: { readonly parts: number; readonly references: number; readonly bytes: number };
   readonly accounts: { readonly accounts: number; readonly devices: number };
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
@@ -72,6 +78,8 @@ export class Checker {
   readonly findings: CheckFinding[] = [];
   findingCount = 0;
   readonly brandBytes = new Map<number, number>();
+  /** By the number of a shared part: entries of queues that refer to it. */
+  readonly references = new Map<number, number>();
   readonly #findingsMax: number;
 
   constructor(database: Database, state: DirectoryState, findingsMax: number) {
@@ -169,16 +177,35 @@ function checkJournal(checker: Checker): CheckReport["journal"] {
   const counts = { blocks: 0, entries: 0, acks: 0 };
   const damages = visitJournal(checker.database, checker.state, ({ site, records }) => {
     counts.blocks++;
-    for (const { runs, acks } of records) {
+    for (const { runs, acks, parts } of records) {
       counts.acks += acks.length;
       for (const run of runs) {
         counts.entries += run.entryCount;
+        if (run.hasReferences && !areThere(run.frames, parts)) {
+          const detail = "a run refers to a shared part that its record does not hold";
+          checker.find({
+            table: "journal",
+            kind: "reference",
+            detail,
+            address: run.device,
+            number: site.number,
+          });
+        }
         checker.requireRegistered("journal", run.device, site.number);
       }
     }
   });
   for (const damage of damages) checker.find({ table: "journal", kind: "damaged", ...damage });
   return counts;
+}
+
+function areThere(entries: Uint8Array, parts: ReadonlyMap<number, Uint8Array>): boolean {
+  for (let at = 0; at < entries.length; ) {
+    const bytes = entryBytesAt(entries, at);
+    if (bytes === 0 || (isReferenceAt(entries, at) && !parts.has(partAt(entries, at)))) return false;
+    at += bytes;
+  }
+  return true;
 }
 
 async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
@@ -267,13 +294,14 @@ export async function checkDirectory(
     }
     const journal = checkJournal(checker);
     const queues = await checkQueues(checker);
+    const shared = await checkParts(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
     const ok = findingCount === 0;
-    return { ...state, ok, journal, queues, dedup, accounts, outbox, findings, findingCount };
+    return { ...state, ok, journal, queues, shared, dedup, accounts, outbox, findings, findingCount };
   } finally {
     await database.close();
   }
