@@ -173,17 +173,17 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   ],
   [
     "takes from anybody what only the node may leave out",
-    [{ file: "tick.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
+    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
   ],
   [
     "takes what the node leaves out for a stale roster",
-    [{ file: "tick.ts", from: "if (isNode) return ACCEPTED;", to: "" }],
+    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "" }],
   ],
   [
     "gives the payload of a device that is gone to the one after it",
     [
       {
-        file: "tick.ts",
+        file: "send.ts",
         from: "if (i != itemCount) memory.copy(items + <usize>itemCount * L.ITEM_BYTES, item, L.ITEM_BYTES);",
         to: "if (i != itemCount) store<u32>(items + <usize>itemCount * L.ITEM_BYTES, load<u32>(item));",
       },

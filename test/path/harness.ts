@@ -13,7 +13,7 @@ import { limits } from "../../src/rules/limits.js";
 import { type Commit, openStore, type Store } from "../../src/store/store.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
 import type { CodeName } from "../../src/wire/codes.js";
-import { decodeNotice, isNode, type NoticeBody } from "../../src/wire/notices.js";
+import { decodeNotice, isNode, isNode, type NoticeBody } from "../../src/wire/notices.js";
 import { decodeServerMessage, type ServerFrame } from "../../src/wire/server-frames.js";
 
 type FrameOf<K extends ServerFrame["kind"]> = Extract<ServerFrame, { kind: K }>;
@@ -54,9 +54,10 @@ export class FakeConnection implements Connection {
     return notices.map((frame) => decodeNotice(frame.payload));
   }
 
-  /** Of deliveries of all kinds, in their order: the text; of a shared part also its block's. */
+  /** Of what devices sent, in its order: the text; of a shared part also its block's. */
   get entries(): string[] {
     return this.frames.flatMap((frame) => {
+      if (frame.kind === "deliver" && isNode(frame.sender)) return [];
       if (frame.kind === "deliver") return [Buffer.from(frame.payload).toString()];
       if (frame.kind !== "sharedDeliver" && frame.kind !== "groupDeliver") return [];
       return [`${Buffer.from(frame.shared)}+${Buffer.from(frame.block)}`];
