@@ -13,7 +13,7 @@ import { limits } from "../../src/rules/limits.js";
 import { type Commit, openStore, type Store } from "../../src/store/store.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
 import type { CodeName } from "../../src/wire/codes.js";
-import { decodeNotice, isNode, isNode, type NoticeBody } from "../../src/wire/notices.js";
+import { decodeNotice, isNode, type NoticeBody } from "../../src/wire/notices.js";
 import { decodeServerMessage, type ServerFrame } from "../../src/wire/server-frames.js";
 
 type FrameOf<K extends ServerFrame["kind"]> = Extract<ServerFrame, { kind: K }>;
