@@ -9,6 +9,7 @@ import { addConnectStorm } from "./verbs/connect-storm.js";
 import { addDiff } from "./verbs/diff.js";
 import { addDuplicates } from "./verbs/duplicates.js";
 import { EXIT_COULD_NOT_RUN } from "./verbs/exit-codes.js";
+import { addGroupFanout } from "./verbs/group-fanout.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
 import { addOfflineDrain } from "./verbs/offline-drain.js";
@@ -47,6 +48,7 @@ function benchProgram(name: string): Command {
   addOfflineDrain(program);
   addConnectStorm(program);
   addDuplicates(program);
+  addGroupFanout(program);
   addSlowReaders(program);
   addDiff(program);
   addPage(program);
