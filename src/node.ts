@@ -6,13 +6,14 @@
  *
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
-import { accountOf, type DeviceAddress } from "./base/address.js";
+import { type AccountAddress, accountOf, type DeviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deviceMethods } from "./directory/devices.js";
+import { groupMethods } from "./directory/groups.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
-import { Kernel } from "./kernel/kernel.js";
+import { Kernel, type ResidentGroup } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
 import { descriptorAdvice } from "./ops/descriptors.js";
 import { DiskWatch } from "./ops/disk.js";
@@ -73,15 +74,15 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
-    const requests = new Requests(deviceMethods(store));
+    const requests = new Requests(deviceMethods(store), groupMethods(store, crossingByNumber(parts)));
     this.path = new Path({
       kernel: this.kernel,
       store,
       wake: this.#loop.wake,
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
+      readGroup: (address) => residentGroup(store, address) ?? parts.readGroup?.(address),
       serveRequest: (device, method, body) => requests.serve(device, method, body),
-      ...(parts.readGroup && { readGroup: parts.readGroup }),
       events: {
         ...parts.events,
         refused: (code) => {
@@ -262,6 +263,21 @@ export class RunningNode {
       });
     });
   }
+}
+
+/** Whether envelopes pass from the one brand to the other; not to brands that nobody configured. */
+function crossingByNumber({ brands, crossing }: NodeParts): (from: number, to: number) => boolean {
+  const names = new Map(brands.map(({ number, name }) => [number, name]));
+  return (from, to) => {
+    const [fromName, toName] = [names.get(from), names.get(to)];
+    return fromName !== undefined && toName !== undefined && mayCross(crossing, fromName, toName);
+  };
+}
+
+/** What the kernel knows of a group: its members, whatever their roles. */
+function residentGroup(store: Store, address: AccountAddress): ResidentGroup | undefined {
+  const group = store.readGroup(address);
+  return group && { address, version: group.version, members: group.members.map(({ account }) => account) };
 }
 
 function buildKernel(parts: NodeParts, store: Store): Kernel {

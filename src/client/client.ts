@@ -36,6 +36,7 @@ import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
+import { Groups } from "./groups.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
 import {
@@ -90,6 +91,8 @@ export function createClient(options: ClientOptions): Client {
 export class Client {
   /** The account's own devices. */
   readonly devices: Devices;
+  /** The groups that the account is a member of. */
+  readonly groups: Groups;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -116,6 +119,7 @@ export class Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.devices = new Devices((request, read) => this.#ask(request, read));
+    this.groups = new Groups((request, read) => this.#ask(request, read));
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,

@@ -19,6 +19,7 @@
  */
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { brandInRow } from "./brand-bytes.js";
+import { checkGroups, type GroupCounts } from "./check-groups.js";
 import { checkParts } from "./check-parts.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
@@ -62,6 +63,7 @@ export interface CheckReport extends DirectoryState {
   /** Parts, entries of queues that refer to them, and their bytes on disk. */
   readonly shared: { readonly parts: number; readonly references: number; readonly bytes: number };
   readonly accounts: { readonly accounts: number; readonly devices: number };
+  readonly groups: GroupCounts;
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
   /** The first `findingsMax` of them. */
@@ -297,11 +299,13 @@ export async function checkDirectory(
     const shared = await checkParts(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
+    const groups = await checkGroups(checker);
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
     const ok = findingCount === 0;
-    return { ...state, ok, journal, queues, shared, dedup, accounts, outbox, findings, findingCount };
+    const tables = { queues, shared, dedup, accounts, groups, outbox };
+    return { ...state, ok, journal, ...tables, findings, findingCount };
   } finally {
     await database.close();
   }

@@ -144,6 +144,7 @@ export class Inspector {
         queues: count("queues"),
         floors: count("floors"),
         outbox: database.has("outbox") ? count("outbox") : 0,
+        groups: database.has("groups") ? count("groups") : 0,
         shared: database.has("shared") ? count("shared") : 0,
       },
       brands: [...database.rows("meta")].flatMap((row) => brandInRow(row) ?? []),

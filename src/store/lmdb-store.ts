@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import type { Group } from "../rules/groups.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
 import { type AccountRecord, Accounts } from "./accounts.js";
@@ -14,6 +15,7 @@ import { BrandBytes } from "./brand-bytes.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
 import { Floors } from "./floors.js";
+import { type ChangedGroup, Groups } from "./groups.js";
 import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
 import type { SpillRun } from "./journal-record.js";
@@ -45,6 +47,7 @@ export class LmdbStore implements Store {
   #journal: Journal | undefined;
   #accounts: Accounts | undefined;
   #outbox: Outbox | undefined;
+  #groups: Groups | undefined;
   #epoch = 0;
   #firstPart = 1;
   #recovery: RecoveryResult = { blocks: 0, badBlocks: 0, entries: 0 };
@@ -94,6 +97,9 @@ export class LmdbStore implements Store {
       nextOrdinal: run.nextOrdinal,
       onDamage: (address) =>
         this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
+    });
+    this.#groups = new Groups(this.#database, this.#writer, this.#outbox, {
+      onDamage: (address) => this.#report({ table: "groups", detail: "a group's row is damaged", address }),
     });
     this.#dedup.load(this.#database, (number) => {
       this.#report({ table: "dedup", detail: "a row of dedup keys is damaged", number });
@@ -219,6 +225,23 @@ export class LmdbStore implements Store {
     return this.#knownAccounts.register(address, number);
   }
 
+  readGroup(address: AccountAddress): Group | undefined {
+    return this.#read(() => this.#openedGroups.read(address));
+  }
+
+  async changeGroup(changed: ChangedGroup): Promise<void> {
+    this.#refuseWhenEnded();
+    await this.#openedGroups.change(changed);
+  }
+
+  owedEvent(group: AccountAddress): number | undefined {
+    return this.#openedOutbox.owedEvent(group);
+  }
+
+  settledGroup(group: AccountAddress): Promise<void> | undefined {
+    return this.#openedOutbox.settled(group);
+  }
+
   notices(after: number, max: number): StoredNotice[] {
     return this.#read(() => this.#openedOutbox.read(after, max));
   }
@@ -296,6 +319,11 @@ export class LmdbStore implements Store {
   get #openedOutbox(): Outbox {
     assert(this.#outbox !== undefined, "the store is open");
     return this.#outbox;
+  }
+
+  get #openedGroups(): Groups {
+    assert(this.#groups !== undefined, "the store is open");
+    return this.#groups;
   }
 
   get #openedJournal(): Journal {

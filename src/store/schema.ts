@@ -23,6 +23,7 @@
  *   floors    partition u16 | brand u16 | account 16 |     number row: acked up to this sequence
  *             device u16
  *   outbox    notice number u64                            notice row
+ *   groups    partition u16 | brand u16 | group id 16      group row (group-rows.ts)
  *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
  *             part number u64 | 1 u8                       number row: entries of queues that refer to it
  *
@@ -33,8 +34,9 @@
  * Version 2 had no tables `outbox` and `shared`, and chunk rows of version 1 alone. A directory of version 2 is read as it is and
  * becomes one of version 3 when a node opens it.
  *
- *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
- *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
+ *   notice row              0 u32 crc   4 u32 recipientCount, + 2^31 when it tells of a group   8 id 16
+ *                          24 of a group: { group 18, u16 0, u32 version }
+ *                             recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
  *
  * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of the row — in a chunk by the rest of its
@@ -53,7 +55,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "shared"],
+  3: ["outbox", "shared", "groups"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;
@@ -298,6 +300,8 @@ export function decodeAccount(key: Uint8Array, row: Uint8Array): AccountRow | un
 // --- notices ---
 
 const NOTICE_HEADER_BYTES = 24;
+const NOTICE_GROUP_BYTES = 24;
+const OF_GROUP = 0x8000_0000;
 const RECIPIENT_BYTES = 20;
 /** In the place of a count of devices: all of them. */
 const ALL_DEVICES = 0xffff;
@@ -309,16 +313,22 @@ export interface NoticeRow {
     readonly devices?: readonly number[] | undefined;
   }[];
   readonly payload: Uint8Array;
+  readonly group?: { readonly address: AccountAddress; readonly version: number } | undefined;
 }
 
-export function encodeNotice(key: Uint8Array, { id, recipients, payload }: NoticeRow): Uint8Array {
+export function encodeNotice(key: Uint8Array, { id, recipients, payload, group }: NoticeRow): Uint8Array {
   const devicesBytes = recipients.reduce((sum, { devices = [] }) => sum + 2 * devices.length, 0);
-  const payloadAt = NOTICE_HEADER_BYTES + recipients.length * RECIPIENT_BYTES + devicesBytes;
+  const recipientsAt = NOTICE_HEADER_BYTES + (group ? NOTICE_GROUP_BYTES : 0);
+  const payloadAt = recipientsAt + recipients.length * RECIPIENT_BYTES + devicesBytes;
   const row = new Uint8Array(payloadAt + payload.length);
   const view = new DataView(row.buffer);
-  writeU32(row, 4, recipients.length);
+  writeU32(row, 4, recipients.length + (group ? OF_GROUP : 0));
   row.set(id, 8);
-  let at = NOTICE_HEADER_BYTES;
+  if (group) {
+    row.set(group.address, NOTICE_HEADER_BYTES);
+    writeU32(row, NOTICE_HEADER_BYTES + 20, group.version);
+  }
+  let at = recipientsAt;
   for (const { account, devices } of recipients) {
     row.set(account, at);
     view.setUint16(at + 18, devices?.length ?? ALL_DEVICES, true);
@@ -337,8 +347,10 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
   if (row.length < NOTICE_HEADER_BYTES || !isSealed(key, row)) return undefined;
   const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
   const recipients: NoticeRow["recipients"][number][] = [];
-  let at = NOTICE_HEADER_BYTES;
-  for (let left = readU32(row, 4); left > 0; left--) {
+  const isOfGroup = readU32(row, 4) >= OF_GROUP;
+  let at = NOTICE_HEADER_BYTES + (isOfGroup ? NOTICE_GROUP_BYTES : 0);
+  if (row.length < at) return undefined;
+  for (let left = readU32(row, 4) % OF_GROUP; left > 0; left--) {
     if (at + RECIPIENT_BYTES > row.length) return undefined;
     const account = row.slice(at, at + 18);
     const count = view.getUint16(at + 18, true);
@@ -354,5 +366,6 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
       at += 2 * count;
     }
   }
-  return { id: row.slice(8, 24), recipients, payload: row.slice(at) };
+  const group = { address: row.slice(24, 42), version: isOfGroup ? readU32(row, 44) : 0 };
+  return { id: row.slice(8, 24), recipients, payload: row.slice(at), ...(isOfGroup && { group }) };
 }

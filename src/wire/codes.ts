@@ -97,6 +97,28 @@ export const codes = {
     message: "as many requests of this connection are under way as may be",
   },
 
+  groupFull: {
+    code: 630,
+    retry: "never",
+    message: "the group would have more members than a group may have",
+  },
+  memberAlready: {
+    code: 631,
+    retry: "repair",
+    message: "an account is to be added that is a member already, or is named twice",
+  },
+  memberUnknown: {
+    code: 632,
+    retry: "repair",
+    message: "an account is named that is no member of the group",
+  },
+  lastAdmin: { code: 633, retry: "never", message: "the group would have no admin" },
+  groupBusy: {
+    code: 634,
+    retry: "later",
+    message: "the members have yet to be told of an earlier change of the group",
+  },
+
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },
   directoryUnknown: {
     code: 702,
