@@ -10,6 +10,7 @@ import { accountOf, type DeviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deviceMethods } from "./directory/devices.js";
+import { pushMethods } from "./directory/push.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel } from "./kernel/kernel.js";
@@ -22,8 +23,10 @@ import { Loop } from "./ops/loop.js";
 import { Metrics } from "./ops/metrics.js";
 import { Sweeps } from "./ops/sweeps.js";
 import { type Connection, Path, type PathEvents } from "./path/path.js";
+import { type WakeUpParts, WakeUps } from "./push/wake-ups.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
+import type { PushSender } from "./rules/push.js";
 import { openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
@@ -42,6 +45,8 @@ export interface NodeParts {
   readonly listen:
     | { readonly host: string; readonly port: number; readonly tls?: { certFile: string; keyFile: string } }
     | undefined;
+  /** Undefined: nobody is woken. */
+  readonly push: PushSender | undefined;
   readonly events: PathEvents;
   readonly onCorruption: (table: string, detail: string) => void;
   readonly log: Log;
@@ -59,6 +64,7 @@ export class RunningNode {
   readonly #loop: Loop;
   readonly #health = new Health();
   readonly #sweeps: Sweeps;
+  readonly #wakeUps: WakeUps | undefined;
   #fail: (error: Error) => void = () => {};
   #hasFailed = false;
   #stopping: Promise<void> | undefined;
@@ -72,7 +78,12 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
-    const requests = new Requests(deviceMethods(store));
+    const brandName = (number: number) => parts.brands.find((brand) => brand.number === number)?.name;
+    this.#wakeUps = parts.push && this.#buildWakeUps(parts.push, brandName);
+    const requests = new Requests(
+      deviceMethods(store),
+      parts.push ? pushMethods(store.pushTargets, parts.push, { brandName, nowMs: systemClock.wallMs }) : {},
+    );
     this.path = new Path({
       kernel: this.kernel,
       store,
@@ -82,6 +93,18 @@ export class RunningNode {
       serveRequest: (device, method, body) => requests.serve(device, method, body),
       events: {
         ...parts.events,
+        connected: (device) => {
+          this.#wakeUps?.came(device);
+          parts.events.connected?.(device);
+        },
+        disconnected: (device) => {
+          this.#wakeUps?.left(device);
+          parts.events.disconnected?.(device);
+        },
+        queued: (device, entries) => {
+          this.#wakeUps?.stored(device);
+          parts.events.queued?.(device, entries);
+        },
         refused: (code) => {
           this.metrics.refused(code);
           parts.events.refused?.(code);
@@ -95,6 +118,20 @@ export class RunningNode {
       onFailure: (name, error) => parts.log.failure("sweep failed", error, { sweep: name }),
     });
     void store.failed.then((error) => this.#end(error));
+  }
+
+  #buildWakeUps(sender: PushSender, brandName: WakeUpParts["brandName"]): WakeUps {
+    const { limits, log } = this.#parts;
+    return new WakeUps({
+      store: this.store,
+      sender,
+      clock: systemClock,
+      limits,
+      brandName,
+      isConnected: (device) => this.path.isConnected(device),
+      onTrouble: (fields) => log.warn("devices cannot be woken", fields),
+      onFailure: (error) => this.#end(error as Error),
+    });
   }
 
   static async start(parts: NodeParts): Promise<RunningNode> {
@@ -192,6 +229,7 @@ export class RunningNode {
       store: this.store.stats(),
       edge: this.edge?.stats(),
       ...(signInStats && { signIn: signInStats() }),
+      push: this.#wakeUps?.stats,
     };
   }
 
@@ -205,6 +243,7 @@ export class RunningNode {
     this.#health.block("draining", true);
     this.edge?.refuseNew();
     await this.#sweeps.stop();
+    await this.#wakeUps?.stop();
     if (!this.#hasFailed) await this.path.settled();
     await this.edge?.stop();
     this.path.endAll("draining", () => this.#parts.limits.drainRetryMinMs);
@@ -220,6 +259,7 @@ export class RunningNode {
     this.#hasFailed = true;
     this.path.fail();
     this.#health.block("storageFailed", true);
+    void this.#wakeUps?.stop();
     this.#parts.log.failure("the node cannot go on", error);
     this.edge?.refuseNew();
     this.path.endAll("storageFailed", () => this.#parts.limits.drainRetryMinMs);
@@ -241,6 +281,7 @@ export class RunningNode {
       { name: "disk", run: () => disk.check() },
       { name: "store", run: () => this.#sweepStore() },
       { name: "brand quotas", run: () => this.#applyBrandQuotas() },
+      { name: "push", run: () => this.#wakeUps?.sweep() },
     ];
   }
 

@@ -19,10 +19,11 @@ const layers: Record<string, readonly string[]> = {
   path: ["base", "wire", "rules", "kernel", "store"],
   directory: ["base", "wire", "rules", "store"],
   edge: ["base", "wire", "rules"],
+  push: ["base", "wire", "rules"],
   ops: ["base", "wire", "rules"],
   client: ["base", "wire"],
   cli: ["base", "wire", "rules", "directory", "store", "client", "ops", "."],
-  ".": ["base", "wire", "rules", "kernel", "store", "path", "directory", "edge", "ops", "client"],
+  ".": ["base", "wire", "rules", "kernel", "store", "path", "directory", "edge", "ops", "push", "client"],
 };
 
 /** Packages that only one folder may import, and the file that outsiders import instead. */
@@ -33,6 +34,7 @@ const owners: Record<string, string> = {
   msgpackr: "wire",
   pino: "ops",
   "prom-client": "ops",
+  "web-push": "push",
 };
 
 const fronts: Record<string, string> = {

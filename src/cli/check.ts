@@ -37,7 +37,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     ...(address === undefined ? {} : { address: names.format(address) }),
   }));
   out.json({ ...report, findings });
-  const { journal, queues, dedup, accounts, findingCount } = report;
+  const { journal, queues, dedup, accounts, push, findingCount } = report;
   const devices = counted(queues.devices, "device");
   const entries = (count: number) => counted(count, "entry", "entries");
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
@@ -46,6 +46,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     `journal   ${counted(journal.blocks, "commit")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,
   );
   out.line(`dedup     ${counted(dedup.keys, "key")} in ${counted(dedup.rows, "row")}`);
+  out.line(`push      ${counted(push.targets, "target")}`);
   for (const { table, kind, detail, address, number } of findings) {
     const where = [address, number].filter((part) => part !== undefined).join(" ");
     out.line(`${kind} in ${table}${where === "" ? "" : ` at ${where}`}: ${detail}`);

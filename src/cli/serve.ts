@@ -61,11 +61,12 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
 }
 
 function startNode(config: Config, isLogReadable: boolean): Promise<InterlineNode> {
-  const { dataDirectory, host, port, tls, brands, crossing, limits: overrides, logLevel } = config;
+  const { dataDirectory, host, port, tls, brands, crossing, push, limits: overrides, logLevel } = config;
   return createNode({
     ...{ dataDirectory, host, port, crossing, limits: overrides, logLevel, isLogReadable },
     ...(tls === undefined ? {} : { tls }),
     ...(brands === undefined ? {} : { brands }),
+    ...(push === undefined ? {} : { push }),
   });
 }
 

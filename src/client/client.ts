@@ -38,6 +38,7 @@ import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
+import { Push } from "./push.js";
 import { accountOfLike, badArgument, ephemeralFrameOf, sendFrameOf } from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
 import { defaultTransport, type Transport } from "./transport.js";
@@ -80,6 +81,8 @@ export function createClient(options: ClientOptions): Client {
 export class Client {
   /** The account's own devices. */
   readonly devices: Devices;
+  /** Waking this device while it is away. */
+  readonly push: Push;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -106,6 +109,7 @@ export class Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.devices = new Devices((request, read) => this.#ask(request, read));
+    this.push = new Push((request, read) => this.#ask(request, read));
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,

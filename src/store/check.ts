@@ -10,6 +10,7 @@
  *   floors      each lies inside the first row of its queue
  *   references  ordinals are given once and below the next; devices with a
  *               queue or a run, and senders of dedup keys, are registered
+ *   push        targets belong to devices that are registered
  *   counters    each brand's bytes are what its queues hold (closed only: a
  *               live directory changes between two reads)
  *
@@ -19,6 +20,7 @@ import { type AccountAddress, accountOf, type DeviceAddress } from "../base/addr
 import { brandInRow } from "./brand-bytes.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
+import { decodeTarget } from "./push-targets.js";
 import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
   accountKey,
@@ -58,6 +60,8 @@ export interface CheckReport extends DirectoryState {
   readonly accounts: { readonly accounts: number; readonly devices: number };
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
+  /** Devices that want to be woken. */
+  readonly push: { readonly targets: number };
   /** The first `findingsMax` of them. */
   readonly findings: readonly CheckFinding[];
   readonly findingCount: number;
@@ -106,13 +110,20 @@ export class Checker {
   }
 
   /** Finds fault with a device that no roster lists. */
-  requireRegistered(table: StorePart, device: DeviceAddress, number: number): void {
+  requireRegistered(table: StorePart, device: DeviceAddress, number?: number): void {
     const key = accountKey(accountOf(device));
     const row = this.database.get("accounts", key);
     const account = row && decodeAccount(key, row);
     const deviceNumber = ((device[18] as number) << 8) | (device[19] as number);
     if (account?.devices.some((entry) => entry.number === deviceNumber)) return;
-    this.find({ table, kind: "reference", detail: "its device is not registered", address: device, number });
+    const detail = "its device is not registered";
+    this.find({
+      table,
+      kind: "reference",
+      detail,
+      address: device,
+      ...(number !== undefined && { number }),
+    });
   }
 
   requirePartition(table: TableName, key: Uint8Array): void {
@@ -225,6 +236,20 @@ async function checkOutbox(checker: Checker): Promise<CheckReport["outbox"]> {
   return counts;
 }
 
+async function checkPush(checker: Checker): Promise<CheckReport["push"]> {
+  const counts = { targets: 0 };
+  // A directory of version 2 has none.
+  if (!checker.database.has("push")) return counts;
+  await checker.eachRow("push", ({ key, value }) => {
+    counts.targets++;
+    const address = addressInKey(key);
+    checker.requirePartition("push", key);
+    if (decodeTarget(key, value) !== undefined) checker.requireRegistered("push", address);
+    else checker.find({ table: "push", kind: "damaged", detail: "the row is damaged", address });
+  });
+  return counts;
+}
+
 /** The meta rows: counters against what the queues were found to hold. */
 async function checkCounters(checker: Checker): Promise<void> {
   const { brandBytes } = checker;
@@ -270,10 +295,11 @@ export async function checkDirectory(
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
     const outbox = await checkOutbox(checker);
+    const push = await checkPush(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
     const ok = findingCount === 0;
-    return { ...state, ok, journal, queues, dedup, accounts, outbox, findings, findingCount };
+    return { ...state, ok, journal, queues, dedup, accounts, outbox, push, findings, findingCount };
   } finally {
     await database.close();
   }

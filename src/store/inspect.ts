@@ -142,6 +142,7 @@ export class Inspector {
         queues: count("queues"),
         floors: count("floors"),
         outbox: database.has("outbox") ? count("outbox") : 0,
+        push: database.has("push") ? count("push") : 0,
       },
       brands: [...database.rows("meta")].flatMap((row) => brandInRow(row) ?? []),
       fileBytes: database.fileStats().usedBytes,

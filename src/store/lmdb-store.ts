@@ -19,6 +19,7 @@ import { JournalFile } from "./journal-file.js";
 import type { SpillRun } from "./journal-record.js";
 import type { DirectoryLock } from "./lock.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
+import { PushTargets } from "./push-targets.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
@@ -33,6 +34,7 @@ const REPORTS_REMEMBERED = 10_000;
 
 export class LmdbStore implements Store {
   readonly failed: Promise<Error>;
+  readonly pushTargets: PushTargets;
   readonly #options: StoreOptions;
   readonly #lock: DirectoryLock;
   readonly #database: Database;
@@ -58,6 +60,11 @@ export class LmdbStore implements Store {
       onWritten: ({ holdsNotices }) => holdsNotices && options.onNotices?.(),
     });
     this.failed = this.#writer.failed;
+    this.pushTargets = new PushTargets(database, this.#writer, {
+      onDamage: (address) =>
+        this.#report({ table: "push", detail: "a push target's row is damaged", address }),
+      guard: (read) => this.#read(read),
+    });
     const bounds = { ...limits, ...options.quotas };
     this.#dedup = new DedupWindow(bounds);
     const reader = new QueueReader(database, ({ device, firstSequence, detail }) => {
@@ -172,6 +179,13 @@ export class LmdbStore implements Store {
   hasQueued(device: DeviceAddress): boolean {
     const key = deviceKey(device);
     return this.#read(() => this.#queues.reader.hasAbove(key, this.#queues.floors.overlay(nameOf(key))));
+  }
+
+  lastQueuedMs(device: DeviceAddress): number | undefined {
+    const key = deviceKey(device);
+    const { reader, floors } = this.#queues;
+    const last = this.#read(() => reader.tail(key));
+    return last && last.lastSequence > floors.overlay(nameOf(key)) ? last.storedAtMs : undefined;
   }
 
   readQueue(device: DeviceAddress, after: number, bytesMax: number): QueueItem[] {

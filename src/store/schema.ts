@@ -23,6 +23,7 @@
  *   floors    partition u16 | brand u16 | account 16 |     number row: acked up to this sequence
  *             device u16
  *   outbox    notice number u64                            notice row
+ *   push      as in floors                                 push row (push-targets.ts)
  *
  *   number row, 16 bytes    0 u32 crc   4 u32 "ILD1"        8 u64 number
  *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
@@ -41,7 +42,7 @@
  *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
  *
- * Version 2 had no outbox. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
+ * Version 2 had neither outbox nor push. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
  *
  * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of
  * the row — in a chunk by the rest of its 48-byte header — so that a row found
@@ -64,7 +65,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox"],
+  3: ["outbox", "push"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;
@@ -239,12 +240,12 @@ function crcOf(key: Uint8Array, row: Uint8Array, end: number): number {
   return crc32(row.subarray(4, end), crc32(key));
 }
 
-function seal(key: Uint8Array, row: Uint8Array, end = row.length): Uint8Array {
+export function seal(key: Uint8Array, row: Uint8Array, end = row.length): Uint8Array {
   writeU32(row, 0, crcOf(key, row, end));
   return row;
 }
 
-function isSealed(key: Uint8Array, row: Uint8Array, end = row.length): boolean {
+export function isSealed(key: Uint8Array, row: Uint8Array, end = row.length): boolean {
   return readU32(row, 0) === crcOf(key, row, end);
 }
 

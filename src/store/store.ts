@@ -32,6 +32,7 @@ import type { SpillRun } from "./journal-record.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
 import type { StoredNotice } from "./outbox.js";
+import type { PushTargets } from "./push-targets.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
@@ -132,6 +133,8 @@ export interface Store {
   spill(runs: readonly SpillRun[], throughRecord: number): Promise<void>;
   /** Whether anything beyond the device's floor is queued on disk. */
   hasQueued(device: DeviceAddress): boolean;
+  /** When the newest of what is queued on disk for the device was stored; undefined when nothing is. */
+  lastQueuedMs(device: DeviceAddress): number | undefined;
   /** Items beyond `after` and the floor, in order: at least one if there is any, of frames at most `bytesMax` or one whole frame. */
   readQueue(device: DeviceAddress, after: number, bytesMax: number): QueueItem[];
   /** What the device has acked, as far as its queue still needs to know; 0 when it does not. */
@@ -145,6 +148,8 @@ export interface Store {
   notices(after: number, max: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */
   dropNotices(numbers: readonly number[]): void;
+  /** Where devices want to be woken, and what became of the last wake-up. */
+  readonly pushTargets: PushTargets;
   /** Background work, about once a second, over at most `rowBudget` rows. */
   sweep(nowMs: number, rowBudget: number): Promise<SweepResult>;
   /** Bytes of frames queued on disk for a brand. */
