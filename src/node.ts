@@ -71,7 +71,7 @@ export class RunningNode {
     });
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
-    this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
+    this.#loop = new Loop(systemClock, parts.limits.turnSpacingMs, (error) => this.#end(error as Error));
     const requests = new Requests(deviceMethods(store));
     this.path = new Path({
       kernel: this.kernel,

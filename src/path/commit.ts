@@ -40,7 +40,7 @@ export function settleCommit(state: PathState, waitMs = 0): void {
 /** How long the sends of this turn may wait for the flush of what they hold. */
 export function flushWaitMs({ underWay, moment, limits }: PathState): number {
   const isWorthIt =
-    moment.patience === 1 && underWay !== undefined && underWay.bytes >= limits.largeCommitBytes;
+    moment.patience >= 0.5 && underWay !== undefined && underWay.bytes >= limits.largeCommitBytes;
   return isWorthIt ? limits.flushWaitMs : 0;
 }
 

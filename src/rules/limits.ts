@@ -101,6 +101,8 @@ export const limits = {
   residentDevicesMax: 1 << 17,
   residentAccountsMax: 1 << 17,
 
+  /** The least time from the begin of one turn to that of the next while the loop is fully busy. */
+  turnSpacingMs: 5,
   /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
   receiptHoldMs: 40,
   /** The shortest time between two commits while the loop is fully busy, unless the next is large. */
@@ -161,6 +163,7 @@ export const configurable = {
   drainRetryMaxMs: { min: 10_000, max: 600_000 },
   windowEntriesDefault: { min: 1, max: 4_096 },
   windowBytesDefault: { min: 128 * KiB, max: 1 * MiB },
+  turnSpacingMs: { min: 0, max: 100 },
   receiptHoldMs: { min: 0, max: 1_000 },
   commitSpacingMs: { min: 0, max: 1_000 },
   commitTimeoutMs: { min: 1_000, max: 600_000 },
