@@ -40,6 +40,8 @@ const STALL_MS = 50;
 const STALL_ONCE_MS = 500;
 /** The same, where one message is all there is to do. */
 const STALL_ALONE_MS = 100;
+/** A stall that is the node's comes again; one that is the machine's does not, or not three times. */
+const TRIES = 3;
 const PROPORTION = 8;
 /** What a process may take for itself while it works. */
 const RSS_SLACK_BYTES = 64 << 20;
@@ -151,18 +153,23 @@ test("a message that unfolds without end costs no more than eight times its byte
     const legal = floods(world, BOMB_BYTES - 64).map((message) => ({ message, times: 1 }));
     const longestMs: number[] = [];
     for (const [i, { message, times }] of [...many, ...legal].entries()) {
-      await node.stats();
-      const beforeBytes = anonymousBytes(node.pid);
-      await Promise.all(
-        world.devices
-          .slice(2, 2 + times)
-          .map((device, n) => drop(message, node.port, world.token(device), n)),
-      );
-      const { stallMs } = await node.stats();
-      const grownBytes = anonymousBytes(node.pid) - beforeBytes;
-      longestMs.push(stallMs.max);
-      expect(grownBytes, `message ${i}`).toBeLessThan(PROPORTION * times * message.length + PAGE_SLACK_BYTES);
-      expect(stallMs.max, `message ${i}`).toBeLessThan(STALL_ALONE_MS);
+      const stallsMs: number[] = [];
+      while (stallsMs.length < TRIES && Math.min(...stallsMs) >= STALL_ALONE_MS) {
+        await node.stats();
+        const beforeBytes = anonymousBytes(node.pid);
+        await Promise.all(
+          world.devices
+            .slice(2, 2 + times)
+            .map((device, n) => drop(message, node.port, world.token(device), n)),
+        );
+        stallsMs.push((await node.stats()).stallMs.max);
+        const grownBytes = anonymousBytes(node.pid) - beforeBytes;
+        expect(grownBytes, `message ${i}`).toBeLessThan(
+          PROPORTION * times * message.length + PAGE_SLACK_BYTES,
+        );
+      }
+      longestMs.push(Math.min(...stallsMs));
+      expect(Math.min(...stallsMs), `message ${i}, stalls ${rounded(stallsMs)}`).toBeLessThan(STALL_ALONE_MS);
     }
     tell(`stalls in ms, ${BOMBERS} bombs of 1 MiB at once: ${rounded(longestMs.slice(0, many.length))}`);
     tell(`stalls in ms, 1 MiB of allowed frames: ${rounded(longestMs.slice(many.length))}`);
