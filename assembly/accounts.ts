@@ -58,7 +58,8 @@ export function sameAccount(a: usize, b: usize): bool {
   );
 }
 
-function hash(address: usize): u32 {
+/** Of an 18-byte address, an account's or a group's. */
+export function hash(address: usize): u32 {
   let x = (load<u64>(address) ^ seed) * 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 32) ^ load<u64>(address, 8)) * 0xd6e8feb86659fd93;
   x = (x ^ (x >> 29) ^ load<u16>(address, 16)) * 0xa0761d6478bd642f;

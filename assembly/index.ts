@@ -2,6 +2,7 @@
 import { initAccounts } from "./accounts";
 import { initDedup } from "./dedup";
 import { initJournal } from "./journal";
+import { initShared } from "./shared";
 
 export {
   accounts,
@@ -14,6 +15,7 @@ export {
   dedupLog,
   inbox,
   inboxBytes,
+  needed,
   outcomes,
   reserve,
   sends,
@@ -26,6 +28,8 @@ export {
 } from "./memory";
 export { tick } from "./tick";
 export { findAccount, findDevice, loadAccount, sequenceCeiling } from "./accounts";
+export { hasGroup, loadGroup } from "./groups";
+export { composeSend, partAt } from "./shared";
 export { dedupBatch } from "./dedup";
 export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";
 export {
@@ -50,10 +54,12 @@ export function start(
   epoch: u32,
   dedupMs: f64,
   uncommittedBytesMax: u32,
+  firstPart: f64,
 ): void {
   const a = reinterpret<u64>(seedA);
   const b = reinterpret<u64>(seedB);
   initAccounts(a ^ (b << 17), <u64>epoch << 32);
   initDedup(a, b, dedupMs);
   initJournal((<u64>epoch << 32) + 1, uncommittedBytesMax);
+  initShared(<u64>firstPart);
 }

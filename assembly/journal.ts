@@ -1,12 +1,12 @@
 /**
  * The tail: a ring of journal records, from the oldest not yet released to the one being written. A record is
- * opened by the first gather after a seal, and holds runs (gather.ts), then the acks taken since the last seal.
+ * opened by the first gather after a seal, and holds runs (gather.ts) and shared parts (shared.ts), then the acks taken since the last seal.
  *
  *   tail   ┌──────────┬──────────────┬──────────┬──────────────────────────────┬──────────┐
  *          │  (free)  │ scanned      │ released │ sealed: committing           │ open     │
  *          └──────────┴──────────────┴──────────┴──────────────────────────────┴──────────┘
  *                      readAt ▸                                           writeAt ▸
- *   record ┌ header 64 ┬ run ┬ run ┬ … ┬ acks: device address 20, 0 u32, floor u64 ┐
+ *   record ┌ header 64 ┬ parts, runs ┬ … ┬ acks: device address 20, 0 u32, floor u64 ┐
  *
  * A gather is never split: when it does not fit before the end of the region, the open record is closed there and
  * the next begins at the start. One seal therefore gives one or more records, which are committed together.
@@ -27,6 +27,7 @@ import {
   runsMask,
   setFlag,
   slotAt,
+  scratch,
   spans,
   spills,
   tail,
@@ -35,6 +36,7 @@ import {
 import { freeLeftOver } from "./accounts";
 import { clearLog, logCount } from "./dedup";
 import { receiptLogEnd } from "./receipt-log";
+import { composeAll, entryBytes, frameBytes } from "./shared";
 
 // Absolute counts; the rings' masks give the places.
 export let runStart: u32 = 0;
@@ -114,7 +116,15 @@ export function advance(bytes: u32): void {
 }
 
 /** Enters a run that lies at the tail's end into the ring and into its device's list. */
-export function addRun(slot: usize, index: u32, frames: u32, bytes: u32, entries: u32, first: u64): void {
+export function addRun(
+  slot: usize,
+  index: u32,
+  frames: u32,
+  bytes: u32,
+  entries: u32,
+  first: u64,
+  isShared: bool,
+): void {
   const place = runEnd & runsMask;
   const run = runAt(runEnd);
   store<u32>(run, frames, L.RUN_FRAMES);
@@ -123,6 +133,7 @@ export function addRun(slot: usize, index: u32, frames: u32, bytes: u32, entries
   store<u32>(run, index, L.RUN_SLOT);
   store<u64>(run, first, L.RUN_FIRST);
   store<u32>(run, 0, L.RUN_NEXT);
+  store<u32>(run, isShared ? 1 : 0, L.RUN_SHARED);
   const newest = load<u32>(slot, L.SLOT_RUN_TAIL);
   if (newest == 0) store<u32>(slot, place + 1, L.SLOT_RUN_HEAD);
   else store<u32>(runAt(newest - 1), place + 1, L.RUN_NEXT);
@@ -257,13 +268,6 @@ export function spillScan(runsBudget: u32): u32 {
   return runScanned - from;
 }
 
-/** The bytes of the deliver frame at this address. */
-// @ts-ignore: decorator
-@inline
-function frameBytes(frame: usize): u32 {
-  return L.DELIVER_HEADER_BYTES + bswap<u32>(load<u32>(frame, 61));
-}
-
 function spillRun(run: usize, row: usize): bool {
   const index = load<u32>(run, L.RUN_SLOT);
   const slot = slotAt(index);
@@ -275,7 +279,7 @@ function spillRun(run: usize, row: usize): bool {
   let frames: usize = load<u32>(run, L.RUN_FRAMES);
   const end = frames + load<u32>(run, L.RUN_FRAMES_BYTES);
   for (; first <= floor; first++) {
-    frames += frameBytes(frames);
+    frames += entryBytes(frames);
     entries--;
   }
   store<u32>(row, index, L.SPILL_SLOT);
@@ -284,6 +288,7 @@ function spillRun(run: usize, row: usize): bool {
   store<u32>(row, entries, L.SPILL_ENTRIES);
   store<f64>(row, <f64>first, L.SPILL_FIRST);
   store<f64>(row, <f64>last, L.SPILL_LAST);
+  store<u32>(row, load<u32>(run, L.RUN_SHARED), L.SPILL_SHARED);
   return true;
 }
 
@@ -313,7 +318,8 @@ function unlinkRun(run: usize): void {
 
 /**
  * Fills the spans with the device's frames in the tail above its cursor, in order, until `bytesMax` or `entriesMax`
- * is reached (at least one frame when there is any). Whole runs where they fit, else their beginning.
+ * is reached (at least one frame when there is any). Whole runs where they fit, else their beginning. What holds
+ * references is composed in the scratch region, one span behind the other, and is good until the next composition.
  */
 export function tailSpans(index: u32, bytesMax: u32, entriesMax: u32): u32 {
   const slot = slotAt(index);
@@ -321,6 +327,8 @@ export function tailSpans(index: u32, bytesMax: u32, entriesMax: u32): u32 {
   let rows: u32 = 0;
   let bytes: u32 = 0;
   let entries: u32 = 0;
+  let composeTo = scratch;
+  if (bytesMax > L.COMPOSED_BYTES_MAX) bytesMax = L.COMPOSED_BYTES_MAX;
   for (let next = load<u32>(slot, L.SLOT_RUN_HEAD); next != 0 && rows < L.SPANS_MAX; ) {
     const run = runAt(next - 1);
     next = load<u32>(run, L.RUN_NEXT);
@@ -328,20 +336,27 @@ export function tailSpans(index: u32, bytesMax: u32, entriesMax: u32): u32 {
     const last = sequence + load<u32>(run, L.RUN_ENTRIES) - 1;
     if (last <= cursor) continue;
     let frame: usize = load<u32>(run, L.RUN_FRAMES);
-    for (; sequence <= cursor; sequence++) frame += frameBytes(frame);
+    for (; sequence <= cursor; sequence++) frame += entryBytes(frame);
     const from = frame;
     const entriesBefore = entries;
     for (; sequence <= last && entries < entriesMax; sequence++) {
       const more = frameBytes(frame);
       if (entries > 0 && bytes + more > bytesMax) break;
-      frame += more;
+      frame += entryBytes(frame);
       bytes += more;
       entries++;
     }
     if (entries == entriesBefore) break;
     const row = spans + <usize>(rows++) * L.SPAN_BYTES;
-    store<u32>(row, <u32>from, L.SPAN_OFFSET);
-    store<u32>(row, <u32>(frame - from), L.SPAN_LENGTH);
+    if (load<u32>(run, L.RUN_SHARED) == 0) {
+      store<u32>(row, <u32>from, L.SPAN_OFFSET);
+      store<u32>(row, <u32>(frame - from), L.SPAN_LENGTH);
+    } else {
+      const composed = composeAll(from, frame, composeTo);
+      store<u32>(row, <u32>composeTo, L.SPAN_OFFSET);
+      store<u32>(row, <u32>(composed - composeTo), L.SPAN_LENGTH);
+      composeTo = composed;
+    }
     store<u32>(row, entries - entriesBefore, L.SPAN_ENTRIES);
     store<f64>(row, <f64>(sequence - 1), L.SPAN_LAST);
     cursor = sequence - 1;

@@ -7,7 +7,7 @@ import * as L from "./layout";
 
 const CANARY_BYTES: u32 = 64;
 const CANARY: u64 = 0x5afe_c0de_5afe_c0de;
-const REGIONS_MAX = 32;
+const REGIONS_MAX = 40;
 /** What a memory of 4 GiB takes, but for its last page. */
 const REGIONS_END: u64 = 0xffff0000;
 
@@ -24,6 +24,11 @@ export let slots: usize = 0;
 export let slotsMax: u32 = 0;
 export let freeSlots: usize = 0;
 export let freeAccounts: usize = 0;
+export let groupIndex: usize = 0;
+export let groupIndexMask: u32 = 0;
+export let groupsMax: u32 = 0;
+export let rosters: usize = 0;
+export let rostersBytes: u32 = 0;
 export let items: usize = 0;
 export let touched: usize = 0;
 export let sends: usize = 0;
@@ -31,6 +36,9 @@ export let outcomes: usize = 0;
 export let attention: usize = 0;
 export let spans: usize = 0;
 export let spills: usize = 0;
+export let blocks: usize = 0;
+export let shared: usize = 0;
+export let needed: usize = 0;
 export let dirtyAcks: usize = 0;
 export let senders: usize = 0;
 export let receiptLog: usize = 0;
@@ -47,8 +55,12 @@ export let runs: usize = 0;
 export let runsMask: u32 = 0;
 export let records: usize = 0;
 export let recordsMask: u32 = 0;
+/** Places of the shared parts in the tail: u32 address, by the part's number. */
+export let parts: usize = 0;
+export let partsMask: u32 = 0;
 export let tail: usize = 0;
 export let tailBytes: u32 = 0;
+export let scratch: usize = 0;
 
 let top: usize = 0;
 let fits: bool = true;
@@ -82,9 +94,18 @@ export function powerOfTwo(n: u32): u32 {
 
 /**
  * Lays out all regions and grows the memory once. Returns 0 when the host has not that much memory.
- * Sizes: bytes for the inbox and the tail, records for the rest; `dedupKeyCount` is one generation.
+ * Sizes: bytes for the inbox and the tail, records for the rest; `dedupKeyCount` is one generation, `memberCount` goes
+ * over all resident groups.
  */
-export function reserve(inboxSize: u32, tailSize: u32, accountCount: u32, slotCount: u32, dedupKeyCount: u32): i32 {
+export function reserve(
+  inboxSize: u32,
+  tailSize: u32,
+  accountCount: u32,
+  slotCount: u32,
+  dedupKeyCount: u32,
+  groupCount: u32,
+  memberCount: u32,
+): i32 {
   top = __heap_base;
   control = region(L.CONTROL_BYTES);
   inboxBytes = inboxSize;
@@ -100,6 +121,11 @@ export function reserve(inboxSize: u32, tailSize: u32, accountCount: u32, slotCo
   slotsMax = slotCount;
   slots = region(<u64>slotCount * L.SLOT_BYTES);
   freeSlots = region(<u64>slotCount * 4);
+  groupsMax = groupCount;
+  groupIndexMask = powerOfTwo(groupCount * 2) - 1;
+  groupIndex = region(<u64>(groupIndexMask + 1) * 4);
+  rostersBytes = groupCount * L.GROUP_HEADER_BYTES + memberCount * L.MEMBER_BYTES;
+  rosters = region(rostersBytes);
   items = region(<u64>(L.ITEMS_MAX + 1) * L.ITEM_BYTES);
   touched = region(L.ITEMS_MAX * 4);
   sends = region(L.ITEMS_MAX * L.SEND_BYTES);
@@ -107,6 +133,9 @@ export function reserve(inboxSize: u32, tailSize: u32, accountCount: u32, slotCo
   attention = region(<u64>slotCount * 4);
   spans = region(L.SPANS_MAX * L.SPAN_BYTES);
   spills = region(L.SPILLS_MAX * L.SPILL_BYTES);
+  blocks = region(L.BLOCKS_MAX * L.BLOCK_BYTES);
+  shared = region(L.PARTS_PER_BATCH_MAX * L.SHARED_BYTES);
+  needed = region(L.NEEDED_MAX * 4);
   dirtyAcks = region(<u64>slotCount * 4);
   senders = region(<u64>slotCount * 4);
   receiptLogMask = powerOfTwo(slotCount * 2 < 1 << 18 ? 1 << 18 : slotCount * 2) - 1;
@@ -120,13 +149,17 @@ export function reserve(inboxSize: u32, tailSize: u32, accountCount: u32, slotCo
   dedupKeys = region(<u64>dedupKeyCount * 2 * 20);
   dedupLogMax = 1 << 17;
   dedupLog = region(<u64>dedupLogMax * 20);
-  // A run in the tail takes at least 64 + 65 bytes, so this many descriptors can never be too few.
+  // Enough for runs of 128 bytes: those of frames are longer, those of references alone a little shorter (hasRoom asks).
   runsMask = powerOfTwo(tailSize / 128 + 1) - 1;
   runs = region(<u64>(runsMask + 1) * L.RUN_BYTES);
   recordsMask = 16383;
   records = region(<u64>(recordsMask + 1) * L.RECORD_BYTES);
+  // A part and one reference to it take at least 112 bytes of the tail.
+  partsMask = powerOfTwo(tailSize / 112 + 1) - 1;
+  parts = region(<u64>(partsMask + 1) * 4);
   tailBytes = tailSize;
   tail = region(tailSize);
+  scratch = region(L.SCRATCH_BYTES);
 
   if (!fits) return 0;
   const pages = <i32>((<u64>top + 65535) >> 16);
@@ -197,4 +230,13 @@ export function callAttention(index: u32): void {
   const n = load<u32>(control, L.CONTROL_ATTENTION);
   store<u32>(attention + <usize>n * 4, index);
   store<u32>(control, n + 1, L.CONTROL_ATTENTION);
+}
+
+/** Short copies inline, sixteen bytes at a time: a call of memory.copy leaves WebAssembly. */
+export function copyBytes(to: usize, from: usize, bytes: u32): void {
+  if (bytes > 1024) return memory.copy(to, from, bytes);
+  let i: u32 = 0;
+  for (; i + 16 <= bytes; i += 16) v128.store(to + i, v128.load(from + i));
+  for (; i + 4 <= bytes; i += 4) store<u32>(to + i, load<u32>(from + i));
+  for (; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
 }

@@ -31,7 +31,10 @@ export function settleReceipts(logEnd: u32, monotonicMs: u32): void {
   takeReceiptLog(logEnd);
 }
 
-/** Puts right before the frames of each send, where the gather left room, the receipt that its device is due. */
+/**
+ * Puts right before the frames of each send, where the gather left room, the receipt that its device is due. Frames that
+ * are yet to be composed (shared.ts) get it then.
+ */
 export function rideReceipts(): void {
   const n = load<u32>(control, L.CONTROL_SENDS);
   let ridden: u32 = 0;
@@ -41,11 +44,15 @@ export function rideReceipts(): void {
     const durable = load<u32>(slot, L.SLOT_POSITION_DURABLE);
     if (durable == load<u32>(slot, L.SLOT_POSITION_TOLD)) continue;
     store<u32>(slot, durable, L.SLOT_POSITION_TOLD);
+    ridden++;
+    store<u32>(row, load<u32>(row, L.SEND_LENGTH) + L.RECEIPT_BYTES, L.SEND_LENGTH);
+    if (load<u32>(row, L.SEND_STORED) != 0) {
+      store<u32>(row, durable, L.SEND_RECEIPT);
+      continue;
+    }
     const from = load<u32>(row, L.SEND_OFFSET) - L.RECEIPT_BYTES;
     writeReceipt(from, durable);
     store<u32>(row, from, L.SEND_OFFSET);
-    store<u32>(row, load<u32>(row, L.SEND_LENGTH) + L.RECEIPT_BYTES, L.SEND_LENGTH);
-    ridden++;
   }
   count(L.CONTROL_COUNT_RECEIPTS_RIDDEN, ridden);
 }
@@ -77,6 +84,7 @@ export function collectReceipts(monotonicMs: u32, holdMs: u32, to: usize, max: u
     store<u32>(row, index, L.SEND_SLOT);
     store<u32>(row, <u32>to + n * L.RECEIPT_BYTES, L.SEND_OFFSET);
     store<u32>(row, L.RECEIPT_BYTES, L.SEND_LENGTH);
+    store<u32>(row, 0, L.SEND_STORED);
     n++;
   }
   store<u32>(control, n, L.CONTROL_SENDS);
@@ -89,7 +97,7 @@ export function dueCount(): u32 {
 }
 
 /** [34, position, durability disk] in its fixed shape: 93 22 ce position 4, 02. */
-function writeReceipt(to: usize, position: u32): void {
+export function writeReceipt(to: usize, position: u32): void {
   store<u16>(to, 0x2293);
   store<u8>(to, 0xce, 2);
   store<u32>(to, bswap<u32>(position), 3);

@@ -9,6 +9,7 @@ import { addConnectStorm } from "./verbs/connect-storm.js";
 import { addDiff } from "./verbs/diff.js";
 import { addDuplicates } from "./verbs/duplicates.js";
 import { EXIT_COULD_NOT_RUN } from "./verbs/exit-codes.js";
+import { addGroupFanout } from "./verbs/group-fanout.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
 import { addLoad } from "./verbs/load.js";
@@ -62,6 +63,7 @@ function benchProgram(name: string, output: OutputConfiguration): Command {
   addOfflineDrain(program);
   addConnectStorm(program);
   addDuplicates(program);
+  addGroupFanout(program);
   addSlowReaders(program);
   addLoad(program);
   addDiff(program);

@@ -7,7 +7,7 @@
  *
  * Without `brands` a development set with keys of its own is made in the data directory, and `mintToken` signs for it.
  */
-import { type DeviceAddress, deviceAddress } from "./base/address.js";
+import { type AccountAddress, type DeviceAddress, deviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import { type Client, type ClientOptions, createClient } from "./client/client.js";
 import type { LogLevel } from "./config.js";
@@ -37,6 +37,14 @@ export type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 export { CodedError } from "./wire/coded-error.js";
 export { type CodeName, codes } from "./wire/codes.js";
 
+/** Who gets what is sent to a group: accounts, each once, under a version that rises with every change, from 1. */
+export interface GroupRoster {
+  /** 18 bytes, like an account's: the brand of its creator and an id. */
+  readonly address: AccountAddress;
+  readonly version: number;
+  readonly members: readonly AccountAddress[];
+}
+
 /** Where the embedding application has its say. None of them is called per envelope. */
 export interface NodeHooks {
   /** Brings your own sign-in: who does this token speak for? Throw CodedError `tokenInvalid` or `tokenExpired`. */
@@ -45,6 +53,11 @@ export interface NodeHooks {
   readonly signInService?: (token: string) => Promise<SignedInService>;
   /** Asked for every ordered pair of brands at start, instead of `crossing`. */
   readonly mayCross?: (from: string, to: string) => boolean;
+  /**
+   * Brings your own groups: the roster of the group at this address, undefined when there is none. Asked when a send
+   * names a group that is not in memory; tell `groupChanged` when a roster has a new version.
+   */
+  readonly readGroup?: (group: AccountAddress) => GroupRoster | undefined;
   readonly connected?: (device: DeviceAddress) => void;
   readonly disconnected?: (device: DeviceAddress) => void;
   /** Entries went to the queue on disk of a device that has not acked them. */
@@ -97,6 +110,8 @@ export interface InterlineNode {
   attach(name: DeviceName, options?: Partial<Omit<ClientOptions, "url" | "token" | "transport">>): Client;
   /** A token of the development brands, valid for `ttlMs` (an hour). */
   mintToken(name: DeviceName & { readonly ttlMs?: number }): Promise<string>;
+  /** A roster that `hooks.readGroup` gives has changed: sends that name an older version are refused from here on. */
+  groupChanged(group: GroupRoster): void;
   /** Counters since start, and what the store says of itself. */
   stats(): NodeStats;
   /** Takes no new connection, finishes what was accepted, tells every device to come back later, and closes. */
@@ -128,6 +143,7 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     }),
     listen: listenOf(options),
     events: eventsOf(hooks),
+    ...(hooks.readGroup && { readGroup: hooks.readGroup }),
     onCorruption: hooks.corrupted ?? (() => {}),
     log,
   });
@@ -216,6 +232,10 @@ class EmbeddedNode implements InterlineNode {
       });
     }
     return this.#development.mint({ ...name, ttlMs });
+  }
+
+  groupChanged(group: GroupRoster): void {
+    this.#running.path.groupChanged(group);
   }
 
   stats(): NodeStats {

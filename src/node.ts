@@ -24,7 +24,7 @@ import type { Log } from "./ops/log.js";
 import { Loop } from "./ops/loop.js";
 import { Metrics } from "./ops/metrics.js";
 import { Sweeps } from "./ops/sweeps.js";
-import { type Connection, Path, type PathEvents } from "./path/path.js";
+import { type Connection, Path, type PathEvents, type PathOptions } from "./path/path.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
 import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
@@ -52,6 +52,7 @@ export interface NodeParts {
   /** Where brands' back ends come in; nowhere without. */
   readonly admin: { readonly host: string; readonly port: number } | undefined;
   readonly events: PathEvents;
+  readonly readGroup?: PathOptions["readGroup"];
   readonly onCorruption: (table: string, detail: string) => void;
   readonly log: Log;
 }
@@ -99,6 +100,7 @@ export class RunningNode {
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
       serveRequest: (device, method, body) => requests.serve(device, method, body),
+      ...(parts.readGroup && { readGroup: parts.readGroup }),
       events: {
         ...parts.events,
         refused: (code) => {
@@ -307,10 +309,12 @@ function buildKernel(parts: NodeParts, store: Store): Kernel {
       dedupKeys: limits.dedupWindowCount,
       dedupMs: limits.dedupWindowMs,
       uncommittedBytes: limits.uncommittedBytesMax,
+      groups: limits.residentGroupsMax,
+      groupMembers: limits.residentMembersMax,
       // The last one is the node itself, which may write to every brand.
       brands: [...brands.map((brand) => brand.number), 0],
     },
-    store.epoch,
+    { epoch: store.epoch, firstPart: store.firstPart },
   );
   brands.forEach((from, i) => {
     brands.forEach((to, j) => {

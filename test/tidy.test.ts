@@ -123,7 +123,8 @@ describe("structure", () => {
 
   it("only the kernel's host reads the kernels' layout", () => {
     const readers = imports.filter((entry) => entry.to.startsWith("assembly/")).map((entry) => entry.from);
-    expect([...new Set(readers)]).toEqual(["src/kernel/kernel.ts"]);
+    expect(readers.filter((reader) => !reader.startsWith("src/kernel/"))).toEqual([]);
+    expect(readers).toContain("src/kernel/kernel.ts");
   });
 
   it("published code imports no development dependency and nothing under the AGPL", () => {

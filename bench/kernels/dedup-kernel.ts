@@ -23,9 +23,11 @@ export class KernelDedup implements DedupContestant {
         dedupKeys: generationKeys,
         dedupMs: generationMs,
         uncommittedBytes: MiB,
+        groups: 1,
+        groupMembers: 1,
         brands: [1],
       },
-      1,
+      { epoch: 1, firstPart: 1 },
     );
   }
 

@@ -30,9 +30,11 @@ export class KernelTurn implements TurnContestant {
         dedupKeys,
         dedupMs: NEVER_MS,
         uncommittedBytes: layoutBytes,
+        groups: 1,
+        groupMembers: 1,
         brands: [1],
       },
-      1,
+      { epoch: 1, firstPart: 1 },
     );
     this.#kernel.setCrossing(0, 0, "open");
     this.#countersBefore = this.#kernel.counters();

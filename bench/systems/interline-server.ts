@@ -5,7 +5,7 @@
  * brands cross in every workload.
  */
 import { createHash } from "node:crypto";
-import { createNode } from "../../src/index.js";
+import { createNode, type GroupRoster } from "../../src/index.js";
 import type { SignIn } from "../generator/interline-dialect.js";
 import { announceReady, answerRequests } from "../process/requests.js";
 import { type ServerSnapshot, takeSnapshot } from "./server-telemetry.js";
@@ -17,15 +17,30 @@ const BRANDS = [
 ] as const;
 
 const [dataDirectory = ""] = process.argv.slice(2);
-const node = await createNode({ dataDirectory, port: 0 });
+const node = await createNode({ dataDirectory, port: 0, hooks: { readGroup } });
 
-/** Account `index` of the benchmark: brands take turns, every account has one device. */
-async function mint(index: number): Promise<SignIn> {
-  const brand = BRANDS[index % BRANDS.length]!;
+/** Account `index` of the benchmark, 16 bytes in hex, and its brand: brands take turns, every account has one device. */
+function accountOf(index: number): { brand: (typeof BRANDS)[number]; account: string } {
   const hash = createHash("sha256").update(`interline bench account ${index}`);
-  const account = hash.digest("hex").slice(0, 32);
+  return { brand: BRANDS[index % BRANDS.length]!, account: hash.digest("hex").slice(0, 32) };
+}
+
+function addressOf(index: number): string {
+  const { brand, account } = accountOf(index);
+  return brand.number.toString(16).padStart(4, "0") + account;
+}
+
+async function mint(index: number): Promise<SignIn> {
+  const { brand, account } = accountOf(index);
   const token = await node.mintToken({ brand: brand.name, account, device: 1 });
-  return { token, account: brand.number.toString(16).padStart(4, "0") + account, device: 1 };
+  return { token, account: addressOf(index), device: 1 };
+}
+
+/** A group's address ends with the number of its members: the first so many accounts. */
+function readGroup(address: Uint8Array): GroupRoster {
+  const members = Buffer.from(address).readUInt32BE(14);
+  const accounts = Array.from({ length: members }, (_, index) => Buffer.from(addressOf(index), "hex"));
+  return { address, version: 1, members: accounts };
 }
 
 answerRequests({

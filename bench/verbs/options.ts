@@ -87,6 +87,6 @@ export function positive(text: string): number {
   return value;
 }
 
-function wholeList(text: string): number[] {
+export function wholeList(text: string): number[] {
   return text.split(",").map(whole);
 }

@@ -117,6 +117,17 @@ export const schemas = {
     /** A repeat follows after this many further sends of its device. */
     repeatedAfterSends: z.int().min(1).max(64),
   }),
+  /** One message to a whole group, beside `publish` to a topic. */
+  "group-fanout": z.strictObject({
+    /** Beside the sender; a set of rounds for each. */
+    members: z.array(z.int().min(1).max(10_000)).min(1).readonly(),
+    payloadBytes,
+    inFlight,
+    /** Members ack what they have taken after this long. */
+    ackHoldMs: duration,
+    rounds: count,
+    ...window,
+  }),
   /** Pairs, while other devices read nothing or little of what they are sent. */
   "slow-readers": z.strictObject({
     ...pairs.shape,
@@ -166,5 +177,6 @@ export type OpenLoopWorkload = Workload<"open-loop">;
 export type OfflineDrainWorkload = Workload<"offline-drain">;
 export type ConnectStormWorkload = Workload<"connect-storm">;
 export type DuplicatesWorkload = Workload<"duplicates">;
+export type GroupFanoutWorkload = Workload<"group-fanout">;
 export type SlowReadersWorkload = Workload<"slow-readers">;
 export type LoadWorkload = Workload<"load">;

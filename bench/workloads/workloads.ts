@@ -11,6 +11,7 @@ import { readWorkload, type SizedWorkload } from "./workload-file.js";
 export type {
   ConnectStormWorkload,
   DuplicatesWorkload,
+  GroupFanoutWorkload,
   IdleWorkload,
   KernelsWorkload,
   OfflineDrainWorkload,
@@ -42,6 +43,7 @@ export const workloads = {
   offlineDrain: builtIn("offline-drain"),
   connectStorm: builtIn("connect-storm"),
   duplicates: builtIn("duplicates"),
+  groupFanout: builtIn("group-fanout"),
   slowReaders: builtIn("slow-readers"),
   load: builtIn("load"),
 };

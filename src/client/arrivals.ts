@@ -21,12 +21,29 @@ import {
 } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
 import { decodeNotice, isNode, type NoticeBody } from "../wire/notices.js";
-import type { DeliverFrame, GapFrame, LiveFrame } from "../wire/server-frames.js";
+import type {
+  DeliverFrame,
+  GapFrame,
+  GroupDeliverFrame,
+  LiveFrame,
+  SharedDeliverFrame,
+} from "../wire/server-frames.js";
 import { gapReasonName } from "../wire/server-frames.js";
 import { type Emitter, throwOutside } from "./emitter.js";
 import type { ClientEvents, Envelope } from "./types.js";
 
 const KEY_BYTES = DEVICE_ADDRESS_BYTES + ENVELOPE_ID_BYTES;
+
+type AnyDeliverFrame = DeliverFrame | SharedDeliverFrame | GroupDeliverFrame;
+
+function isDelivery(frame: AnyDeliverFrame | GapFrame | LiveFrame): frame is AnyDeliverFrame {
+  return frame.kind !== "gap" && frame.kind !== "live";
+}
+
+/** Bytes of ciphertext. */
+function bytesOf(frame: AnyDeliverFrame): number {
+  return frame.kind === "deliver" ? frame.payload.length : frame.block.length + frame.shared.length;
+}
 
 /** Whether an entry is taken. */
 interface Taking {
@@ -41,20 +58,24 @@ class ArrivedEnvelope implements Envelope {
   readonly id: EnvelopeId;
   readonly timeMs: number;
   readonly payload: Uint8Array;
+  readonly block: Uint8Array | undefined;
+  readonly group: Envelope["group"];
   readonly ack: () => void;
 
-  constructor(frame: DeliverFrame, ack: () => void) {
+  constructor(frame: AnyDeliverFrame, ack: () => void) {
     this.sequence = frame.sequence;
     this.sender = frame.sender;
     this.id = frame.id;
     this.timeMs = frame.timeMs;
-    this.payload = frame.payload;
+    this.payload = frame.kind === "deliver" ? frame.payload : frame.shared;
+    this.block = frame.kind === "deliver" ? undefined : frame.block;
+    this.group = frame.kind === "groupDeliver" ? { address: frame.group, version: frame.version } : undefined;
     this.ack = ack;
   }
 }
 
 interface Arrival {
-  readonly frame: DeliverFrame | GapFrame | LiveFrame;
+  readonly frame: AnyDeliverFrame | GapFrame | LiveFrame;
   readonly taking: Taking;
 }
 
@@ -122,8 +143,8 @@ export class Arrivals {
   }
 
   /** Takes in one frame; call handOver() after the last of a message. */
-  accept(frame: DeliverFrame | GapFrame | LiveFrame): void {
-    const bytes = frame.kind === "deliver" ? frame.payload.length : 0;
+  accept(frame: AnyDeliverFrame | GapFrame | LiveFrame): void {
+    const bytes = isDelivery(frame) ? bytesOf(frame) : 0;
     const taking: Taking = { sequence: frame.sequence, bytes, taken: false };
     if (frame.kind !== "live") {
       this.#offered = Math.max(this.#offered, frame.sequence);
@@ -141,10 +162,10 @@ export class Arrivals {
     let count = 0;
     while (!this.#awaiting && !this.#stopped && count < this.#queued.length) {
       const { frame, taking } = this.#queued[count] as Arrival;
-      const isEnvelope = frame.kind === "deliver" && !isNode(frame.sender);
+      const isEnvelope = isDelivery(frame) && !isNode(frame.sender);
       if (isEnvelope && !this.#options.emitter.has("envelope")) break;
       count += 1;
-      if (frame.kind === "deliver") this.#deliver(frame, taking);
+      if (isDelivery(frame)) this.#deliver(frame, taking);
       else if (frame.kind === "live") this.#options.emitter.emit("live", { sequence: frame.sequence });
       else this.#tellGap(frame, taking);
     }
@@ -159,7 +180,7 @@ export class Arrivals {
     this.#queued = [];
   }
 
-  #deliver(frame: DeliverFrame, taking: Taking): void {
+  #deliver(frame: AnyDeliverFrame, taking: Taking): void {
     const key = String.fromCharCode(...frame.sender, ...frame.id);
     if (this.#recent.has(key)) {
       // If its first appearance is not taken yet, that one still holds the position back.
@@ -167,7 +188,8 @@ export class Arrivals {
       return;
     }
     this.#remember(key, taking);
-    if (isNode(frame.sender)) {
+    // The node writes plain envelopes alone.
+    if (isNode(frame.sender) && frame.kind === "deliver") {
       this.#tellNotice(frame, taking);
       return;
     }

@@ -40,7 +40,15 @@ import { InterlineError } from "./errors.js";
 import { Keys } from "./keys.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
-import { accountOfLike, badArgument, ephemeralFrameOf, sendFrameOf } from "./requests.js";
+import {
+  accountOfLike,
+  badArgument,
+  ephemeralFrameOf,
+  groupSendFrameOf,
+  type MadeSend,
+  sendFrameOf,
+  sharedSendFrameOf,
+} from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
 import { defaultTransport, type Transport } from "./transport.js";
 import type {
@@ -50,10 +58,12 @@ import type {
   ClientOptions,
   ClientState,
   EphemeralRequest,
+  GroupSendRequest,
   Receipt,
   Roster,
   SendRequest,
   ServiceRequest,
+  SharedSendRequest,
 } from "./types.js";
 
 export type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
@@ -197,9 +207,32 @@ export class Client {
    * May be called in any state but closed. Payloads are copied.
    */
   send(request: SendRequest): Promise<Receipt> {
+    return this.#send(request, sendFrameOf);
+  }
+
+  /**
+   * The same for an envelope that says one thing to all its devices, which travels once, and something of its own to
+   * each. In order with sends.
+   */
+  sendShared(request: SharedSendRequest): Promise<Receipt> {
+    return this.#send(request, sharedSendFrameOf);
+  }
+
+  /**
+   * Sends to every device of every member of a group, except this one. Rejects, besides, with `groupStale` (its
+   * `detail.group` has the version now), `groupUnknown` and `blockSurplus`. In order with sends.
+   */
+  sendToGroup(request: GroupSendRequest): Promise<Receipt> {
+    return this.#send(request, groupSendFrameOf);
+  }
+
+  #send<R extends { readonly attemptsMax?: number }>(
+    request: R,
+    frameOf: (request: R) => MadeSend,
+  ): Promise<Receipt> {
     if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
     try {
-      const { id, frame } = sendFrameOf(request);
+      const { id, frame } = frameOf(request);
       return this.#sends.add(id, frame, request.attemptsMax ?? this.#options.attemptsMax ?? ATTEMPTS_MAX);
     } catch (error) {
       return Promise.reject(error);
@@ -326,6 +359,8 @@ export class Client {
         this.#arrivals.accept(frame);
         return;
       case "deliver":
+      case "sharedDeliver":
+      case "groupDeliver":
       case "gap":
         this.#arrivals.accept(frame);
         return;

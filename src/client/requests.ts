@@ -8,22 +8,85 @@ import {
   type EnvelopeId,
   parseAddress,
 } from "../base/address.js";
-import { type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
+import { type DeviceBlock, type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
 import { InterlineError } from "./errors.js";
-import type { AccountLike, DeviceLike, EphemeralRequest, Payload, SendRequest } from "./types.js";
+import type {
+  AccountLike,
+  Block,
+  DeviceLike,
+  EphemeralRequest,
+  GroupSendRequest,
+  Payload,
+  SendRequest,
+  SharedSendRequest,
+} from "./types.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
 const VERSION_MAX = 0xffff_ffff;
 
-export function sendFrameOf(request: SendRequest): { readonly id: EnvelopeId; readonly frame: Uint8Array } {
-  const id = request.id?.slice() ?? crypto.getRandomValues(new Uint8Array(ENVELOPE_ID_BYTES));
-  if (id.length !== ENVELOPE_ID_BYTES) throw badArgument("an envelope id has 16 bytes");
+export interface MadeSend {
+  readonly id: EnvelopeId;
+  readonly frame: Uint8Array;
+}
+
+export function sendFrameOf(request: SendRequest): MadeSend {
+  const id = idOf(request.id);
   if (request.to.length === 0) throw badArgument("a send names at least one account");
-  const accounts = request.to.map(({ account, version, devices }) => {
-    if (!isIntegerIn(version, 0, VERSION_MAX)) throw badArgument("a roster version is an integer");
-    return { account: accountOfLike(account), version, devices: checkedDevices(devices) };
-  });
+  const accounts = request.to.map(({ account, version, devices }) => ({
+    account: accountOfLike(account),
+    version: checkedVersion(version),
+    devices: checkedDevices(devices),
+  }));
   return { id, frame: encodeClientFrame({ kind: "send", id, accounts }) };
+}
+
+export function sharedSendFrameOf(request: SharedSendRequest): MadeSend {
+  const id = idOf(request.id);
+  const shared = checkedBytes(request.shared, "a shared part");
+  if (request.to.length === 0) throw badArgument("a send names at least one account");
+  const accounts = request.to.map(({ account, version, devices }) => ({
+    account: accountOfLike(account),
+    version: checkedVersion(version),
+    devices: devices.map(checkedBlock),
+  }));
+  return { id, frame: encodeClientFrame({ kind: "sharedSend", id, shared, accounts }) };
+}
+
+export function groupSendFrameOf(request: GroupSendRequest): MadeSend {
+  const id = idOf(request.id);
+  const group = accountOfLike(request.group);
+  const version = checkedVersion(request.version);
+  const shared = checkedBytes(request.shared, "a shared part");
+  const blocks = (request.blocks ?? []).map(({ account, ...block }) => ({
+    account: accountOfLike(account),
+    ...checkedBlock(block),
+  }));
+  return { id, frame: encodeClientFrame({ kind: "groupSend", id, group, version, shared, blocks }) };
+}
+
+function idOf(given: Uint8Array | undefined): EnvelopeId {
+  const id = given?.slice() ?? crypto.getRandomValues(new Uint8Array(ENVELOPE_ID_BYTES));
+  if (id.length !== ENVELOPE_ID_BYTES) throw badArgument("an envelope id has 16 bytes");
+  return id;
+}
+
+function checkedVersion(version: number): number {
+  if (!isIntegerIn(version, 0, VERSION_MAX)) throw badArgument("a roster version is an integer");
+  return version;
+}
+
+function checkedBlock({ device, block }: Block): DeviceBlock {
+  checkNumber(device);
+  return { device, block: checkedBytes(block, "a block") };
+}
+
+function checkedBytes(bytes: Uint8Array, what: string): Uint8Array {
+  if (!(bytes instanceof Uint8Array)) throw badArgument(`${what} is a Uint8Array`);
+  return bytes;
+}
+
+function checkNumber(device: number): void {
+  if (!isIntegerIn(device, 1, DEVICE_NUMBER_MAX)) throw badArgument("a device number is 1 to 65535");
 }
 
 export function ephemeralFrameOf(request: EphemeralRequest): Uint8Array {
@@ -52,8 +115,8 @@ export function deviceOfLike(device: DeviceLike): DeviceAddress {
 
 function checkedDevices(devices: readonly Payload[]): readonly DevicePayload[] {
   for (const { device, payload } of devices) {
-    if (!isIntegerIn(device, 1, DEVICE_NUMBER_MAX)) throw badArgument("a device number is 1 to 65535");
-    if (!(payload instanceof Uint8Array)) throw badArgument("a payload is a Uint8Array");
+    checkNumber(device);
+    checkedBytes(payload, "a payload");
   }
   return devices;
 }

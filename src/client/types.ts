@@ -78,6 +78,38 @@ export interface SendRequest {
   readonly attemptsMax?: number;
 }
 
+/** What one device gets of its own beside a shared part. */
+export interface Block {
+  readonly device: number;
+  readonly block: Uint8Array;
+}
+
+export interface SharedSendRequest {
+  /** What every device gets. */
+  readonly shared: Uint8Array;
+  /** As for a send, with a block (it may be empty) in the place of each payload. */
+  readonly to: readonly {
+    readonly account: AccountLike;
+    readonly version: number;
+    readonly devices: readonly Block[];
+  }[];
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+}
+
+export interface GroupSendRequest {
+  /** The group's address, like an account's. */
+  readonly group: AccountLike;
+  /** Of the group's roster that `shared` was encrypted for. */
+  readonly version: number;
+  /** What every device of every member gets, except this one. */
+  readonly shared: Uint8Array;
+  /** What some of them get of their own beside it. */
+  readonly blocks?: readonly (Block & { readonly account: AccountLike })[];
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+}
+
 export interface EphemeralRequest {
   readonly to: readonly { readonly account: AccountLike; readonly devices: readonly Payload[] }[];
 }
@@ -170,8 +202,15 @@ export interface Envelope {
   readonly id: EnvelopeId;
   /** When the node accepted it. */
   readonly timeMs: number;
-  /** A view of the message it came in: copy it (`slice`) to keep it for long. */
+  /**
+   * The ciphertext; of a shared or group send the shared part. A view of the message it came in: copy it (`slice`) to
+   * keep it for long.
+   */
   readonly payload: Uint8Array;
+  /** Of a shared or group send: what this device got of its own, empty if nothing; undefined otherwise. */
+  readonly block: Uint8Array | undefined;
+  /** Of a group send: where it was sent, and the version of the roster that its sender named. */
+  readonly group: { readonly address: Uint8Array; readonly version: number } | undefined;
   /** Says that the envelope is taken. In `auto` mode needed only after a listener failed. */
   ack(): void;
 }

@@ -9,68 +9,63 @@
 import * as L from "../../assembly/layout.js";
 import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES } from "../base/address.js";
 import { assert } from "../base/assert.js";
-import type { KernelSizes, ResidentAccount, SealedBatch, SpillRow } from "./shapes.js";
-import { type Call, instantiate, randomSeeds } from "./wasm.js";
+import { type Counters, counterFields } from "./counters.js";
+import { KernelMemory } from "./kernel-memory.js";
+import { writeAccount, writeGroup, writeMembers } from "./loads.js";
+import type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
+import { randomSeeds } from "./wasm.js";
 
-export type { KernelSizes, ResidentAccount, SealedBatch, SpillRow } from "./shapes.js";
+export type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
 
 const NONE = 0xffffffff;
-const TWO_32 = 2 ** 32;
 
 /** The code of an outcome that is no refusal but a control frame for the host. */
 export const OUTCOME_CONTROL = L.OUTCOME_CONTROL;
 
-export const statuses = { done: L.STATUS_DONE, account: L.STATUS_ACCOUNT, again: L.STATUS_AGAIN } as const;
+export const statuses = {
+  done: L.STATUS_DONE,
+  accounts: L.STATUS_ACCOUNTS,
+  again: L.STATUS_AGAIN,
+  group: L.STATUS_GROUP,
+} as const;
 
-export class Kernel {
-  /** The whole memory: for views that are handed to sockets and to the store. */
-  readonly bytes: Uint8Array;
+export class Kernel extends KernelMemory {
   readonly inboxAt: number;
   readonly inboxEnd: number;
-  private readonly words: Uint32Array;
-  private readonly floats: Float64Array;
-  private readonly calls: Record<string, Call>;
-  private readonly at: Record<
-    "control" | "sends" | "outcomes" | "attention" | "spans" | "spills" | "slots",
-    number
-  >;
-  private readonly devices: number;
   private readonly brandIndexAt: number;
   private readonly crossingAt: number;
   private readonly dedupLogAt: number;
   private readonly brandCount: number;
   private inboxWrite: number;
 
-  /** `build`: one of the two that belong to the engine, or a file with another. */
-  constructor(sizes: KernelSizes, epoch: number, build: "release" | "debug" | URL = "release") {
-    const { calls, memory, region } = instantiate(build);
-    this.calls = calls;
-    const ok = this.call("reserve")(
-      sizes.inboxBytes,
-      sizes.tailBytes,
-      sizes.accounts,
-      sizes.devices,
-      sizes.dedupKeys,
-    );
-    assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
+  /**
+   * `firstPart` is the number of the first shared part, above those of all that are stored; `build` is one of the two
+   * that belong to the engine, or a file with another.
+   */
+  constructor(
+    sizes: KernelSizes,
+    { epoch, firstPart }: { readonly epoch: number; readonly firstPart: number },
+    build: "release" | "debug" | URL = "release",
+  ) {
+    super(build, (call) => {
+      const ok = call("reserve")(
+        sizes.inboxBytes,
+        sizes.tailBytes,
+        sizes.accounts,
+        sizes.devices,
+        sizes.dedupKeys,
+        sizes.groups,
+        sizes.groupMembers,
+      );
+      assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
+    });
+    const { region } = this;
     const seeds = randomSeeds();
-    this.call("start")(seeds[0] as number, seeds[1] as number, epoch, sizes.dedupMs, sizes.uncommittedBytes);
-    this.bytes = new Uint8Array(memory.buffer);
-    this.words = new Uint32Array(memory.buffer);
-    this.floats = new Float64Array(memory.buffer);
-    this.at = {
-      control: region("control"),
-      sends: region("sends"),
-      outcomes: region("outcomes"),
-      attention: region("attention"),
-      spans: region("spans"),
-      spills: region("spills"),
-      slots: region("slots"),
-    };
+    const [seedA, seedB] = [seeds[0] as number, seeds[1] as number];
+    this.call("start")(seedA, seedB, epoch, sizes.dedupMs, sizes.uncommittedBytes, firstPart);
     this.inboxAt = region("inbox");
     this.inboxEnd = this.inboxAt + sizes.inboxBytes;
     this.inboxWrite = this.inboxAt;
-    this.devices = sizes.devices;
     this.brandIndexAt = region("brandIndex");
     this.nameBrands(sizes.brands);
     this.crossingAt = region("crossing");
@@ -78,27 +73,11 @@ export class Kernel {
     this.dedupLogAt = region("dedupLog");
   }
 
-  private call(name: string): Call {
-    return this.calls[name] as Call;
-  }
-
   private nameBrands(brands: readonly number[]): void {
     assert(brands.length < L.BRANDS_MAX, "more brands than the kernel's table takes");
     brands.forEach((number, i) => {
       this.bytes[this.brandIndexAt + number] = i + 1;
     });
-  }
-
-  private control(field: number): number {
-    return this.words[(this.at.control + field) >> 2] as number;
-  }
-
-  private word(address: number): number {
-    return this.words[address >> 2] as number;
-  }
-
-  private wide(address: number): number {
-    return this.word(address) + this.word(address + 4) * TWO_32;
   }
 
   // Rules that the host sets.
@@ -152,13 +131,31 @@ export class Kernel {
     this.inboxWrite = this.inboxAt;
   }
 
-  /** The address (18 bytes, a copy) of the account that tick asked for. */
-  neededAccount(): Uint8Array {
-    const at = this.control(L.CONTROL_NEEDED_ACCOUNT);
+  /** How many accounts tick asked for. */
+  get neededCount(): number {
+    return this.control(L.CONTROL_NEEDED);
+  }
+
+  /** Whether they are members of a group that is sent to. */
+  get areMembersNeeded(): boolean {
+    return this.control(L.CONTROL_NEEDED_MEMBERS) !== 0;
+  }
+
+  /** The address (18 bytes, a copy) of one of them. */
+  neededAccount(i: number): Uint8Array {
+    return this.addressAt(this.word(this.at.needed + 4 * i));
+  }
+
+  /** The address (18 bytes, a copy) of the group that tick asked for. */
+  neededGroup(): Uint8Array {
+    return this.addressAt(this.control(L.CONTROL_NEEDED));
+  }
+
+  private addressAt(at: number): Uint8Array {
     return this.bytes.slice(at, at + ACCOUNT_ADDRESS_BYTES);
   }
 
-  /** The slot whose send asks for it. */
+  /** The slot whose send asks for them. */
   neededBy(): number {
     return this.control(L.CONTROL_NEEDED_BY);
   }
@@ -173,10 +170,13 @@ export class Kernel {
     return this.word(this.at.sends + i * L.SEND_BYTES + L.SEND_SLOT);
   }
 
-  /** The bytes to send, a view. */
+  /** The bytes to send, a view; what is composed is good until the next call, and of tailSpans. */
   sendBytes(i: number): Uint8Array {
     const row = this.at.sends + i * L.SEND_BYTES;
-    const from = this.word(row + L.SEND_OFFSET);
+    const from =
+      this.word(row + L.SEND_STORED) === 0
+        ? this.word(row + L.SEND_OFFSET)
+        : this.call("composeSend")(i) >>> 0;
     return this.bytes.subarray(from, from + this.word(row + L.SEND_LENGTH));
   }
 
@@ -220,15 +220,7 @@ export class Kernel {
 
   /** Makes an account resident or brings it up to date; false when the tables are full of busy ones. */
   loadAccount(account: ResidentAccount): boolean {
-    assert(account.devices.length <= L.ACCOUNT_DEVICES_MAX, "more devices than an account may have");
-    const at = this.at.control + L.CONTROL_SCRATCH;
-    this.bytes.set(account.address, at + L.LOAD_ADDRESS);
-    this.words[(at + L.LOAD_VERSION) >> 2] = account.version;
-    this.words[(at + L.LOAD_DEVICE_COUNT) >> 2] = account.devices.length;
-    account.devices.forEach((device, i) => {
-      this.words[(at + L.LOAD_DEVICES + 8 * i) >> 2] = device.number;
-      this.words[(at + L.LOAD_DEVICES + 8 * i + 4) >> 2] = device.ordinal;
-    });
+    writeAccount(this.bytes, this.words, this.at.control + L.CONTROL_SCRATCH, account);
     return this.call("loadAccount")() >>> 0 !== NONE;
   }
 
@@ -237,61 +229,25 @@ export class Kernel {
     return this.call("sequenceCeiling")();
   }
 
+  /** Makes a group's roster resident; one that is as new as the given one stays. */
+  loadGroup(group: ResidentGroup): void {
+    writeGroup(this.bytes, this.words, this.at.control + L.CONTROL_SCRATCH, group);
+    const at = this.call("loadGroup")(group.members.length) >>> 0;
+    if (at !== 0) writeMembers(this.bytes, at, group.members);
+  }
+
+  /** Whether sends to this group go by a resident roster, which a change of it must then replace. */
+  hasGroup(address: Uint8Array): boolean {
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    return this.call("hasGroup")() !== 0;
+  }
+
   /** The slot of a resident device, or undefined. */
   findDevice(address: Uint8Array): number | undefined {
     assert(address.length === DEVICE_ADDRESS_BYTES, "a device address has 20 bytes");
     this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
     const slot = this.call("findDevice")() >>> 0;
     return slot === NONE ? undefined : slot;
-  }
-
-  private slotAt(slot: number): number {
-    assert(slot >= 0 && slot < this.devices, "a slot of this kernel");
-    return this.at.slots + slot * L.SLOT_BYTES;
-  }
-
-  private flags(slot: number): number {
-    return this.word(this.slotAt(slot));
-  }
-
-  /** A copy of the device's address. */
-  address(slot: number): Uint8Array {
-    const at = this.slotAt(slot) + L.SLOT_ADDRESS;
-    return this.bytes.slice(at, at + DEVICE_ADDRESS_BYTES);
-  }
-
-  isConnected(slot: number): boolean {
-    return (this.flags(slot) & L.FLAG_CONNECTED) !== 0;
-  }
-
-  isLive(slot: number): boolean {
-    return (this.flags(slot) & L.FLAG_LIVE) !== 0;
-  }
-
-  isQueued(slot: number): boolean {
-    return (this.flags(slot) & L.FLAG_QUEUED) !== 0;
-  }
-
-  floor(slot: number): number {
-    return this.wide(this.slotAt(slot) + L.SLOT_FLOOR);
-  }
-
-  cursor(slot: number): number {
-    return this.wide(this.slotAt(slot) + L.SLOT_CURSOR);
-  }
-
-  last(slot: number): number {
-    return this.wide(this.slotAt(slot) + L.SLOT_LAST);
-  }
-
-  /** Entries sent and not acked since the connection first went live. */
-  inFlight(slot: number): number {
-    const base = this.wide(this.slotAt(slot) + L.SLOT_LIVE_BASE);
-    return base === 0 ? 0 : Math.max(0, this.cursor(slot) - Math.max(base, this.floor(slot)));
-  }
-
-  connection(slot: number): number {
-    return this.word(this.slotAt(slot) + L.SLOT_CONNECTION);
   }
 
   attach(
@@ -324,7 +280,7 @@ export class Kernel {
     this.call("setQueued")(slot, queued ? 1 : 0);
   }
 
-  /** Frames of the device in the tail above its cursor; views on the tail. */
+  /** Frames of the device in the tail above its cursor: views on the tail, or composed and good until the next call. */
   tailSpans(
     slot: number,
     bytesMax: number,
@@ -424,9 +380,17 @@ export class Kernel {
         lastSequence: this.floats[(row + L.SPILL_LAST) >> 3] as number,
         entryCount: this.word(row + L.SPILL_ENTRIES),
         frames: this.bytes.subarray(from, from + this.word(row + L.SPILL_LENGTH)),
+        hasReferences: this.word(row + L.SPILL_SHARED) !== 0,
       });
     }
     return { seen, record: this.floats[(this.at.control + L.CONTROL_SPILL_RECORD) >> 3] as number, rows };
+  }
+
+  /** The shared part to which references of the last spillScan's rows refer; a view on the tail. */
+  part(number: number): Uint8Array {
+    const at = this.call("partAt")(number % 2 ** 32) >>> 0;
+    assert(this.wide(at + 16) === number, "a part that is referred to is in the tail");
+    return this.bytes.subarray(at, at + this.word(at));
   }
 
   /** What the last spillScan saw is in the queues or acked: its place in the tail is free again. */
@@ -452,12 +416,12 @@ export class Kernel {
     return answers;
   }
 
-  counters(): Record<keyof typeof counterFields, number> {
+  counters(): Counters {
     const entries = Object.entries(counterFields).map(([name, at]) => [
       name,
       this.wide(this.at.control + at),
     ]);
-    return Object.fromEntries(entries) as Record<keyof typeof counterFields, number>;
+    return Object.fromEntries(entries) as Counters;
   }
 
   /** 0 when nothing was written across a region's end, else the region's number. */
@@ -465,15 +429,3 @@ export class Kernel {
     return this.call("checkCanaries")();
   }
 }
-
-const counterFields = {
-  sendsAccepted: L.CONTROL_COUNT_SENDS_ACCEPTED,
-  duplicates: L.CONTROL_COUNT_DUPLICATES,
-  sendsRefused: L.CONTROL_COUNT_REFUSED,
-  entries: L.CONTROL_COUNT_ENTRIES,
-  delivered: L.CONTROL_COUNT_DELIVERED,
-  acks: L.CONTROL_COUNT_ACKS,
-  receiptsRidden: L.CONTROL_COUNT_RECEIPTS_RIDDEN,
-  receiptsSent: L.CONTROL_COUNT_RECEIPTS_SENT,
-  accountsEvicted: L.CONTROL_COUNT_EVICTED,
-} as const;

@@ -10,6 +10,9 @@ export interface KernelSizes {
   readonly dedupKeys: number;
   readonly dedupMs: number;
   readonly uncommittedBytes: number;
+  /** Groups whose rosters are resident, and members of all of them. */
+  readonly groups: number;
+  readonly groupMembers: number;
   readonly brands: readonly number[];
 }
 
@@ -20,6 +23,14 @@ export interface ResidentAccount {
   readonly devices: readonly { readonly number: number; readonly ordinal: number }[];
 }
 
+/** A group and its members' accounts, each once. One that does not exist has version 0 and no members. */
+export interface ResidentGroup {
+  /** 18 bytes, like an account's. */
+  readonly address: Uint8Array;
+  readonly version: number;
+  readonly members: readonly Uint8Array[];
+}
+
 /** What the last seal closed: records to commit, and what becomes true once they are flushed. */
 export interface SealedBatch {
   readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];
@@ -28,11 +39,15 @@ export interface SealedBatch {
   readonly receiptLogEnd: number;
 }
 
-/** A run, or its unacked rest, that moves to its device's queue. `frames` is a view on the tail. */
+/**
+ * A run, or its unacked rest, that moves to its device's queue. `frames` is a view on the tail; with `hasReferences` some
+ * of them are references to shared parts (assembly/shared.ts draws both).
+ */
 export interface SpillRow {
   readonly device: Uint8Array;
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly entryCount: number;
   readonly frames: Uint8Array;
+  readonly hasReferences: boolean;
 }

@@ -6,7 +6,8 @@ import { ACCOUNT_ADDRESS_BYTES, type AccountAddress, deviceAddress } from "../ba
 import { concatBytes, equalBytes } from "../base/bytes.js";
 import { OUTCOME_CONTROL } from "../kernel/kernel.js";
 import { rosterDifference } from "../rules/rosters.js";
-import { type ClientFrame, decodeClientFrame } from "../wire/client-frames.js";
+import type { RefusalDetail } from "../wire/bodies.js";
+import { type ClientFrame, decodeClientFrame, groupOfSend } from "../wire/client-frames.js";
 import { type CodeName, codeName, codes } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
@@ -52,19 +53,39 @@ function refuse(
     return;
   }
   const retryAfterMs = codes[name].retry === "later" ? RETRY_LATER_MS : 0;
-  const detail = name === "rosterStale" ? { rosters: staleRosters(state, attachment, outcome.frame) } : {};
+  const detail = detailOf(state, attachment, name, outcome.frame);
   give(state, attachment, encodeRefusal({ position: outcome.position, code: name, retryAfterMs, detail }));
+}
+
+/** What a sender needs to know to repair the send. */
+function detailOf(
+  state: PathState,
+  attachment: Attachment,
+  name: CodeName,
+  frame: Uint8Array,
+): RefusalDetail {
+  if (name === "rosterStale") return { rosters: staleRosters(state, attachment, frame) };
+  if (name !== "groupStale") return {};
+  const { address, version } = state.group(groupOfSend(frame));
+  return { group: { address, version } };
+}
+
+interface ListedAccount {
+  readonly account: AccountAddress;
+  readonly version: number;
+  readonly devices: readonly { readonly device: number }[];
 }
 
 /** Every listed account whose devices differ, and the sender's own when it was left out. */
 function staleRosters(state: PathState, attachment: Attachment, frame: Uint8Array): RosterDifference[] {
   const send = decoded(state, frame);
-  if (send?.kind !== "send") return [];
+  if (send?.kind !== "send" && send?.kind !== "sharedSend") return [];
   const device = state.kernel.address(attachment.slot);
   const own = device.subarray(0, ACCOUNT_ADDRESS_BYTES);
   const isOwnMissing =
     state.account(own).devices.length > 1 && !send.accounts.some(({ account }) => equalBytes(account, own));
-  const listed = isOwnMissing ? [...send.accounts, { account: own, version: 0, devices: [] }] : send.accounts;
+  const listed: ListedAccount[] = [...send.accounts];
+  if (isOwnMissing) listed.push({ account: own, version: 0, devices: [] });
   attachment.costs.answers += listed.length - 1;
   const differences: RosterDifference[] = [];
   for (const { account, version, devices } of listed) {

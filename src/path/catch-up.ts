@@ -9,9 +9,8 @@ import { encodeServerFrame } from "../wire/server-frames.js";
 import { closeAttachment } from "./connections.js";
 import type { Attachment, PathState } from "./state.js";
 
-/** Where a deliver frame states its payload's length, and where the payload begins (assembly/gather.ts draws it). */
-const LENGTH_AT = 61;
-const HEADER_BYTES = 65;
+/** Of any delivery, without its payload, block and shared part. */
+const FRAME_HEADER_BYTES_MAX = 128;
 
 export function catchUp(state: PathState): void {
   for (const slot of state.kernel.takeAttention()) {
@@ -45,9 +44,9 @@ function advance(state: PathState, attachment: Attachment): boolean {
     const bytes = attachment.windowBytes - attachment.bytesOut;
     if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return true;
     if (!isQueueRead) {
-      const readBytes = sendQueued(state, attachment, entries, bytes);
-      isQueueRead = readBytes + state.limits.payloadBytesMax + HEADER_BYTES < bytes;
-      if (readBytes >= 0) continue;
+      const found = sendQueued(state, attachment, entries, bytes);
+      isQueueRead = found === "theEnd";
+      if (found !== "nothing") continue;
     }
     if (sendTail(state, attachment, entries, bytes)) continue;
     if (kernel.goLive(slot)) announce(state, attachment);
@@ -66,24 +65,32 @@ function settleBatches(attachment: Attachment, floor: number): void {
 }
 
 /**
- * One read of the queue. Answers with the bytes it gave, -1 when it holds nothing above the cursor: a read that left
- * room for another entry was the last one, because what is on its way from the tail to the queue is still in the tail.
+ * One read of the queue, above the cursor. A read that left room for another entry of any size and kind was the last
+ * one, because what is on its way from the tail to the queue is still in the tail.
  */
-function sendQueued(state: PathState, attachment: Attachment, entries: number, bytes: number): number {
-  const { kernel, store } = state;
+function sendQueued(
+  state: PathState,
+  attachment: Attachment,
+  entries: number,
+  bytes: number,
+): "nothing" | "some" | "theEnd" {
+  const { kernel, store, limits } = state;
   const device = kernel.address(attachment.slot);
-  const items = store.readQueue(device, kernel.cursor(attachment.slot), bytes);
-  if (items.length === 0) return -1;
+  const items = store.readQueue(device, kernel.cursor(attachment.slot), {
+    bytesMax: bytes,
+    entriesMax: entries,
+  });
+  if (items.length === 0) return "nothing";
   let entriesLeft = entries;
-  let readBytes = 0;
+  let roomBytes = bytes - limits.payloadBytesMax - limits.blockBytesMax - FRAME_HEADER_BYTES_MAX;
   for (const item of items) {
-    if (item.kind === "entries") readBytes += item.frames.length;
+    if (item.kind === "entries") roomBytes -= item.frames.length;
     if (entriesLeft <= 0 || attachment.isBlocked) break;
-    const part = item.kind === "gap" ? gapPart(item) : cut(item, entriesLeft);
+    const part = item.kind === "gap" ? gapPart(item) : entriesPart(item);
     entriesLeft -= part.entries;
     if (!hand(state, attachment, part.frames, part.entries, part.last)) break;
   }
-  return readBytes;
+  return roomBytes > 0 && entriesLeft > 0 ? "theEnd" : "some";
 }
 
 interface Part {
@@ -102,20 +109,8 @@ function gapPart(item: Extract<QueueItem, { kind: "gap" }>): Part {
   return { frames, entries: 1, last: item.lastSequence };
 }
 
-/** The first `entriesMax` entries of an item; sequences inside a chunk may jump, so the last one is read from its frame. */
-function cut(item: Extract<QueueItem, { kind: "entries" }>, entriesMax: number): Part {
-  if (item.entryCount <= entriesMax) {
-    return { frames: item.frames, entries: item.entryCount, last: item.lastSequence };
-  }
-  const view = new DataView(item.frames.buffer, item.frames.byteOffset, item.frames.byteLength);
-  let at = 0;
-  let frame = 0;
-  for (let i = 0; i < entriesMax; i++) {
-    frame = at;
-    at += HEADER_BYTES + view.getUint32(at + LENGTH_AT);
-  }
-  const last = view.getUint32(frame + 3) * 2 ** 32 + view.getUint32(frame + 7);
-  return { frames: item.frames.subarray(0, at), entries: entriesMax, last };
+function entriesPart({ frames, entryCount, lastSequence }: Extract<QueueItem, { kind: "entries" }>): Part {
+  return { frames, entries: entryCount, last: lastSequence };
 }
 
 function sendTail(state: PathState, attachment: Attachment, entries: number, bytes: number): boolean {

@@ -65,7 +65,7 @@ export function attach(
     entriesOut: 0,
     bytesOut: 0,
     costTurn: 0,
-    costs: { answers: 0, loads: 0 },
+    costs: { answers: 0, loads: 0, memberLoads: 0 },
     requests: { underWay: 0, bucket: undefined },
   };
   state.connections[slot] = attachment;

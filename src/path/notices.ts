@@ -106,7 +106,7 @@ function connect(state: PathState): boolean {
     entriesOut: 0,
     bytesOut: 0,
     costTurn: 0,
-    costs: { answers: 0, loads: 0 },
+    costs: { answers: 0, loads: 0, memberLoads: 0 },
     requests: { underWay: 0, bucket: undefined },
   };
   state.connections[slot] = attachment;

@@ -1,6 +1,6 @@
 /** What the path is given and what it is asked with: connections, bounds, the moment of a turn. */
-import type { DeviceAddress } from "../base/address.js";
-import type { Kernel } from "../kernel/kernel.js";
+import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import type { Kernel, ResidentGroup } from "../kernel/kernel.js";
 import type { RequestBounds, RequestOutcome } from "../rules/requests.js";
 import type { Store } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
@@ -42,6 +42,8 @@ export interface PathOptions {
   readonly limits: PathLimits;
   readonly serveRequest: ServeRequest;
   readonly events?: PathEvents;
+  /** A group's durable roster; undefined when there is no such group. None at all without. */
+  readonly readGroup?: (group: AccountAddress) => ResidentGroup | undefined;
 }
 
 /** Bounds from rules/limits.ts, as configured. */
@@ -58,6 +60,9 @@ export interface PathLimits extends RequestBounds {
   readonly accountLoadsPerTurnMax: number;
   readonly noticesInFlightMax: number;
   readonly noticeRetryMs: number;
+  readonly memberLoadsPerTurnMax: number;
+  readonly accountsPerSharedSendMax: number;
+  readonly blockBytesMax: number;
   readonly dedupWindowMs: number;
   readonly dedupWindowCount: number;
   readonly silenceMs: number;

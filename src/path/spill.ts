@@ -15,14 +15,16 @@ export function spill(state: PathState): void {
   const scan = kernel.spillScan(RUNS_PER_SCAN);
   if (scan.seen === 0 && scan.record === 0) return;
   state.isSpilling = true;
-  state.store.spill(scan.rows, scan.record).then(
-    () => {
-      state.isSpilling = false;
-      if (state.hasFailed) return;
-      kernel.release();
-      for (const row of scan.rows) state.events.queued?.(row.device, row.entryCount);
-      state.wake();
-    },
-    () => failed(state),
-  );
+  state.store
+    .spill(scan.rows, scan.record, (number) => kernel.part(number))
+    .then(
+      () => {
+        state.isSpilling = false;
+        if (state.hasFailed) return;
+        kernel.release();
+        for (const row of scan.rows) state.events.queued?.(row.device, row.entryCount);
+        state.wake();
+      },
+      () => failed(state),
+    );
 }

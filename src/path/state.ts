@@ -1,6 +1,6 @@
 /** What the stages of the path share. Fields are changed only by the stage that is named beside them. */
 import type { AccountAddress } from "../base/address.js";
-import type { Kernel, SealedBatch } from "../kernel/kernel.js";
+import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
 import type { RequestMeter } from "../rules/requests.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
 import { Notices } from "./notices.js";
@@ -24,7 +24,7 @@ export interface Attachment {
   bytesOut: number;
   /** What it cost in the turn of this number. */
   costTurn: number;
-  readonly costs: { answers: number; loads: number };
+  readonly costs: { answers: number; loads: number; memberLoads: number };
   /** requests.ts */
   readonly requests: RequestMeter;
 }
@@ -36,7 +36,7 @@ export interface Attachment {
 export function mayCost(
   state: PathState,
   attachment: Attachment,
-  what: "answers" | "loads",
+  what: "answers" | "loads" | "memberLoads",
   max: number,
 ): boolean {
   const { costs } = attachment;
@@ -44,6 +44,7 @@ export function mayCost(
     attachment.costTurn = state.turnCount;
     costs.answers = 0;
     costs.loads = 0;
+    costs.memberLoads = 0;
   }
   return ++costs[what] <= max;
 }
@@ -55,6 +56,7 @@ export class PathState {
   readonly events: PathEvents;
   readonly serveRequest: ServeRequest;
   readonly notices = new Notices();
+  private readonly readGroup: NonNullable<PathOptions["readGroup"]>;
   readonly wake: () => void;
   readonly turnNow: () => void;
   /** By slot. Changed in connections.ts only. */
@@ -86,6 +88,7 @@ export class PathState {
     this.limits = options.limits;
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
+    this.readGroup = options.readGroup ?? (() => undefined);
     this.wake = options.wake;
     this.turnNow = options.turnNow;
   }
@@ -93,6 +96,11 @@ export class PathState {
   /** The account's roster as stored; one that nobody signed into has version 0 and no devices. */
   account(address: AccountAddress): AccountRecord {
     return this.store.readAccount(address) ?? { address, version: 0, devices: [] };
+  }
+
+  /** The group's roster as stored; one that does not exist has version 0 and no members. */
+  group(address: AccountAddress): ResidentGroup {
+    return this.readGroup(address) ?? { address, version: 0, members: [] };
   }
 
   get hasUncommitted(): boolean {

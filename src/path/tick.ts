@@ -46,8 +46,12 @@ function route(state: PathState): void {
   if (kernel.inboxUsed === 0) return;
   for (;;) {
     const status = kernel.tick(state.moment.wallMs);
-    if (status === statuses.account) {
-      loadAccount(state);
+    if (status === statuses.accounts) {
+      loadAccounts(state);
+      continue;
+    }
+    if (status === statuses.group) {
+      loadGroup(state);
       continue;
     }
     if (status === statuses.done) {
@@ -66,11 +70,24 @@ function route(state: PathState): void {
  * What the kernel asks for and does not get, it asks for a few times more and then refuses the send as overloaded: when
  * its tables are full of what is connected or in the tail, or when one connection asks for too much in one turn.
  */
-function loadAccount(state: PathState): void {
+function loadAccounts(state: PathState): void {
+  const { kernel, limits } = state;
+  const attachment = state.connections[kernel.neededBy()];
+  if (attachment === undefined) return;
+  const [cost, max] = kernel.areMembersNeeded
+    ? (["memberLoads", limits.memberLoadsPerTurnMax] as const)
+    : (["loads", limits.accountLoadsPerTurnMax] as const);
+  const count = kernel.neededCount;
+  for (let i = 0; i < count && mayCost(state, attachment, cost, max); i++)
+    kernel.loadAccount(state.account(kernel.neededAccount(i)));
+}
+
+/** Its members are asked for next, those that are not resident. */
+function loadGroup(state: PathState): void {
   const { kernel, limits } = state;
   const attachment = state.connections[kernel.neededBy()];
   if (attachment === undefined || !mayCost(state, attachment, "loads", limits.accountLoadsPerTurnMax)) return;
-  kernel.loadAccount(state.account(kernel.neededAccount()));
+  kernel.loadGroup(state.group(kernel.neededGroup()));
 }
 
 function send(state: PathState): void {

@@ -15,12 +15,20 @@ export const limits = {
   /** One WebSocket message; uWebSockets.js may reserve this much per connection. */
   messageBytesMax: 1 * MiB,
   accountsPerSendMax: 16,
+  /** Of a send with one shared part; the message's size bounds it too. */
+  accountsPerSharedSendMax: 256,
+  /** What one device gets of its own beside a shared part. */
+  blockBytesMax: 4 * KiB,
+  /** Accounts in a group. */
+  groupMembersMax: 10_000,
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
   /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. A list of devices counts for each account in it. */
   answersPerTurnMax: 512,
   /** Accounts that are not in the kernel's tables which one connection's sends may name in one turn; beyond it, they are refused. */
   accountLoadsPerTurnMax: 512,
+  /** The same for a group's members, who are loaded together or not at all. */
+  memberLoadsPerTurnMax: 10_000,
   /** The kernel's table of crossings has 64 rows: one is for brands it does not know, one for the node itself. */
   brandsMax: 62,
 
@@ -127,6 +135,10 @@ export const limits = {
   residentDevicesMax: 1 << 17,
   residentAccountsMax: 1 << 17,
 
+  /** Groups whose rosters are in the kernel's memory, and their members in all. */
+  residentGroupsMax: 1 << 14,
+  residentMembersMax: 1 << 19,
+
   /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
   receiptHoldMs: 40,
   /** The shortest time between two commits while the loop is fully busy, unless the next is large. */
@@ -176,6 +188,9 @@ export const limits = {
   /** Operations on keys that one transaction takes along, and that may wait for one. */
   keyJobsPerTransaction: 256,
   keyJobsWaitingMax: 10_000,
+
+  /** A chunk that refers to shared parts is grown for this long at most: they outlive every reference by less than twice this. */
+  sharedGrowMs: 24 * 3600_000,
 
   /** Address space for the data file; it grows only as far as it is filled. */
   storeMapBytes: 1024 * 1024 * MiB,
@@ -242,6 +257,8 @@ assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices a
 assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
+assert(limits.groupMembersMax <= limits.residentMembersMax, "a full group fits the kernel's memory");
+assert(limits.groupMembersMax <= limits.residentAccountsMax, "a full group's accounts fit it too");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
 assert(limits.helloTimeoutMs < limits.welcomeTimeoutMs, "hello comes before welcome");
 assert(

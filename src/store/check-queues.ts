@@ -1,25 +1,34 @@
 /** The part of check.ts that reads device queues: each as a whole, in one snapshot. */
 import { deviceParts } from "../base/address.js";
 import type { Checker, CheckReport } from "./check.js";
-import { passFrames } from "./frames.js";
-import { bytesBefore, entriesBefore, isIntact, QueueReader, type QueueRow } from "./queue-reader.js";
+import { addedBy } from "./chunk-rows.js";
+import { entryBytesAt, isReferenceAt, partAt, passFrames } from "./frames.js";
+import {
+  addedBefore,
+  bytesBefore,
+  entriesBefore,
+  isIntact,
+  QueueReader,
+  type QueueRow,
+} from "./queue-reader.js";
 import { addressInKey, DEVICE_KEY_BYTES, decodeNumber, queueEnd } from "./schema.js";
 
 /** Empty when the frames are what the header says. */
 function faultInFrames(row: QueueRow): string {
-  const { frames } = row;
+  const { entries: frames } = row;
   let at = 0;
   let count = 0;
   let previous = row.firstSequence - 1;
   while (at < frames.length) {
     const one = passFrames(frames, { from: at, entriesMax: 1 });
-    if (one.entryCount === 0) return "its frames are not deliver frames";
+    if (one.entryCount === 0) return "its entries are no deliver frames or references";
     if (one.lastSequence <= previous) return "its sequences do not rise";
     if (count === 0 && one.lastSequence !== row.firstSequence) return "its key is not its first sequence";
     previous = one.lastSequence;
     at = one.at;
     count++;
   }
+  if (addedBy(frames) !== row.added) return "its references add something else than it says";
   if (previous !== row.lastSequence) return "its last sequence is not the one it says";
   return count === row.entryCount ? "" : `it holds ${count} entries and says ${row.entryCount}`;
 }
@@ -34,6 +43,8 @@ function faultBetween(previous: QueueRow, row: QueueRow): string {
   }
   const missing = entriesBefore(row) - previous.entriesAfter;
   if (missing !== 0) return missing > 0 ? `${missing} entries before it are missing` : "its totals overlap";
+  if (addedBefore(row) !== previous.addedAfter)
+    return "what its references add does not follow from the previous row's";
   return bytesBefore(row) === previous.bytesAfter ? "" : "its bytes do not follow from the previous row's";
 }
 
@@ -44,7 +55,7 @@ class QueueCheck {
 
   constructor(checker: Checker) {
     this.#checker = checker;
-    this.#reader = new QueueReader(checker.database, () => {});
+    this.#reader = new QueueReader(checker.database, { read: () => undefined }, () => {});
   }
 
   queue(device: Uint8Array): void {
@@ -76,15 +87,27 @@ class QueueCheck {
     }
     const { brand } = deviceParts(address);
     this.counts.entries += row.entryCount;
-    this.counts.bytes += row.frames.length;
-    this.#checker.brandBytes.set(brand, (this.#checker.brandBytes.get(brand) ?? 0) + row.frames.length);
+    this.counts.bytes += row.entries.length;
+    this.#checker.brandBytes.set(brand, (this.#checker.brandBytes.get(brand) ?? 0) + row.entries.length);
     if (!isIntact(row)) {
       const detail = `its ${row.isHeaderDamaged ? "header" : "frames"} are damaged`;
       this.#checker.find({ table: "queues", kind: "damaged", detail, address, number });
       return;
     }
+    if (row.added > 0) this.#countReferences(row);
     const detail = faultInFrames(row);
     if (detail) this.#checker.find({ table: "queues", kind: "order", detail, address, number });
+  }
+
+  #countReferences({ entries }: QueueRow): void {
+    const { references } = this.#checker;
+    for (let at = 0; at < entries.length; ) {
+      const bytes = entryBytesAt(entries, at);
+      if (bytes === 0) return;
+      if (isReferenceAt(entries, at))
+        references.set(partAt(entries, at), (references.get(partAt(entries, at)) ?? 0) + 1);
+      at += bytes;
+    }
   }
 
   #floor(device: Uint8Array, first: QueueRow): void {

@@ -13,6 +13,8 @@
  *               names and their accounts know each other (check-accounts.ts)
  *   keys        a device's one-time keys follow each other as its head says, ids
  *               rising above those handed out; pairs and holders are counted
+ *   shared      every part that is referred to is there, with the count of its
+ *               references, and no other
  *   counters    each brand's bytes are what its queues hold (closed only: a
  *               live directory changes between two reads)
  *
@@ -23,8 +25,10 @@ import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
 import { checkAccounts, checkNames, checkOutbox, checkRemovals } from "./check-accounts.js";
 import { checkKeys } from "./check-keys.js";
+import { checkParts } from "./check-parts.js";
 import { checkQueues } from "./check-queues.js";
 import type { Database, Row } from "./database.js";
+import { entryBytesAt, isReferenceAt, partAt } from "./frames.js";
 import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
 import {
   accountKey,
@@ -44,7 +48,7 @@ export interface CheckFinding {
   readonly kind: "damaged" | "order" | "totals" | "reference" | "unreadable";
   readonly detail: string;
   readonly address?: DeviceAddress | AccountAddress;
-  /** Of the journal's block, the dedup row, or the queue row's first entry. */
+  /** Of the journal's block, the dedup row, the shared part, or the queue row's first entry. */
   readonly number?: number;
 }
 
@@ -60,6 +64,8 @@ export interface CheckReport extends DirectoryState {
     readonly bytes: number;
   };
   readonly dedup: { readonly rows: number; readonly keys: number };
+  /** Parts, entries of queues that refer to them, and their bytes on disk. */
+  readonly shared: { readonly parts: number; readonly references: number; readonly bytes: number };
   readonly accounts: { readonly accounts: number; readonly devices: number };
   /** Devices and accounts whose older tokens are refused, and what of them the next open erases. */
   readonly removals: { readonly tombstones: number; readonly erasures: number };
@@ -82,6 +88,8 @@ export class Checker {
   readonly findings: CheckFinding[] = [];
   findingCount = 0;
   readonly brandBytes = new Map<number, number>();
+  /** By the number of a shared part: entries of queues that refer to it. */
+  readonly references = new Map<number, number>();
   readonly #findingsMax: number;
 
   constructor(database: Database, state: DirectoryState, findingsMax: number) {
@@ -148,16 +156,35 @@ function checkJournal(checker: Checker): CheckReport["journal"] {
   const counts = { blocks: 0, entries: 0, acks: 0 };
   const damages = visitJournal(checker.database, checker.state, ({ site, records }) => {
     counts.blocks++;
-    for (const { runs, acks } of records) {
+    for (const { runs, acks, parts } of records) {
       counts.acks += acks.length;
       for (const run of runs) {
         counts.entries += run.entryCount;
+        if (run.hasReferences && !areThere(run.frames, parts)) {
+          const detail = "a run refers to a shared part that its record does not hold";
+          checker.find({
+            table: "journal",
+            kind: "reference",
+            detail,
+            address: run.device,
+            number: site.number,
+          });
+        }
         checker.requireRegistered("journal", run.device, site.number);
       }
     }
   });
   for (const damage of damages) checker.find({ table: "journal", kind: "damaged", ...damage });
   return counts;
+}
+
+function areThere(entries: Uint8Array, parts: ReadonlyMap<number, Uint8Array>): boolean {
+  for (let at = 0; at < entries.length; ) {
+    const bytes = entryBytesAt(entries, at);
+    if (bytes === 0 || (isReferenceAt(entries, at) && !parts.has(partAt(entries, at)))) return false;
+    at += bytes;
+  }
+  return true;
 }
 
 async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
@@ -229,6 +256,7 @@ export async function checkDirectory(
     }
     const journal = checkJournal(checker);
     const queues = await checkQueues(checker);
+    const shared = await checkParts(checker);
     const dedup = await checkDedup(checker);
     const accounts = await checkAccounts(checker);
     const removals = await checkRemovals(checker);
@@ -237,7 +265,7 @@ export async function checkDirectory(
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const tables = { journal, queues, dedup, accounts, removals, names, keys, outbox };
+    const tables = { journal, queues, shared, dedup, accounts, removals, names, keys, outbox };
     return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();

@@ -103,6 +103,8 @@ export interface Overview extends DirectoryState {
 }
 
 const LIMIT_DEFAULT = 100;
+/** Entries are only counted here. */
+const noParts = { read: () => undefined };
 
 function startOf({ cursor }: PageRequest): { start?: Uint8Array } {
   const start = cursor === undefined ? undefined : fromHex(cursor);
@@ -131,7 +133,7 @@ export class Inspector {
   constructor(database: Database, state: DirectoryState) {
     this.#database = database;
     this.#state = state;
-    this.#reader = new QueueReader(database, () => {});
+    this.#reader = new QueueReader(database, noParts, () => {});
   }
 
   overview(): Overview {
@@ -250,7 +252,7 @@ export class Inspector {
     return {
       device: addressInKey(device),
       entries: hasEntries ? tail.entriesAfter - entriesBefore(oldest) - ackedCount : 0,
-      bytes: hasEntries ? tail.bytesAfter - oldest.bytesAfter + oldest.frames.length : 0,
+      bytes: hasEntries ? tail.bytesAfter - oldest.bytesAfter + oldest.entries.length : 0,
       gapEntries,
       firstSequence: first?.firstSequence ?? tail.firstSequence,
       lastSequence: tail.lastSequence,
@@ -267,7 +269,7 @@ function summaryOfRow(row: QueueRow): QueueRowSummary {
     firstSequence: row.firstSequence,
     lastSequence: row.lastSequence,
     entries: row.entryCount,
-    bytes: row.frames.length,
+    bytes: row.entries.length,
     storedAtMs: row.storedAtMs,
     isIntact: isIntact(row),
   };

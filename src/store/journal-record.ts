@@ -5,18 +5,19 @@
  *    8 u32 recordBytes (whole)        12 u32 runsBytes
  *   16 u32 ackCount                   20 u32 0
  *   24 u64 recordNumber               32 u64 timeMs        40..63 zero
- *   64 runs, each
+ *   64 runs and shared parts (part-rows.ts), a part before the runs that refer to it; a run:
  *        0 u32 runBytes (header + frames padded to 8)   4 u32 framesBytes
- *        8 u32 entryCount            12 u32 0
+ *        8 u32 entryCount            12 u32 0, 1 when some entries are references
  *       16 u64 firstSequence         24 u64 lastSequence
  *       32 device address 20         52 u32 0           56 8 B of the kernel's, ignored
- *       64 deliver frames in sequence order, padding to 8
+ *       64 entries in sequence order, deliver frames and references (frames.ts), padding to 8
  *   then acks, each  0 device address 20   20 u32 0   24 u64 acked up to this sequence
  *
  * Records carry no CRC: the block they lie in does (journal-block.ts).
  */
 import type { DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import { numberOfPart } from "./part-rows.js";
 import { readU32, readU64 } from "./schema.js";
 
 export const RECORD_MAGIC = 0x314a4c49;
@@ -24,13 +25,18 @@ export const RECORD_VERSION = 1;
 export const RECORD_HEADER_BYTES = 64;
 export const RUN_HEADER_BYTES = 64;
 export const ACK_BYTES = 32;
+/** The third word of a piece that is no run of frames alone. */
+const PIECE_REFERENCES = 1;
+const PIECE_PART = 2;
 
 export interface SpillRun {
   readonly device: DeviceAddress;
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly entryCount: number;
+  /** Its entries: deliver frames, and references when it has some. */
   readonly frames: Uint8Array;
+  readonly hasReferences: boolean;
   /** Entries of the run up to this sequence were acked before the spill was asked for, and are left out. */
   readonly ackedThrough?: number;
 }
@@ -46,6 +52,8 @@ export interface JournalRecord {
   readonly timeMs: number;
   readonly runs: readonly SpillRun[];
   readonly acks: readonly Ack[];
+  /** The shared parts that the runs refer to, by number; views of the record's bytes. */
+  readonly parts: ReadonlyMap<number, Uint8Array>;
 }
 
 /** Checks what the kernel hands over: a record that does not agree with itself is our bug. */
@@ -78,18 +86,28 @@ function readRecord(bytes: Uint8Array): JournalRecord | string {
   const ackCount = readU32(bytes, 16);
   if (RECORD_HEADER_BYTES + runsBytes + ACK_BYTES * ackCount !== bytes.length)
     return "a record's parts do not add up";
-  const runs = readRuns(bytes, RECORD_HEADER_BYTES + runsBytes);
-  if (typeof runs === "string") return runs;
+  const pieces = readPieces(bytes, RECORD_HEADER_BYTES + runsBytes);
+  if (typeof pieces === "string") return pieces;
   const acks = readAcks(bytes, RECORD_HEADER_BYTES + runsBytes, ackCount);
-  return { number: readU64(bytes, 24), timeMs: readU64(bytes, 32), runs, acks };
+  return { number: readU64(bytes, 24), timeMs: readU64(bytes, 32), ...pieces, acks };
 }
 
-function readRuns(bytes: Uint8Array, end: number): SpillRun[] | string {
+function readPieces(bytes: Uint8Array, end: number): Pick<JournalRecord, "runs" | "parts"> | string {
   const runs: SpillRun[] = [];
+  const parts = new Map<number, Uint8Array>();
   let at = RECORD_HEADER_BYTES;
   while (at < end) {
     if (at + RUN_HEADER_BYTES > end) return "a run is cut";
     const runBytes = readU32(bytes, at);
+    const kind = readU32(bytes, at + 12);
+    if (kind === PIECE_PART) {
+      const part = bytes.subarray(at, at + runBytes);
+      const number = part.length < RUN_HEADER_BYTES || at + runBytes > end ? undefined : numberOfPart(part);
+      if (number === undefined) return "a shared part overruns its record";
+      parts.set(number, part);
+      at += runBytes;
+      continue;
+    }
     const framesBytes = readU32(bytes, at + 4);
     const framesEnd = at + RUN_HEADER_BYTES + framesBytes;
     if (runBytes < RUN_HEADER_BYTES + framesBytes || at + runBytes > end) return "a run overruns its record";
@@ -99,10 +117,11 @@ function readRuns(bytes: Uint8Array, end: number): SpillRun[] | string {
       lastSequence: readU64(bytes, at + 24),
       entryCount: readU32(bytes, at + 8),
       frames: bytes.subarray(at + RUN_HEADER_BYTES, framesEnd),
+      hasReferences: kind === PIECE_REFERENCES,
     });
     at += runBytes;
   }
-  return runs;
+  return { runs, parts };
 }
 
 function readAcks(bytes: Uint8Array, start: number, count: number): Ack[] {

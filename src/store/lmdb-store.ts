@@ -24,8 +24,9 @@ import { Keys } from "./keys.js";
 import type { DirectoryLock } from "./lock.js";
 import { type BrandName, Names } from "./names.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
+import { type PartSource, SharedParts } from "./parts.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
-import type { QueueContext } from "./queues.js";
+import { type QueueContext, stageTotals } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
 import { blocksBefore, DEDUP_KEY_BYTES, deviceKey, JOURNAL_FILE } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
@@ -55,6 +56,7 @@ export class LmdbStore implements Store {
   #outbox: Outbox | undefined;
   #keys: Keys | undefined;
   #epoch = 0;
+  #firstPart = 1;
   #recovery: RecoveryResult = { blocks: 0, badBlocks: 0, entries: 0 };
   #commits = 0;
   #closing: Promise<void> | undefined;
@@ -67,7 +69,13 @@ export class LmdbStore implements Store {
     this.failed = this.#writer.failed;
     const bounds = { ...limits, ...options.quotas };
     this.#dedup = new DedupWindow(bounds);
-    const reader = new QueueReader(database, ({ device, firstSequence, detail }) => {
+    const parts = new SharedParts(database, {
+      // An entry is stored some time after its part, stays in a chunk that grows, and then as long as that is kept.
+      livesMs: bounds.retentionMs + 2 * bounds.sharedGrowMs,
+      nowMs: options.nowMs,
+      onDamage: (number, detail) => this.#report({ table: "shared", detail, number }),
+    });
+    const reader = new QueueReader(database, parts, ({ device, firstSequence, detail }) => {
       this.#report({ table: "queues", detail, address: device, number: firstSequence });
     });
     this.#queues = {
@@ -75,6 +83,7 @@ export class LmdbStore implements Store {
       reader,
       floors: new Floors(reader),
       brands: new BrandBytes(),
+      parts,
       bounds,
       nowMs: options.nowMs,
       stats: { spilledEntries: 0, chunksWritten: 0, trimmedRows: 0, quotaEntries: 0, expiredEntries: 0 },
@@ -119,6 +128,8 @@ export class LmdbStore implements Store {
       this.#report({ table: "meta", detail: "a brand's byte counter is damaged", number: brand });
     });
     await this.#openJournal(run);
+    this.#database.refresh();
+    this.#firstPart = this.#queues.parts.nextNumber;
   }
 
   async #openJournal(run: OpenedRun): Promise<void> {
@@ -157,6 +168,10 @@ export class LmdbStore implements Store {
     return this.#epoch;
   }
 
+  get firstPart(): number {
+    return this.#firstPart;
+  }
+
   recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }> {
     return this.#read(() => this.#dedup.keys(this.#database, this.#options.nowMs()));
   }
@@ -188,13 +203,17 @@ export class LmdbStore implements Store {
     };
   }
 
-  async spill(runs: readonly SpillRun[], throughRecord: number): Promise<void> {
+  async spill(
+    runs: readonly SpillRun[],
+    throughRecord: number,
+    partOf: PartSource = () => undefined,
+  ): Promise<void> {
     let whenDurable = (): void => {};
     const release = (batch: Batch): void => {
       whenDurable = this.#openedJournal.release(batch, throughRecord, this.#dedup);
       this.#dedup.drop(batch, this.#options.nowMs(), limits.dedupRowsPerSpill);
     };
-    await this.#submitSlow(new SpillWork(this.#queues, runs, { release, isRecovery: false }));
+    await this.#submitSlow(new SpillWork(this.#queues, runs, { release, partOf, isRecovery: false }));
     whenDurable();
   }
 
@@ -203,9 +222,13 @@ export class LmdbStore implements Store {
     return this.#read(() => this.#queues.reader.hasAbove(key, this.#queues.floors.overlay(nameOf(key))));
   }
 
-  readQueue(device: DeviceAddress, after: number, bytesMax: number): QueueItem[] {
+  readQueue(
+    device: DeviceAddress,
+    after: number,
+    room: { readonly bytesMax: number; readonly entriesMax: number },
+  ): QueueItem[] {
     const { reader, floors } = this.#queues;
-    return this.#read(() => reader.items(device, Math.max(after, floors.known(deviceKey(device))), bytesMax));
+    return this.#read(() => reader.items(device, Math.max(after, floors.known(deviceKey(device))), room));
   }
 
   floor(device: DeviceAddress): number {
@@ -314,6 +337,7 @@ export class LmdbStore implements Store {
       dedupKeys: this.#dedup.keyCount,
       queuedBytes: this.#queues.brands.total,
       pendingTrims: this.#queues.floors.pendingCount,
+      sharedParts: this.#closing ? 0 : Math.ceil(this.#database.rowCount("shared") / 2),
       corruptions: this.#reported.size,
       mapBytes: file.mapBytes,
       fileBytes: file.usedBytes,
@@ -332,7 +356,7 @@ export class LmdbStore implements Store {
     if (!this.#writer.error) {
       const stage = (batch: Batch): boolean => {
         const isDone = trimSlice(this.#queues, batch, new Slice());
-        this.#queues.brands.stage(batch);
+        stageTotals(this.#queues, batch);
         this.#journal?.stageEnd(batch);
         return isDone;
       };

@@ -11,21 +11,21 @@
  */
 import type { DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import { concatBytes } from "../base/bytes.js";
 import type { GapReason } from "../wire/protocol.js";
+import { areEntriesIntact, type ChunkRow, decodeRow, entriesOfDamaged } from "./chunk-rows.js";
 import type { Database, Row } from "./database.js";
-import { frameSequenceAt, passFrames } from "./frames.js";
 import {
-  addressInKey,
-  areFramesIntact,
-  CHUNK_HEADER_BYTES,
-  type ChunkHeader,
-  decodeChunkHeader,
-  decodeNumber,
-  deviceKey,
-  firstSequenceInKey,
-  queueEnd,
-  queueKey,
-} from "./schema.js";
+  entryBytesAt,
+  frameBytesAt,
+  frameSequenceAt,
+  isReferenceAt,
+  passFrames,
+  readReference,
+} from "./frames.js";
+import { composeFrame } from "./part-rows.js";
+import type { SharedParts } from "./parts.js";
+import { addressInKey, decodeNumber, deviceKey, firstSequenceInKey, queueEnd, queueKey } from "./schema.js";
 
 export type QueueItem =
   | {
@@ -45,17 +45,16 @@ export type QueueItem =
     };
 
 /** A row of a queue, as read or rebuilt. */
-export interface QueueRow extends ChunkHeader {
+export interface QueueRow extends ChunkRow {
   readonly key: Uint8Array;
   readonly firstSequence: number;
-  /** Empty in a gap. Their CRC is not yet checked. */
-  readonly frames: Uint8Array;
   readonly value: Uint8Array;
   readonly isHeaderDamaged: boolean;
 }
 
 export const entriesBefore = (row: QueueRow): number => row.entriesAfter - row.entryCount;
-export const bytesBefore = (row: QueueRow): number => row.bytesAfter - row.frames.length;
+export const bytesBefore = (row: QueueRow): number => row.bytesAfter - row.entries.length;
+export const addedBefore = (row: QueueRow): number => row.addedAfter - row.added;
 
 /** A device key as a map's key. */
 export function nameOf(device: Uint8Array): string {
@@ -63,49 +62,52 @@ export function nameOf(device: Uint8Array): string {
 }
 
 function parse({ key, value }: Row): QueueRow | undefined {
-  const header = decodeChunkHeader(key, value);
-  if (header === undefined) return undefined;
-  const frames = value.subarray(CHUNK_HEADER_BYTES);
-  return { ...header, key, firstSequence: firstSequenceInKey(key), frames, value, isHeaderDamaged: false };
+  const row = decodeRow(key, value);
+  return row && { ...row, key, firstSequence: firstSequenceInKey(key), value, isHeaderDamaged: false };
 }
 
 /** What can be known of a row with a bad header. */
 function rebuild(row: Row, previous: QueueRow | undefined, next: Row | undefined): QueueRow {
   const firstSequence = firstSequenceInKey(row.key);
   const nextRow = next && parse(next);
-  const frames = row.value.subarray(CHUNK_HEADER_BYTES);
+  const entries = entriesOfDamaged(row.value);
   const before = previous?.entriesAfter;
   const entriesAfter = nextRow ? entriesBefore(nextRow) : (before ?? 0) + 1;
   return {
     gap: undefined,
     key: row.key,
     value: row.value,
-    frames,
+    entries,
     firstSequence,
     lastSequence: next ? Math.max(firstSequence, firstSequenceInKey(next.key) - 1) : firstSequence,
     entryCount: before === undefined ? 1 : Math.max(1, entriesAfter - before),
     storedAtMs: previous?.storedAtMs ?? nextRow?.storedAtMs ?? 0,
+    firstStoredAtMs: 0,
     entriesAfter,
-    bytesAfter: nextRow ? bytesBefore(nextRow) : (previous?.bytesAfter ?? 0) + frames.length,
+    bytesAfter: nextRow ? bytesBefore(nextRow) : (previous?.bytesAfter ?? 0) + entries.length,
+    addedAfter: nextRow ? addedBefore(nextRow) : (previous?.addedAfter ?? 0),
+    added: 0,
     isHeaderDamaged: true,
   };
 }
 
 /** True when every byte of the row is as it was stored. */
 export function isIntact(row: QueueRow): boolean {
-  return !row.isHeaderDamaged && (row.gap !== undefined || areFramesIntact(row.value));
+  return !row.isHeaderDamaged && (row.gap !== undefined || areEntriesIntact(row.value));
 }
 
 /** How many entries of the row come after `floor`. Frames that cannot be trusted count whole. */
 export function entriesAbove(row: QueueRow, floor: number): number {
   if (row.lastSequence <= floor) return 0;
   if (row.firstSequence > floor || row.gap !== undefined || !isIntact(row)) return row.entryCount;
-  return row.entryCount - passFrames(row.frames, { sequenceMax: floor }).entryCount;
+  return row.entryCount - passFrames(row.entries, { sequenceMax: floor }).entryCount;
 }
 
 /** What a call of items() still takes. */
 interface Room {
+  /** Of frames. */
   readonly bytesMax: number;
+  readonly entriesMax: number;
   /** Take one entry even if it does not fit. */
   readonly mustTake: boolean;
 }
@@ -118,10 +120,12 @@ export interface DamageSite {
 
 export class QueueReader {
   readonly #database: Database;
+  readonly #parts: Pick<SharedParts, "read">;
   readonly #onDamage: (site: DamageSite) => void;
 
-  constructor(database: Database, onDamage: (site: DamageSite) => void) {
+  constructor(database: Database, parts: Pick<SharedParts, "read">, onDamage: (site: DamageSite) => void) {
     this.#database = database;
+    this.#parts = parts;
     this.#onDamage = onDamage;
   }
 
@@ -193,59 +197,108 @@ export class QueueReader {
 
   /**
    * Items beyond `floor`, in order: at least one if there is any; of frames at
-   * most `bytesMax`, or one whole frame.
+   * most `bytesMax`, or one whole frame; of at most `entriesMax` entries, where
+   * a gap counts as one.
    */
-  items(address: DeviceAddress, floor: number, bytesMax: number): QueueItem[] {
+  items(
+    address: DeviceAddress,
+    floor: number,
+    { bytesMax, entriesMax }: Omit<Room, "mustTake">,
+  ): QueueItem[] {
     const device = deviceKey(address);
     const items: QueueItem[] = [];
     let bytes = 0;
+    let entries = 0;
     let previous: QueueRow | undefined;
     for (const row of this.walk(device, this.keyAtOrBefore(device, floor) ?? device)) {
       if (row.lastSequence > floor) {
         const missing = this.#missingBetween(previous, row);
         if (missing) items.push(missing);
-        const item = this.#item(row, floor, { bytesMax: bytesMax - bytes, mustTake: items.length === 0 });
-        if (item === undefined) break;
-        items.push(item);
-        if (item.kind === "entries") bytes += item.frames.length;
-        if (bytes >= bytesMax || item.lastSequence < row.lastSequence) break;
+        const mustTake = items.length === 0;
+        const room = { bytesMax: bytesMax - bytes, entriesMax: entriesMax - entries, mustTake };
+        const more = room.entriesMax <= 0 ? [] : this.#itemsOf(row, floor, room);
+        for (const item of more) {
+          items.push(item);
+          entries += item.kind === "gap" ? 1 : item.entryCount;
+          if (item.kind === "entries") bytes += item.frames.length;
+        }
+        if (bytes >= bytesMax || entries >= entriesMax || (more.at(-1)?.lastSequence ?? 0) < row.lastSequence)
+          break;
       }
       previous = row;
     }
     return items;
   }
 
-  /** The row as an item; undefined when its first entry does not fit and need not be taken. */
-  #item(row: QueueRow, floor: number, room: Room): QueueItem | undefined {
+  /** What of the row fits; nothing when its first entry does not fit and need not be taken. */
+  #itemsOf(row: QueueRow, floor: number, room: Room): QueueItem[] {
     const firstSequence = Math.max(row.firstSequence, floor + 1);
-    const { lastSequence } = row;
+    const { lastSequence, entryCount, entries } = row;
     if (row.gap !== undefined) {
-      return { kind: "gap", firstSequence, lastSequence, entryCount: row.entryCount, reason: row.gap };
+      return [{ kind: "gap", firstSequence, lastSequence, entryCount, reason: row.gap }];
     }
-    if (!isIntact(row)) return this.#corrupt(row, firstSequence);
-    if (row.firstSequence > floor && row.frames.length <= room.bytesMax) {
-      return { kind: "entries", firstSequence, lastSequence, entryCount: row.entryCount, frames: row.frames };
-    }
-    return this.#part(row, floor, room);
+    if (!isIntact(row)) return [this.#corrupt(row, firstSequence)];
+    if (row.added > 0) return this.#composed(row, floor, room);
+    const isWhole =
+      row.firstSequence > floor && entries.length <= room.bytesMax && entryCount <= room.entriesMax;
+    if (isWhole) return [{ kind: "entries", firstSequence, lastSequence, entryCount, frames: entries }];
+    return this.#partOf(row, floor, room);
   }
 
-  /** The entries of a row beyond `floor` that fit. */
-  #part(row: QueueRow, floor: number, room: Room): QueueItem | undefined {
-    const from = passFrames(row.frames, { sequenceMax: floor }).at;
-    let stop = passFrames(row.frames, { from, bytesMax: from + room.bytesMax });
+  /** The entries of a row of frames beyond `floor` that fit. */
+  #partOf({ entries, firstSequence, ...row }: QueueRow, floor: number, room: Room): QueueItem[] {
+    const from = passFrames(entries, { sequenceMax: floor }).at;
+    const { entriesMax } = room;
+    let stop = passFrames(entries, { from, bytesMax: from + room.bytesMax, entriesMax });
     if (stop.entryCount === 0) {
-      const one = passFrames(row.frames, { from, entriesMax: 1 });
-      if (one.entryCount === 0) return this.#corrupt(row, Math.max(row.firstSequence, floor + 1));
-      if (!room.mustTake) return undefined;
+      const one = passFrames(entries, { from, entriesMax: 1 });
+      if (one.entryCount === 0) {
+        return [this.#corrupt({ ...row, entries, firstSequence }, Math.max(firstSequence, floor + 1))];
+      }
+      if (!room.mustTake) return [];
       stop = one;
     }
-    return {
-      kind: "entries",
-      firstSequence: frameSequenceAt(row.frames, from),
-      lastSequence: stop.lastSequence,
-      entryCount: stop.entryCount,
-      frames: row.frames.subarray(from, stop.at),
-    };
+    return [
+      {
+        kind: "entries",
+        firstSequence: frameSequenceAt(entries, from),
+        lastSequence: stop.lastSequence,
+        entryCount: stop.entryCount,
+        frames: entries.subarray(from, stop.at),
+      },
+    ];
+  }
+
+  /** The same of a row with references: their frames are composed, and one whose part is lost leaves a gap. */
+  #composed(row: QueueRow, floor: number, room: Room): QueueItem[] {
+    const { entries } = row;
+    const composition = new Composition();
+    let { bytesMax, entriesMax } = room;
+    for (
+      let at = passFrames(entries, { sequenceMax: floor }).at;
+      at < entries.length && entriesMax > 0;
+      entriesMax--
+    ) {
+      const entryBytes = entryBytesAt(entries, at);
+      if (entryBytes === 0) return [this.#corrupt(row, Math.max(row.firstSequence, floor + 1))];
+      bytesMax -= frameBytesAt(entries, at);
+      if (bytesMax < 0 && !(room.mustTake && composition.isEmpty)) break;
+      const sequence = frameSequenceAt(entries, at);
+      const frame = isReferenceAt(entries, at)
+        ? this.#frame(entries, at)
+        : entries.subarray(at, at + entryBytes);
+      if (frame === undefined)
+        this.#damage(row.key, sequence, "an entry's shared part is missing or damaged");
+      composition.add(sequence, frame);
+      at += entryBytes;
+    }
+    return composition.end();
+  }
+
+  #frame(entries: Uint8Array, at: number): Uint8Array | undefined {
+    const reference = readReference(entries, at);
+    const part = this.#parts.read(reference.part);
+    return part && composeFrame(reference, part);
   }
 
   #corrupt(row: QueueRow, firstSequence: number): QueueItem {
@@ -266,5 +319,43 @@ export class QueueReader {
 
   #damage(key: Uint8Array, firstSequence: number, detail: string): void {
     this.#onDamage({ device: addressInKey(key), firstSequence, detail });
+  }
+}
+
+/** Puts frames together to items, with gaps in the places of those that are lost. */
+class Composition {
+  readonly #items: QueueItem[] = [];
+  #frames: Uint8Array[] = [];
+  #first = 0;
+  #last = 0;
+
+  get isEmpty(): boolean {
+    return this.#items.length === 0 && this.#frames.length === 0;
+  }
+
+  add(sequence: number, frame: Uint8Array | undefined): void {
+    if (frame === undefined) {
+      this.#close();
+      const site = { firstSequence: sequence, lastSequence: sequence, entryCount: 1 };
+      this.#items.push({ kind: "gap", ...site, reason: "corrupt" });
+      return;
+    }
+    if (this.#frames.length === 0) this.#first = sequence;
+    this.#last = sequence;
+    this.#frames.push(frame);
+  }
+
+  end(): QueueItem[] {
+    this.#close();
+    return this.#items;
+  }
+
+  #close(): void {
+    const { length } = this.#frames;
+    if (length === 0) return;
+    const frames = length === 1 ? (this.#frames[0] as Uint8Array) : concatBytes(this.#frames);
+    const site = { firstSequence: this.#first, lastSequence: this.#last, entryCount: length };
+    this.#items.push({ kind: "entries", ...site, frames });
+    this.#frames = [];
   }
 }

@@ -7,6 +7,11 @@
  * writer's slices keep to that. Each leaves a queue that is whole, wherever it
  * is cut by `rowsMax`, so that a crash between two slices is harmless.
  *
+ * What is removed refers to its shared parts no more; they go with their last reference (parts.ts).
+ *
+ * The quota in bytes counts what the device would be sent, so that nobody can be made to hold more by sending it shared
+ * parts; a brand's counter counts what is stored for it.
+ *
  * Quotas remove whole chunks from the front, so that a queue at its bound is
  * not rewritten with every entry; only the last chunk is ever split.
  */
@@ -14,10 +19,13 @@ import { deviceParts } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
 import type { GapReason } from "../wire/protocol.js";
 import type { BrandBytes } from "./brand-bytes.js";
+import { encodeRow } from "./chunk-rows.js";
 import type { Batch, Database } from "./database.js";
 import type { Floors } from "./floors.js";
-import { frameBytesAt, frameSequenceAt } from "./frames.js";
+import { entryBytesAt, frameBytesAt, frameSequenceAt } from "./frames.js";
+import type { SharedParts } from "./parts.js";
 import {
+  addedBefore,
   bytesBefore,
   entriesAbove,
   entriesBefore,
@@ -25,7 +33,7 @@ import {
   type QueueReader,
   type QueueRow,
 } from "./queue-reader.js";
-import { addressInKey, encodeChunk, encodeNumber, queueKey } from "./schema.js";
+import { addressInKey, encodeNumber, queueKey } from "./schema.js";
 
 export interface QueueBounds {
   readonly queueEntriesMax: number;
@@ -33,6 +41,7 @@ export interface QueueBounds {
   readonly retentionMs: number;
   readonly chunkBytesMax: number;
   readonly chunkMergeBytesMax: number;
+  readonly sharedGrowMs: number;
 }
 
 export interface QueueStats {
@@ -49,6 +58,7 @@ export interface QueueContext {
   readonly reader: QueueReader;
   readonly floors: Floors;
   readonly brands: BrandBytes;
+  readonly parts: SharedParts;
   readonly bounds: QueueBounds;
   readonly stats: QueueStats;
   readonly nowMs: () => number;
@@ -56,6 +66,12 @@ export interface QueueContext {
 
 export function brandOf(device: Uint8Array): number {
   return deviceParts(addressInKey(device)).brand;
+}
+
+/** Puts the totals that follow from changes of queues into the transaction of these. */
+export function stageTotals({ brands, parts }: QueueContext, batch: Batch): void {
+  brands.stage(batch);
+  parts.stage(batch);
 }
 
 /** Removes rows that end at or before `floor`. True when no more than `rowsMax` were in the way. */
@@ -77,6 +93,8 @@ export function trimQueue(
   if (first !== undefined && first.firstSequence <= end.firstSequence) {
     const releasedBytes = (isEndRemoved ? end.bytesAfter : bytesBefore(end)) - bytesBefore(first);
     context.brands.add(brandOf(device), -releasedBytes);
+    const removedAdded = (isEndRemoved ? end.addedAfter : addedBefore(end)) - addedBefore(first);
+    if (removedAdded > 0) removeReferences(context, device, keys.at(-1));
   }
   for (const key of keys) batch.remove("queues", key);
   context.stats.trimmedRows += keys.length;
@@ -87,6 +105,15 @@ export function trimQueue(
     batch.put("floors", device, encodeNumber(device, floor));
   }
   return true;
+}
+
+/** The rows up to this key are removed. */
+function removeReferences({ reader, parts }: QueueContext, device: Uint8Array, lastKey?: Uint8Array): void {
+  if (lastKey === undefined) return;
+  for (const row of reader.walk(device)) {
+    if (row.added > 0 && isIntact(row)) parts.remove(row.entries);
+    if (equalBytes(row.key, lastKey)) return;
+  }
 }
 
 /** The rows to remove from a queue's front, and the gap that stands before them. */
@@ -106,6 +133,7 @@ function collapse(context: QueueContext, batch: Batch, { device, rows, gapBefore
   for (const row of rows) {
     entryCount += entriesAbove(row, floor);
     batch.remove("queues", row.key);
+    if (row.added > 0 && isIntact(row)) context.parts.remove(row.entries);
   }
   context.brands.add(brandOf(device), bytesBefore(first) - last.bytesAfter);
   if (entryCount === 0) return 0;
@@ -116,10 +144,13 @@ function collapse(context: QueueContext, batch: Batch, { device, rows, gapBefore
     lastSequence: last.lastSequence,
     entryCount: entryCount + (isMerged ? gapBefore.entryCount : 0),
     storedAtMs: context.nowMs(),
+    firstStoredAtMs: context.nowMs(),
     entriesAfter: last.entriesAfter,
     bytesAfter: last.bytesAfter,
+    addedAfter: last.addedAfter,
+    added: 0,
   };
-  batch.put("queues", key, encodeChunk(key, header, []));
+  batch.put("queues", key, encodeRow(key, header, []));
   return entryCount;
 }
 
@@ -164,7 +195,7 @@ export function enforceQuota(
     }
     const excess = {
       entries: tail.entriesAfter - entriesBefore(row) - queueEntriesMax,
-      bytes: tail.bytesAfter - bytesBefore(row) - queueBytesMax,
+      bytes: tail.bytesAfter + tail.addedAfter - bytesBefore(row) - addedBefore(row) - queueBytesMax,
     };
     if ((excess.entries <= 0 && excess.bytes <= 0) || rows.length === rowsMax) break;
     const isLast = row.firstSequence === tail.firstSequence;
@@ -183,27 +214,33 @@ function splitRow(
   row: QueueRow,
   excess: { entries: number; bytes: number },
 ): QueueRow {
+  const { entries } = row;
   let at = 0;
+  let frameBytes = 0;
   let entryCount = 0;
   let lastSequence = row.firstSequence;
-  while (entryCount < excess.entries || at < excess.bytes) {
-    const bytes = frameBytesAt(row.frames, at);
+  while (entryCount < excess.entries || frameBytes < excess.bytes) {
+    const bytes = entryBytesAt(entries, at);
     if (bytes === 0) return row;
-    lastSequence = frameSequenceAt(row.frames, at);
+    lastSequence = frameSequenceAt(entries, at);
+    frameBytes += frameBytesAt(entries, at);
     at += bytes;
     entryCount++;
   }
-  if (at === row.frames.length) return row;
-  const key = queueKey(device, frameSequenceAt(row.frames, at));
-  const kept = { ...row, entryCount: row.entryCount - entryCount };
-  batch.put("queues", key, encodeChunk(key, kept, [row.frames.subarray(at)]));
+  if (at === entries.length) return row;
+  const key = queueKey(device, frameSequenceAt(entries, at));
+  const added = frameBytes - at;
+  const kept = { ...row, entryCount: row.entryCount - entryCount, added: row.added - added };
+  batch.put("queues", key, encodeRow(key, kept, [entries.subarray(at)]));
   context.stats.chunksWritten++;
   return {
     ...row,
     lastSequence,
     entryCount,
-    frames: row.frames.subarray(0, at),
+    entries: entries.subarray(0, at),
     entriesAfter: entriesBefore(row) + entryCount,
     bytesAfter: bytesBefore(row) + at,
+    addedAfter: addedBefore(row) + added,
+    added,
   };
 }

@@ -163,30 +163,37 @@ const inOrder = (sites: readonly BlockSite[]): BlockSite[] => [...sites].sort((a
 
 /** In portions of `bytesMax`, so that memory does not follow the journal's size. */
 async function spillBlocks(
-  parts: RecoveryParts,
+  given: RecoveryParts,
   descriptor: number,
   sites: readonly BlockSite[],
 ): Promise<number> {
-  const { queues, writer, bytesMax, dedup } = parts;
+  const { queues, writer, bytesMax, dedup } = given;
   const before = queues.stats.spilledEntries;
   queues.floors.hold();
   let runs: SpillRun[] = [];
+  let parts = new Map<number, Uint8Array>();
   let commits: { timeMs: number; dedupKeys: Uint8Array }[] = [];
   let bytes = 0;
   for (const [i, site] of sites.entries()) {
     const content = readBlock(descriptor, site);
     const records = content && readRecords(content.records);
-    if (typeof records === "object") for (const record of records) runs.push(...record.runs);
+    for (const record of typeof records === "object" ? records : []) {
+      for (const run of record.runs) runs.push(run);
+      for (const [number, part] of record.parts) parts.set(number, part);
+    }
     if (content) commits.push({ timeMs: site.timeMs, dedupKeys: content.dedupKeys });
     bytes += site.bytes;
     if (bytes < bytesMax && i < sites.length - 1) continue;
-    const known = commits;
+    const keys = commits;
     const release = (batch: Batch): void => {
-      dedup.add(batch, known);
+      dedup.add(batch, keys);
       batch.put("meta", metaKeys.spilled, encodeNumber(metaKeys.spilled, site.number));
     };
-    await writer.submitSlow(new SpillWork(queues, runs, { release, isRecovery: true }));
+    const known = parts;
+    const partOf = (number: number): Uint8Array | undefined => known.get(number);
+    await writer.submitSlow(new SpillWork(queues, runs, { release, partOf, isRecovery: true }));
     runs = [];
+    parts = new Map();
     commits = [];
     bytes = 0;
   }

@@ -1,7 +1,6 @@
 /**
- * The bytes on disk, format version 3: every file of a data directory, and
- * every table, key and row of its database. Rows of accounts are written in
- * account-rows.ts, all others here.
+ * The bytes on disk, format version 3: every file of a data directory, and every table, key and row of its database.
+ * Rows that have a file of their own are named here and drawn there.
  *
  *   journal.dat       what was committed and is not yet spilled (journal-block.ts)
  *   store.mdb         everything else: one LMDB environment, drawn here
@@ -19,7 +18,7 @@
  *             "brand" ++ brand u16                         number row: bytes queued for the brand
  *   dedup     row number u64                               dedup row
  *   accounts  partition u16 | brand u16 | account 16       account row
- *   queues    partition u16 | brand u16 | account 16 |     chunk row
+ *   queues    partition u16 | brand u16 | account 16 |     row of a queue (chunk-rows.ts)
  *             device u16 | first sequence u64
  *   floors    partition u16 | brand u16 | account 16 |     number row: acked up to this sequence
  *             device u16
@@ -32,41 +31,30 @@
  *   names     partition u16 | brand u16 | name digest 16   name row (names.ts); the digest stands for an account id
  *   named     partition u16 | brand u16 | account 16 |     number row: 0
  *             name digest 16
+ *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
+ *             part number u64 | 1 u8                       number row: entries of queues that refer to it
  *
  *   number row, 16 bytes    0 u32 crc   4 u32 "ILD1"        8 u64 number
  *   dedup row               0 u32 crc   4 u32 keyCount      8 u64 timeMs  16 keyCount × 20 B dedup key
  *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 1 when it was removed, else 0
  *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
- *   chunk row               0 u32 crc   4 u8 kind (1 entries, 2 gap)  5 u8 version = 1
- *                           6 u8 gap reason (protocol.ts; 0 in entries)  7 u8 0
- *                           8 u64 lastSequence
- *                          16 u32 entryCount (in a gap: entries removed)
- *                          20 u32 crc of the frames (0 in a gap)
- *                          24 u64 storedAtMs
- *                          32 u64 entriesAfter    40 u64 bytesAfter
- *                          48 deliver frames (none in a gap)
- *
  *   name row                0 u32 crc   4 account 16       20 name, up to the row's end
  *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
  *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
  *
- * Version 2 had the tables up to floors. A directory of version 2 is read as it is and becomes one of version 3 when a node opens it.
+ * Version 2 had the tables up to floors, and chunk rows of version 1 alone. A directory of version 2 is read as it is
+ * and becomes one of version 3 when a node opens it.
  *
- * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of
- * the row — in a chunk by the rest of its 48-byte header — so that a row found
- * under a wrong key is as bad as one with a flipped bit. A chunk's header is
- * sealed apart from its frames: what was lost with bad frames stays countable.
+ * Every `crc` at 0 is the zlib CRC-32 of the row's key followed by the rest of the row — in a chunk by the rest of its
+ * header — so that a row found under a wrong key is as bad as one with a flipped bit.
  *
- * `entriesAfter` and `bytesAfter` run along a queue: how many entries, and
- * bytes of frames, it has ever held up to and with this row, since it was last
- * empty. The size of a queue is thus a difference of two rows, and a row that
- * is missing in between shows. Gaps stand before all entries of their queue.
+ * A shared part belongs to nobody's account, but to the entries that refer to it: whoever moves a partition takes a copy
+ * of those that its queues refer to.
  */
 import { crc32 } from "node:zlib";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
-import { type GapReason, gapReasons } from "../wire/protocol.js";
 
 export const FORMAT_VERSION = 3;
 export const DATA_FILE = "store.mdb";
@@ -74,7 +62,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "keys", "tombstones", "erasures", "names", "named"],
+  3: ["outbox", "keys", "shared", "tombstones", "erasures", "names", "named"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;
@@ -108,10 +96,6 @@ export const QUEUE_KEY_BYTES = 30;
 export const NAMED_KEY_BYTES = ACCOUNT_KEY_BYTES + 16;
 export const DEDUP_KEY_BYTES = 20;
 export const DEDUP_HEADER_BYTES = 16;
-export const CHUNK_HEADER_BYTES = 48;
-const CHUNK_VERSION = 1;
-const KIND_ENTRIES = 1;
-const KIND_GAP = 2;
 const TWO_32 = 0x1_0000_0000;
 
 // --- numbers in bytes ---
@@ -156,7 +140,7 @@ export function readU64BE(bytes: Uint8Array, at: number): number {
   return readU32BE(bytes, at) * TWO_32 + readU32BE(bytes, at + 4);
 }
 
-function writeU64BE(bytes: Uint8Array, at: number, value: number): void {
+export function writeU64BE(bytes: Uint8Array, at: number, value: number): void {
   const high = Math.floor(value / TWO_32);
   for (let i = 0; i < 4; i++) {
     bytes[at + i] = high >>> (24 - 8 * i);
@@ -263,7 +247,7 @@ function crcOf(key: Uint8Array, row: Uint8Array, end: number): number {
   return crc32(row.subarray(4, end), crc32(key));
 }
 
-/** Puts the CRC into its place. */
+/** Writes the CRC over the key and the row up to `end`. */
 export function seal(key: Uint8Array, row: Uint8Array, end = row.length): Uint8Array {
   writeU32(row, 0, crcOf(key, row, end));
   return row;
@@ -304,67 +288,4 @@ export function decodeDedup(key: Uint8Array, row: Uint8Array): DedupRow | undefi
   if (row.length < DEDUP_HEADER_BYTES || !isSealed(key, row)) return undefined;
   const keys = row.subarray(DEDUP_HEADER_BYTES);
   return keys.length === readU32(row, 4) * DEDUP_KEY_BYTES ? { timeMs: readU64(row, 8), keys } : undefined;
-}
-
-// --- chunks ---
-
-export interface ChunkHeader {
-  /** undefined in a row of entries. */
-  readonly gap: GapReason | undefined;
-  readonly lastSequence: number;
-  readonly entryCount: number;
-  readonly storedAtMs: number;
-  readonly entriesAfter: number;
-  readonly bytesAfter: number;
-}
-
-/** A row for `frames`, which are copied from their parts; a gap has none. */
-export function encodeChunk(key: Uint8Array, header: ChunkHeader, parts: readonly Uint8Array[]): Uint8Array {
-  let framesBytes = 0;
-  for (const part of parts) framesBytes += part.length;
-  const row = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + framesBytes);
-  let at = CHUNK_HEADER_BYTES;
-  for (const part of parts) {
-    row.set(part, at);
-    at += part.length;
-  }
-  const isGap = header.gap !== undefined;
-  assert(!isGap || framesBytes === 0, "a gap holds no frames");
-  row[4] = isGap ? KIND_GAP : KIND_ENTRIES;
-  row[5] = CHUNK_VERSION;
-  row[6] = header.gap === undefined ? 0 : gapReasons[header.gap];
-  row[7] = 0;
-  writeU64(row, 8, header.lastSequence);
-  writeU32(row, 16, header.entryCount);
-  writeU32(row, 20, isGap ? 0 : crc32(row.subarray(CHUNK_HEADER_BYTES)));
-  writeU64(row, 24, header.storedAtMs);
-  writeU64(row, 32, header.entriesAfter);
-  writeU64(row, 40, header.bytesAfter);
-  return seal(key, row, CHUNK_HEADER_BYTES);
-}
-
-const reasonNames = new Map<number, GapReason>(
-  Object.entries(gapReasons).map(([name, code]) => [code, name as GapReason]),
-);
-
-/** The header, or undefined when it is damaged. Says nothing about the frames. */
-export function decodeChunkHeader(key: Uint8Array, row: Uint8Array): ChunkHeader | undefined {
-  if (row.length < CHUNK_HEADER_BYTES || !isSealed(key, row, CHUNK_HEADER_BYTES)) return undefined;
-  const kind = row[4];
-  const gap = reasonNames.get(row[6] as number);
-  if (row[5] !== CHUNK_VERSION || (kind !== KIND_ENTRIES && kind !== KIND_GAP)) return undefined;
-  if ((kind === KIND_GAP) !== (gap !== undefined)) return undefined;
-  return {
-    gap,
-    lastSequence: readU64(row, 8),
-    entryCount: readU32(row, 16),
-    storedAtMs: readU64(row, 24),
-    entriesAfter: readU64(row, 32),
-    bytesAfter: readU64(row, 40),
-  };
-}
-
-/** Whether the frames are those that were stored. The header must have been found good. */
-export function areFramesIntact(row: Uint8Array): boolean {
-  return readU32(row, 20) === crc32(row.subarray(CHUNK_HEADER_BYTES));
 }

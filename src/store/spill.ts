@@ -18,9 +18,10 @@
 import { assert } from "../base/assert.js";
 import type { Batch } from "./database.js";
 import type { SpillRun } from "./journal-record.js";
+import type { PartSource } from "./parts.js";
 import { QueueAppender } from "./queue-appender.js";
 import { nameOf } from "./queue-reader.js";
-import { enforceQuota, type QueueContext } from "./queues.js";
+import { enforceQuota, type QueueContext, stageTotals } from "./queues.js";
 import { deviceKey, PARTITIONS } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
 import type { Work } from "./writer.js";
@@ -37,6 +38,7 @@ export class SpillWork implements Work {
   readonly #context: QueueContext;
   readonly #runs: readonly SpillRun[];
   readonly #release: (batch: Batch) => void;
+  readonly #partOf: PartSource;
   readonly #isRecovery: boolean;
   readonly #byAddress = new Map<string, DeviceRuns>();
   #devices: DeviceRuns[] = [];
@@ -50,11 +52,17 @@ export class SpillWork implements Work {
   constructor(
     context: QueueContext,
     runs: readonly SpillRun[],
-    options: { readonly release: (batch: Batch) => void; readonly isRecovery: boolean },
+    options: {
+      readonly release: (batch: Batch) => void;
+      /** The shared parts that the runs refer to. */
+      readonly partOf: PartSource;
+      readonly isRecovery: boolean;
+    },
   ) {
     this.#context = context;
     this.#runs = runs;
     this.#release = options.release;
+    this.#partOf = options.partOf;
     this.#isRecovery = options.isRecovery;
     context.floors.hold();
   }
@@ -66,7 +74,7 @@ export class SpillWork implements Work {
       this.#release(batch);
       this.#context.floors.release();
     }
-    this.#context.brands.stage(batch);
+    stageTotals(this.#context, batch);
     return isDone;
   }
 
@@ -108,7 +116,10 @@ export class SpillWork implements Work {
     const { queueEntriesMax, queueBytesMax } = this.#context.bounds;
     while (this.#appendedCount < this.#devices.length) {
       const group = this.#devices[this.#appendedCount] as DeviceRuns;
-      group.appender ??= new QueueAppender(this.#context, group.device, { isRecovery: this.#isRecovery });
+      group.appender ??= new QueueAppender(this.#context, group.device, {
+        isRecovery: this.#isRecovery,
+        partOf: this.#partOf,
+      });
       if (!this.#appendRuns(batch, group, group.appender, slice)) return;
       group.appender.flush(batch);
       const { entries, bytes } = group.appender.totals;

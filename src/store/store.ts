@@ -35,6 +35,7 @@ import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
 import type { BrandName } from "./names.js";
 import type { StoredNotice } from "./outbox.js";
+import type { PartSource } from "./parts.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
@@ -59,6 +60,7 @@ export type { SpillRun } from "./journal-record.js";
 export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 export type { BrandName } from "./names.js";
 export type { StoredNotice } from "./outbox.js";
+export type { PartSource } from "./parts.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
 
@@ -101,6 +103,8 @@ export interface StoreStats extends Readonly<QueueStats> {
   /** Frames on disk, of all brands. */
   readonly queuedBytes: number;
   readonly pendingTrims: number;
+  /** Shared parts that queues refer to. */
+  readonly sharedParts: number;
   readonly corruptions: number;
   readonly mapBytes: number;
   readonly fileBytes: number;
@@ -126,6 +130,8 @@ export interface StoreOptions {
 export interface Store {
   /** Rose by one with this open; sequences of this run start at `epoch * 2^32`. */
   readonly epoch: number;
+  /** Shared parts of this run are numbered from here: above all that are stored. */
+  readonly firstPart: number;
   /** Dedup keys of the window at open, oldest first. For once, at start. */
   recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }>;
   /** Begins to write it; one at a time. */
@@ -133,14 +139,22 @@ export interface Store {
   /**
    * Moves runs to their devices' queues, applies quotas, then gives up the
    * journal's records numbered up to `throughRecord`, with their acks: what they
-   * acked must have been told by trim(), or be left out of the runs. Resolves
-   * when all of it is on disk.
+   * acked must have been told by trim(), or be left out of the runs. `partOf`
+   * has the shared parts that the runs refer to, unchanged until the promise
+   * settles. Resolves when all of it is on disk.
    */
-  spill(runs: readonly SpillRun[], throughRecord: number): Promise<void>;
+  spill(runs: readonly SpillRun[], throughRecord: number, partOf?: PartSource): Promise<void>;
   /** Whether anything beyond the device's floor is queued on disk. */
   hasQueued(device: DeviceAddress): boolean;
-  /** Items beyond `after` and the floor, in order: at least one if there is any, of frames at most `bytesMax` or one whole frame. */
-  readQueue(device: DeviceAddress, after: number, bytesMax: number): QueueItem[];
+  /**
+   * Items beyond `after` and the floor, in order: at least one if there is any, of frames at most `bytesMax` or one
+   * whole frame, of entries at most `entriesMax`, where a gap counts as one.
+   */
+  readQueue(
+    device: DeviceAddress,
+    after: number,
+    room: { readonly bytesMax: number; readonly entriesMax: number },
+  ): QueueItem[];
   /** What the device has acked, as far as its queue still needs to know; 0 when it does not. */
   floor(device: DeviceAddress): number;
   /** The device has acked up to `floor`. Its rows go with the next sweep or spill; reads obey at once. */

@@ -1,23 +1,28 @@
 /**
  * The sweep: background work that is never urgent, a bounded number of rows
- * per call, a slice per transaction. It drops dedup rows outside the window,
- * applies what was acked to the queues, and then looks at as many devices'
+ * per call, a slice per transaction. It drops dedup rows outside the window
+ * and shared parts that have outlived every reference, applies what was acked to the queues, and then looks at as many devices'
  * oldest rows as its budget allows, from where the last call stopped: a queue
  * whose oldest entries are young needs no second look. All devices have been
  * looked at when it comes to the end of the table; the next call starts over.
  */
 import type { Batch } from "./database.js";
 import type { DedupWindow } from "./dedup-window.js";
-import { expireQueue, type QueueContext } from "./queues.js";
+import { expireQueue, type QueueContext, stageTotals } from "./queues.js";
 import { DEVICE_KEY_BYTES, queueEnd } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
 import type { Work } from "./writer.js";
+
+/** Each may hold a whole payload. */
+const OLD_PARTS_PER_SWEEP = 8;
 
 export interface SweepResult {
   /** Entries that a gap has replaced because they were older than the retention. */
   readonly expiredEntries: number;
   readonly trimmedRows: number;
   readonly droppedDedupRows: number;
+  /** Shared parts that their last reference should have taken along: for damage alone. */
+  readonly droppedParts: number;
   /** Devices whose queue was looked at. */
   readonly visitedDevices: number;
   /** True when the end of all queues was reached. */
@@ -37,6 +42,7 @@ export class SweepWork implements Work {
   readonly #before: { readonly expired: number; readonly trimmed: number };
   #rowsLeft: number;
   #droppedDedupRows = 0;
+  #droppedParts = 0;
   #visitedDevices = 0;
   #isRoundComplete = false;
   #isTrimmed = false;
@@ -58,6 +64,7 @@ export class SweepWork implements Work {
       expiredEntries: this.#context.stats.expiredEntries - this.#before.expired,
       trimmedRows: this.#context.stats.trimmedRows - this.#before.trimmed,
       droppedDedupRows: this.#droppedDedupRows,
+      droppedParts: this.#droppedParts,
       visitedDevices: this.#visitedDevices,
       isRoundComplete: this.#isRoundComplete,
     };
@@ -69,11 +76,17 @@ export class SweepWork implements Work {
       const dropped = this.#dedup.drop(batch, this.#nowMs, Math.min(slice.rowsLeft, this.#rowsLeft));
       this.#droppedDedupRows += dropped;
       this.#isTrimmed = trimSlice(this.#context, batch, slice);
-      this.#context.brands.stage(batch);
+      stageTotals(this.#context, batch);
       return false;
     }
     this.#expire(batch, slice);
-    this.#context.brands.stage(batch);
+    stageTotals(this.#context, batch);
+    if (this.#isOver)
+      this.#droppedParts += this.#context.parts.dropOld(batch, this.#nowMs, OLD_PARTS_PER_SWEEP);
+    return this.#isOver;
+  }
+
+  get #isOver(): boolean {
     return this.#isRoundComplete || this.#rowsLeft <= 0;
   }
 

@@ -11,6 +11,8 @@ import { durabilities, type RosterDifference, type WelcomeBody } from "./protoco
 /** What a refusal says beyond its code; empty for most codes. */
 export interface RefusalDetail {
   readonly rosters?: readonly RosterDifference[];
+  /** Of the group, as it is now. */
+  readonly group?: { readonly address: Uint8Array; readonly version: number };
 }
 
 export function readWelcome(body: MsgpackMap): WelcomeBody {
@@ -35,12 +37,21 @@ export function readWelcome(body: MsgpackMap): WelcomeBody {
 
 export function readDetail(body: MsgpackMap): RefusalDetail {
   const fields = new Fields(body, badFrame);
-  if (!fields.has("rosters")) return {};
-  const rosters = fields.maps("rosters", BODY_ITEMS_MAX).map((difference) => ({
+  return {
+    ...(fields.has("rosters") && { rosters: readRosters(fields) }),
+    ...(fields.has("group") && { group: readGroup(fields.map("group")) }),
+  };
+}
+
+function readRosters(fields: Fields): readonly RosterDifference[] {
+  return fields.maps("rosters", BODY_ITEMS_MAX).map((difference) => ({
     account: difference.binOf("account", ACCOUNT_ADDRESS_BYTES),
     version: difference.uint("version"),
     missing: difference.uints("missing", BODY_ITEMS_MAX),
     surplus: difference.uints("surplus", BODY_ITEMS_MAX),
   }));
-  return { rosters };
+}
+
+function readGroup(group: Fields): NonNullable<RefusalDetail["group"]> {
+  return { address: group.binOf("address", ACCOUNT_ADDRESS_BYTES), version: group.uint("version") };
 }

@@ -53,6 +53,40 @@ export interface SendFrame {
   readonly accounts: readonly SendAccount[];
 }
 
+/** What one device gets beside the shared part: may be empty. */
+export interface DeviceBlock {
+  readonly device: number;
+  readonly block: Uint8Array;
+}
+
+export interface SharedAccount {
+  readonly account: AccountAddress;
+  readonly version: number;
+  readonly devices: readonly DeviceBlock[];
+}
+
+export interface SharedSendFrame {
+  readonly kind: "sharedSend";
+  readonly id: EnvelopeId;
+  readonly shared: Uint8Array;
+  readonly accounts: readonly SharedAccount[];
+}
+
+export interface GroupBlock extends DeviceBlock {
+  readonly account: AccountAddress;
+}
+
+export interface GroupSendFrame {
+  readonly kind: "groupSend";
+  readonly id: EnvelopeId;
+  /** Like an account's: the brand of its creator and 16 bytes. */
+  readonly group: AccountAddress;
+  /** The version of the group's roster that it was encrypted for. */
+  readonly version: number;
+  readonly shared: Uint8Array;
+  readonly blocks: readonly GroupBlock[];
+}
+
 export interface AckFrame {
   readonly kind: "ack";
   readonly sequence: number;
@@ -90,6 +124,8 @@ export interface RequestFrame {
 export type ClientFrame =
   | HelloFrame
   | SendFrame
+  | SharedSendFrame
+  | GroupSendFrame
   | AckFrame
   | EphemeralFrame
   | PingFrame
@@ -101,6 +137,8 @@ export interface SendBounds {
   readonly payloadBytesMax: number;
   readonly accountsPerSendMax: number;
   readonly devicesPerAccountMax: number;
+  readonly accountsPerSharedSendMax: number;
+  readonly blockBytesMax: number;
 }
 
 /**
@@ -143,6 +181,8 @@ function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame
   const kind = reader.uint();
   const fields = count - 1;
   if (kind === kinds.send && fields === 2) return readSend(reader, bounds);
+  if (kind === kinds.sharedSend && fields === 3) return readSharedSend(reader, bounds);
+  if (kind === kinds.groupSend && fields === 5) return readGroupSend(reader, bounds);
   if (kind === kinds.ack && fields === 1) return { kind: "ack", sequence: reader.uint() };
   if (kind === kinds.ephemeral && fields === 1) return readEphemeral(reader, bounds);
   if (kind === kinds.ping && fields === 1) return { kind: "ping", nonce: reader.uint() };
@@ -180,7 +220,7 @@ function readRequest(reader: MsgpackReader): RequestFrame {
 
 function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
   const id = reader.binOf(ENVELOPE_ID_BYTES);
-  const accounts = readAccounts(reader, bounds, () => {
+  const accounts = readAccounts(reader, bounds.accountsPerSendMax, () => {
     reader.arrayOf(3);
     return {
       account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
@@ -192,8 +232,54 @@ function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
   return { kind: "send", id, accounts };
 }
 
+function readSharedSend(reader: MsgpackReader, bounds: SendBounds): SharedSendFrame {
+  const id = reader.binOf(ENVELOPE_ID_BYTES);
+  const shared = readBounded(reader, bounds.payloadBytesMax);
+  const accounts = readAccounts(reader, bounds.accountsPerSharedSendMax, () => {
+    reader.arrayOf(3);
+    return {
+      account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
+      version: reader.uint(UINT32_MAX),
+      devices: readEach(reader, bounds.devicesPerAccountMax, (device) => ({
+        device,
+        block: readBounded(reader, bounds.blockBytesMax),
+      })),
+    };
+  });
+  if (accounts.length === 0) throw badFrame("a send names at least one account");
+  return { kind: "sharedSend", id, shared, accounts };
+}
+
+function readGroupSend(reader: MsgpackReader, bounds: SendBounds): GroupSendFrame {
+  const id = reader.binOf(ENVELOPE_ID_BYTES);
+  const group = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+  const version = reader.uint(UINT32_MAX);
+  const shared = readBounded(reader, bounds.payloadBytesMax);
+  const blocks: GroupBlock[] = [];
+  const seen = new Set<string>();
+  const count = reader.array();
+  for (let i = 0; i < count; i++) {
+    reader.arrayOf(3);
+    const account = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+    const device = readDeviceNumber(reader);
+    blocks.push({ account, device, block: readBounded(reader, bounds.blockBytesMax) });
+    seen.add(`${toHex(account)}/${device}`);
+  }
+  if (seen.size !== count) throw new CodedError("repeatedRecipient");
+  return { kind: "groupSend", id, group, version, shared, blocks };
+}
+
+/** The group of a group send that the kernel has read: its blocks, which may be many, are left alone. */
+export function groupOfSend(frame: Uint8Array): AccountAddress {
+  const reader = new MsgpackReader(frame);
+  reader.arrayOf(6);
+  reader.uint();
+  reader.binOf(ENVELOPE_ID_BYTES);
+  return reader.binOf(ACCOUNT_ADDRESS_BYTES);
+}
+
 function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFrame {
-  const accounts = readAccounts(reader, bounds, () => {
+  const accounts = readAccounts(reader, bounds.accountsPerSendMax, () => {
     reader.arrayOf(2);
     return { account: reader.binOf(ACCOUNT_ADDRESS_BYTES), devices: readDevices(reader, bounds) };
   });
@@ -201,13 +287,13 @@ function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFram
 }
 
 /** Counts are held against the bounds before anything is read: that keeps the objects made few. */
-function readAccounts<T extends EphemeralAccount>(
+function readAccounts<T extends { readonly account: AccountAddress }>(
   reader: MsgpackReader,
-  bounds: SendBounds,
+  accountsMax: number,
   readAccount: () => T,
 ): T[] {
   const count = reader.array();
-  if (count > bounds.accountsPerSendMax) throw new CodedError("tooManyRecipients");
+  if (count > accountsMax) throw new CodedError("tooManyRecipients");
   const accounts: T[] = [];
   const seen = new Set<string>();
   for (let i = 0; i < count; i++) {
@@ -220,21 +306,42 @@ function readAccounts<T extends EphemeralAccount>(
 }
 
 function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[] {
+  return readEach(reader, bounds.devicesPerAccountMax, (device) => ({
+    device,
+    payload: readBounded(reader, bounds.payloadBytesMax),
+  }));
+}
+
+/** What is said to each of some devices of one account. */
+function readEach<T extends { readonly device: number }>(
+  reader: MsgpackReader,
+  devicesMax: number,
+  readDevice: (device: number) => T,
+): T[] {
   const count = reader.array();
-  if (count > bounds.devicesPerAccountMax) throw new CodedError("tooManyRecipients");
-  const devices: DevicePayload[] = [];
+  if (count > devicesMax) throw new CodedError("tooManyRecipients");
+  const devices: T[] = [];
   const seen = new Set<number>();
   for (let i = 0; i < count; i++) {
     reader.arrayOf(2);
-    const device = reader.uint(DEVICE_NUMBER_MAX);
-    if (device === 0) throw badFrame("a device number is 1 to 65535");
-    const payload = reader.bin();
-    if (payload.length > bounds.payloadBytesMax) throw new CodedError("payloadTooLarge");
+    const device = readDeviceNumber(reader);
+    devices.push(readDevice(device));
     seen.add(device);
-    devices.push({ device, payload });
   }
   if (seen.size !== count) throw new CodedError("repeatedRecipient");
   return devices;
+}
+
+function readDeviceNumber(reader: MsgpackReader): number {
+  const device = reader.uint(DEVICE_NUMBER_MAX);
+  if (device === 0) throw badFrame("a device number is 1 to 65535");
+  return device;
+}
+
+function readBounded(reader: MsgpackReader, bytesMax: number): Uint8Array {
+  const bytes = reader.bin();
+  if (bytes.length > bytesMax) throw new CodedError("payloadTooLarge");
+  return bytes;
 }
 
 /** Appends one frame; several frames may share a message, except that hello is alone. */
@@ -256,6 +363,37 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
         writer.bin(account);
         writer.uint(version);
         writeDevices(writer, devices);
+      }
+      return;
+    case "sharedSend":
+      writeHead(writer, 4, kinds.sharedSend);
+      writer.bin(frame.id);
+      writer.bin(frame.shared);
+      writer.array(frame.accounts.length);
+      for (const { account, version, devices } of frame.accounts) {
+        writer.array(3);
+        writer.bin(account);
+        writer.uint(version);
+        writer.array(devices.length);
+        for (const { device, block } of devices) {
+          writer.array(2);
+          writer.uint(device);
+          writer.bin(block);
+        }
+      }
+      return;
+    case "groupSend":
+      writeHead(writer, 6, kinds.groupSend);
+      writer.bin(frame.id);
+      writer.bin(frame.group);
+      writer.uint(frame.version);
+      writer.bin(frame.shared);
+      writer.array(frame.blocks.length);
+      for (const { account, device, block } of frame.blocks) {
+        writer.array(3);
+        writer.bin(account);
+        writer.uint(device);
+        writer.bin(block);
       }
       return;
     case "ack":

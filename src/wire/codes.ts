@@ -60,6 +60,13 @@ export const codes = {
     retry: "never",
     message: "the send names an account or a device twice, or the sending device itself",
   },
+  groupUnknown: { code: 310, retry: "never", message: "no group of this address has the sender as a member" },
+  groupStale: { code: 311, retry: "repair", message: "the group's roster has another version by now" },
+  blockSurplus: {
+    code: 312,
+    retry: "repair",
+    message: "a block is for a device that does not get the send",
+  },
 
   overloaded: { code: 401, retry: "later", message: "the node holds as much uncommitted work as it may" },
   diskLow: {

@@ -38,8 +38,7 @@ export function encodeRefusal(refusal: {
   writer.uint(refusal.position);
   writer.uint(codes[refusal.code].code);
   writer.uint(refusal.retryAfterMs ?? 0);
-  if (refusal.detail?.rosters === undefined) writer.map(0);
-  else writer.raw(encodeBody(refusal.detail));
+  writer.raw(encodeBody(refusal.detail ?? {}));
   return writer.take();
 }
 

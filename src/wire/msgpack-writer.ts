@@ -44,6 +44,12 @@ export class MsgpackWriter {
     this.#headed(0xcf, value, 8);
   }
 
+  /** An unsigned integer in 32 bits, for frames of fixed shape. */
+  uint32(value: number): void {
+    assert(Number.isInteger(value) && value >= 0 && value < UINT32_RANGE, "an unsigned integer of 32 bits");
+    this.#headed(0xce, value, 4);
+  }
+
   array(count: number): void {
     if (count < 16) this.#big(0x90 | count, 1);
     else this.#headed(0xdc, this.#count16(count), 2);
@@ -58,6 +64,12 @@ export class MsgpackWriter {
     if (value.length < 0x100) this.#headed(0xc4, value.length, 1);
     else if (value.length < 0x1_0000) this.#headed(0xc5, value.length, 2);
     else this.#headed(0xc6, value.length, 4);
+    this.raw(value);
+  }
+
+  /** A byte string with a header of 16 bits, for frames of fixed shape. */
+  bin16(value: Uint8Array): void {
+    this.#headed(0xc5, this.#count16(value.length), 2);
     this.raw(value);
   }
 
@@ -112,7 +124,7 @@ export class MsgpackWriter {
   }
 
   #count16(count: number): number {
-    assert(count < 0x1_0000, "an array or a map has fewer than 65,536 entries");
+    assert(count < 0x1_0000, "a count of 16 bits");
     return count;
   }
 

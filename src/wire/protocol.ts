@@ -14,6 +14,8 @@
  *     [5, nonce uint]                                                  ping
  *     [6, request uint, account bin18]                                 roster query
  *     [7, request uint, method str, body map]                          request to a cold service
+ *     [8, id bin16, shared bin, [[account bin18, version uint, [[device uint, block bin] …]] …]]   shared send
+ *     [9, id bin16, group bin18, version uint, shared bin, [[account bin18, device uint, block bin] …]]   group send
  *
  *   server → client
  *     [32, body map]                                                   welcome
@@ -27,6 +29,11 @@
  *     [40, request uint, account bin18, version uint, [device uint …]] roster
  *     [41, code uint, retryAfterMs uint, message str]                  error; the server then closes
  *     [42, request uint, code uint, retryAfterMs uint, body map]       answer to a request; code 0: done
+ *     [44, sequence u64, sender bin20, id bin16, timeMs u64, block bin, shared bin]   shared deliver
+ *     [45, sequence u64, sender bin20, id bin16, timeMs u64, group bin18, version u32, block bin, shared bin]   group deliver
+ *
+ * A shared send says `shared` to every device it lists, and to each a `block` of its own; a group send says it to every
+ * device of the group's members but the sending one, with blocks for those that it lists.
  *
  * `position` counts the sends of one connection: its first send has position 1.
  * receipt(n) says that every send up to n that was not refused before it is
@@ -42,6 +49,8 @@ export const kinds = {
   ping: 5,
   rosterQuery: 6,
   request: 7,
+  sharedSend: 8,
+  groupSend: 9,
   welcome: 32,
   deliver: 33,
   receipt: 34,
@@ -53,6 +62,8 @@ export const kinds = {
   roster: 40,
   error: 41,
   answer: 42,
+  sharedDeliver: 44,
+  groupDeliver: 45,
 } as const;
 
 /** A whole `request` frame, and the method's name in it. */

@@ -42,6 +42,31 @@ export interface DeliverFrame {
   readonly payload: Uint8Array;
 }
 
+/** An entry of a shared send: what everybody got, and this device's own block. */
+export interface SharedDeliverFrame {
+  readonly kind: "sharedDeliver";
+  readonly sequence: number;
+  readonly sender: DeviceAddress;
+  readonly id: EnvelopeId;
+  readonly timeMs: number;
+  readonly block: Uint8Array;
+  readonly shared: Uint8Array;
+}
+
+/** An entry of a group send. */
+export interface GroupDeliverFrame {
+  readonly kind: "groupDeliver";
+  readonly sequence: number;
+  readonly sender: DeviceAddress;
+  readonly id: EnvelopeId;
+  readonly timeMs: number;
+  readonly group: AccountAddress;
+  /** Of the group's roster, as the sender named it. */
+  readonly version: number;
+  readonly block: Uint8Array;
+  readonly shared: Uint8Array;
+}
+
 export interface ReceiptFrame {
   readonly kind: "receipt";
   readonly position: number;
@@ -117,6 +142,8 @@ export interface UnknownFrame {
 /** What is written here; `welcome` and refusals with a detail need control.ts. */
 export type PlainServerFrame =
   | DeliverFrame
+  | SharedDeliverFrame
+  | GroupDeliverFrame
   | ReceiptFrame
   | GapFrame
   | LiveFrame
@@ -154,6 +181,8 @@ const readers: Readonly<
 > = {
   [kinds.welcome]: { count: 2, fields: (reader) => ({ kind: "welcome", body: readWelcome(reader.body()) }) },
   [kinds.deliver]: { count: 6, fields: readDeliver },
+  [kinds.sharedDeliver]: { count: 7, fields: readSharedDeliver },
+  [kinds.groupDeliver]: { count: 9, fields: readGroupDeliver },
   [kinds.receipt]: {
     count: 3,
     fields: (reader) => ({ kind: "receipt", position: reader.uint(), durability: reader.uint() }),
@@ -214,6 +243,32 @@ function readDeliver(reader: MsgpackReader): DeliverFrame {
   };
 }
 
+function readSharedDeliver(reader: MsgpackReader): SharedDeliverFrame {
+  return {
+    kind: "sharedDeliver",
+    sequence: reader.uint(),
+    sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+    id: reader.binOf(ENVELOPE_ID_BYTES),
+    timeMs: reader.uint(),
+    block: reader.bin(),
+    shared: reader.bin(),
+  };
+}
+
+function readGroupDeliver(reader: MsgpackReader): GroupDeliverFrame {
+  return {
+    kind: "groupDeliver",
+    sequence: reader.uint(),
+    sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+    id: reader.binOf(ENVELOPE_ID_BYTES),
+    timeMs: reader.uint(),
+    group: reader.binOf(ACCOUNT_ADDRESS_BYTES),
+    version: reader.uint(UINT32_MAX),
+    block: reader.bin(),
+    shared: reader.bin(),
+  };
+}
+
 function readRefusal(reader: MsgpackReader): RefusalFrame {
   return {
     kind: "refusal",
@@ -239,6 +294,10 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
   switch (frame.kind) {
     case "deliver":
       writeDeliver(writer, frame);
+      return;
+    case "sharedDeliver":
+    case "groupDeliver":
+      writeShared(writer, frame);
       return;
     case "receipt":
       writeUints(writer, kinds.receipt, [frame.position, frame.durability]);
@@ -294,6 +353,22 @@ function writeDeliver(writer: MsgpackWriter, frame: DeliverFrame): void {
   writer.bin(frame.id);
   writer.uint64(frame.timeMs);
   writer.bin32(frame.payload);
+}
+
+/** In the one shape in which the kernel composes it. */
+function writeShared(writer: MsgpackWriter, frame: SharedDeliverFrame | GroupDeliverFrame): void {
+  writer.array(frame.kind === "sharedDeliver" ? 7 : 9);
+  writer.uint(kinds[frame.kind]);
+  writer.uint64(frame.sequence);
+  writer.bin(frame.sender);
+  writer.bin(frame.id);
+  writer.uint64(frame.timeMs);
+  if (frame.kind === "groupDeliver") {
+    writer.bin(frame.group);
+    writer.uint32(frame.version);
+  }
+  writer.bin16(frame.block);
+  writer.bin32(frame.shared);
 }
 
 function writeUints(writer: MsgpackWriter, kind: number, values: readonly number[]): void {

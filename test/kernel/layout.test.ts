@@ -39,6 +39,9 @@ describe("the layout of the kernels", () => {
   });
 
   it("has the engine's limits", () => {
+    expect(L.ACCOUNTS_PER_SHARED_SEND_MAX).toBe(limits.accountsPerSharedSendMax);
+    expect(L.BLOCK_BYTES_MAX).toBe(limits.blockBytesMax);
+    expect(L.GROUP_MEMBERS_MAX).toBe(limits.groupMembersMax);
     expect(L.PAYLOAD_BYTES_MAX).toBe(limits.payloadBytesMax);
     expect(L.ACCOUNTS_PER_SEND_MAX).toBe(limits.accountsPerSendMax);
     expect(L.ACCOUNT_DEVICES_MAX).toBe(limits.devicesPerAccountMax);
@@ -47,8 +50,12 @@ describe("the layout of the kernels", () => {
   });
 
   it("has columns that the limits fit", () => {
-    const itemsPerSend = L.ACCOUNTS_PER_SEND_MAX * L.ACCOUNT_DEVICES_MAX;
+    const itemsPerSend = L.ACCOUNTS_PER_SHARED_SEND_MAX * L.ACCOUNT_DEVICES_MAX;
     expect(L.ITEMS_MAX).toBeGreaterThan(itemsPerSend);
+    // A window of composed frames, and one frame of any size, go through the scratch region.
+    const frameMax = 100 + limits.payloadBytesMax + limits.blockBytesMax;
+    expect(L.COMPOSED_BYTES_MAX).toBeGreaterThanOrEqual(limits.windowBytesMax);
+    expect(L.COMPOSED_BYTES_MAX + frameMax + L.RECEIPT_BYTES).toBeLessThan(L.SCRATCH_BYTES);
     expect(L.GATHER_BYTES_MAX + 2 * limits.messageBytesMax).toBeLessThan(limits.uncommittedBytesMax);
     expect(L.ACCOUNT_NUMBERS + 2 * L.ACCOUNT_DEVICES_MAX).toBeLessThanOrEqual(L.ACCOUNT_SLOTS);
     expect(L.ACCOUNT_SLOTS + 4 * L.ACCOUNT_DEVICES_MAX).toBeLessThanOrEqual(L.ACCOUNT_BYTES);
@@ -64,6 +71,8 @@ describe("the layout of the kernels", () => {
     "SLOT_",
     "ITEM_",
     "SEND_",
+    "SHARED_",
+    "MEMBER_",
     "OUTCOME_",
     "SPAN_",
     "SPILL_",
@@ -89,7 +98,7 @@ describe("the kernels' sources", () => {
   it("have the protocol's kinds", () => {
     const source = readFileSync(new URL("../../assembly/tick.ts", import.meta.url), "utf8");
     const own = [...source.matchAll(/const KIND_(\w+): u32 = (\d+);/g)];
-    expect(own.length).toBe(5);
+    expect(own.length).toBe(7);
     for (const [, name, value] of own) {
       const kind = kinds[camelCase(name as string) as keyof typeof kinds];
       expect(kind, name).toBe(Number(value));
@@ -142,8 +151,10 @@ describe("what the kernel lays out", () => {
             lastSequence: sequence,
             entryCount: 1,
             frames: new Uint8Array(delivered),
+            hasReferences: false,
           },
         ],
+        parts: new Map(),
         acks: [{ device: receiver.address, floor: sequence }],
       },
     ]);

@@ -99,7 +99,12 @@ describe("a kernel", () => {
   it("that would need more than 4 GiB is not made", () => {
     for (const build of ["release", "debug"] as const) {
       expect(
-        () => new Kernel({ ...roomy, tailBytes: 0xf000_0000, inboxBytes: 0x1000_0000 }, 1, build),
+        () =>
+          new Kernel(
+            { ...roomy, tailBytes: 0xf000_0000, inboxBytes: 0x1000_0000 },
+            { epoch: 1, firstPart: 1 },
+            build,
+          ),
       ).toThrow(/not enough memory/);
     }
   });

@@ -1,6 +1,7 @@
 /** A kernel with a few devices for tests that play one scene. Every call is compared with the model (lockstep.ts). */
 import type { KernelSizes } from "../../src/kernel/kernel.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
+import type { GroupRecord } from "../model/groups.js";
 import { type Build, Lockstep } from "../model/lockstep.js";
 import { deviceAddress } from "../model/people.js";
 import type { AccountRecord } from "../model/residents.js";
@@ -13,6 +14,8 @@ export const roomy: KernelSizes = {
   dedupKeys: 1000,
   dedupMs: 60_000,
   uncommittedBytes: 1024 * 1024,
+  groups: 8,
+  groupMembers: 500,
   brands: [1],
 };
 
@@ -37,6 +40,7 @@ export class Stage {
   readonly pair: Lockstep;
   monotonicMs = 1000;
   private readonly accounts = new Map<string, AccountRecord>();
+  private readonly groups = new Map<string, GroupRecord>();
   private lastOrdinal = 0;
   private lastConnection = 0;
   private lastId = 0;
@@ -63,6 +67,21 @@ export class Stage {
   record(address: Uint8Array): AccountRecord {
     const name = new DataView(address.buffer, address.byteOffset).getUint32(2);
     return this.accounts.get(`${name}`) ?? { address, version: 0, devices: [] };
+  }
+
+  /** A group of brand 1 as the store has it; loaded only when a send needs it. */
+  group(name: number, version: number, members: readonly AccountRecord[]): GroupRecord {
+    const address = new Uint8Array(18);
+    new DataView(address.buffer).setUint16(0, 1);
+    new DataView(address.buffer).setUint32(14, name);
+    const record = { address, version, members: members.map((member) => member.address) };
+    this.groups.set(`${name}`, record);
+    return record;
+  }
+
+  private groupRecord(address: Uint8Array): GroupRecord {
+    const name = new DataView(address.buffer, address.byteOffset).getUint32(14);
+    return this.groups.get(`${name}`) ?? { address, version: 0, members: [] };
   }
 
   connect(
@@ -118,6 +137,7 @@ export class Stage {
     };
     this.pair.turn(WALL_MS, {
       account: (address) => this.record(address),
+      group: (address) => this.groupRecord(address),
       take: (batch) => {
         result.sends.push(...batch.sends);
         result.outcomes.push(...batch.outcomes);

@@ -9,11 +9,15 @@ import { clientVectors, vectorBytes } from "../wire/vectors.js";
 import { Stage, type StageDevice } from "./stage.js";
 
 const OWN_ACCOUNT = `0001${"11".repeat(16)}`;
+const SEND_KINDS = ["send", "sharedSend", "groupSend"];
 const CONTROL_KINDS = ["ephemeral", "ping", "rosterQuery", "request"];
 
 interface VectorFrame {
   readonly kind: string;
   readonly sequence?: number;
+  readonly group?: string;
+  readonly version?: number;
+  readonly blocks?: readonly { readonly account: string; readonly device: number }[];
   readonly accounts?: readonly {
     readonly account: string;
     readonly version: number;
@@ -25,7 +29,7 @@ interface VectorFrame {
 function stageFor(frames: readonly VectorFrame[]): { stage: Stage; sender: StageDevice } {
   const stage = new Stage({ brands: [1, 2] });
   stage.pair.setCrossing(0, 1, "open");
-  const listed = frames.flatMap(({ kind, accounts }) => (kind === "send" ? (accounts ?? []) : []));
+  const listed = frames.flatMap(({ kind, accounts }) => (SEND_KINDS.includes(kind) ? (accounts ?? []) : []));
   const own = listed.find(({ account }) => account === OWN_ACCOUNT);
   const record = (account: string, version: number, numbers: readonly number[]): AccountRecord => ({
     address: fromHex(account) as Uint8Array,
@@ -35,6 +39,15 @@ function stageFor(frames: readonly VectorFrame[]): { stage: Stage; sender: Stage
   for (const { account, version, devices } of listed) {
     const numbers = devices.map(({ device }) => device);
     stage.pair.load(record(account, version, account === OWN_ACCOUNT ? [1, ...numbers] : numbers));
+  }
+  for (const { group, version = 0, blocks = [] } of frames) {
+    if (group === undefined) continue;
+    // A group of the sender and of those that blocks are for.
+    const numbers = new Map<string, number[]>();
+    for (const { account, device } of blocks) numbers.set(account, [...(numbers.get(account) ?? []), device]);
+    for (const [account, devices] of numbers) stage.pair.load(record(account, 1, devices));
+    const members = [OWN_ACCOUNT, ...numbers.keys()].map((account) => fromHex(account) as Uint8Array);
+    stage.pair.loadGroup({ address: fromHex(group) as Uint8Array, version, members });
   }
   const ownNumbers = own?.devices.map(({ device }) => device) ?? [];
   const sender = stage.connect(record(OWN_ACCOUNT, own?.version ?? 1, [1, ...ownNumbers]));
@@ -55,7 +68,7 @@ describe("the kernel reads the protocol's vectors", () => {
     expect(outcomes.map(({ code }) => code)).toEqual(new Array(controls).fill(0));
     expect(stage.pair.kernel.isConnected(sender.slot)).toBe(true);
     const counters = stage.pair.kernel.counters();
-    expect(counters.sendsAccepted).toBe(frames.filter(({ kind }) => kind === "send").length);
+    expect(counters.sendsAccepted).toBe(frames.filter(({ kind }) => SEND_KINDS.includes(kind)).length);
     const acks = frames.filter(({ kind }) => kind === "ack").map(({ sequence }) => sequence);
     expect(stage.pair.kernel.floor(sender.slot)).toBe(Math.max(0, ...acks.map(Number)));
   });

@@ -15,6 +15,8 @@ function sizes(dedupKeys: number): KernelSizes {
     dedupKeys,
     dedupMs: 1000,
     uncommittedBytes: 32 * 1024,
+    groups: 1,
+    groupMembers: 1,
     brands: [1],
   };
 }
@@ -51,7 +53,7 @@ describe("dedup", () => {
   it.each(["release", "debug"] as const)("answers as two sets of keys would (%s)", (build) => {
     fc.assert(
       fc.property(batchesArbitrary, fc.integer({ min: 1, max: 40 }), (batches, dedupKeys) => {
-        const kernel = new Kernel(sizes(dedupKeys), 1, build);
+        const kernel = new Kernel(sizes(dedupKeys), { epoch: 1, firstPart: 1 }, build);
         const window = new DedupWindow(dedupKeys, 1000);
         let nowMs = 1000;
         for (const { keys, afterMs } of batches) {
@@ -66,7 +68,7 @@ describe("dedup", () => {
 
   it("answers a hundred thousand random keys as two sets would, through many turns of the window", () => {
     const random = new Random(chosenSeed());
-    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), 1);
+    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), { epoch: 1, firstPart: 1 });
     const window = new DedupWindow(KEYS_PER_GENERATION, 1000);
     const recent: Uint8Array[] = [];
     for (let asked = 0; asked < 100_000; asked += 500) {
@@ -85,7 +87,7 @@ describe("dedup", () => {
   });
 
   it("remembers a key for at least one whole generation, and forgets it after two", () => {
-    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), 1);
+    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), { epoch: 1, firstPart: 1 });
     const random = new Random(1);
     const others = Array.from({ length: 2 * KEYS_PER_GENERATION }, () => random.bytes(20));
     const key = random.bytes(20);
@@ -97,7 +99,7 @@ describe("dedup", () => {
   });
 
   it("fills the window from recovered keys without listing them for the journal again", () => {
-    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), 1);
+    const kernel = new Kernel(sizes(KEYS_PER_GENERATION), { epoch: 1, firstPart: 1 });
     const random = new Random(2);
     const keys = Array.from({ length: 50 }, () => random.bytes(20));
     kernel.restoreDedup(Buffer.concat(keys), 1);

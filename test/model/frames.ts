@@ -74,6 +74,26 @@ export class FrameBuilder {
     return this;
   }
 
+  sharedSend(id: Uint8Array, shared: Uint8Array, parties: readonly SendParty[]): this {
+    this.array(4).uint(8).bin(id).bin(shared).array(parties.length);
+    for (const { account, version, devices } of parties) {
+      this.array(3).bin(account).uint(version).array(devices.length);
+      for (const { number, payload } of devices) this.array(2).uint(number).bin(payload);
+    }
+    return this;
+  }
+
+  groupSend(
+    id: Uint8Array,
+    group: { readonly address: Uint8Array; readonly version: number },
+    shared: Uint8Array,
+    blocks: readonly { readonly account: Uint8Array; readonly number: number; readonly block: Uint8Array }[],
+  ): this {
+    this.array(6).uint(9).bin(id).bin(group.address).uint(group.version).bin(shared).array(blocks.length);
+    for (const { account, number, block } of blocks) this.array(3).bin(account).uint(number).bin(block);
+    return this;
+  }
+
   ack(sequence: number): this {
     return this.array(2).uint(3).uint(sequence);
   }

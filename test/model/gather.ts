@@ -4,19 +4,29 @@
  */
 import type { Receipts } from "./receipts.js";
 import type { ModelDevice } from "./residents.js";
-import { deliverFrame, type Run, runBytes, type Tail } from "./tail.js";
+import { entryOf, frameOf, type Part, partBytes, type Run, runBytes, type Tail } from "./tail.js";
 
 const RUN_HEADER_BYTES = 64;
 const PADDING_BYTES_MAX = 8;
 /** Right before the frames. */
 const RIDE_AT = RUN_HEADER_BYTES - 8;
 const FRAME_HEADER_BYTES = 65;
+const REFERENCE_BYTES = 24;
+/** What is composed for one send, at most, when it is more than one frame. */
+const COMPOSED_BYTES_MAX = 1024 * 1024;
+/** The largest header of a shared part, and its payload's. */
+const PART_HEADER_BYTES = 32 + 74 + 5;
 
 export interface ModelSend {
   readonly slot: number;
   bytes: Uint8Array;
   /** Of a send of frames: their device, and their run as it lies in the tail. */
-  readonly run?: { readonly device: ModelDevice; readonly bytes: Uint8Array };
+  readonly run?: { readonly device: ModelDevice; readonly bytes: Uint8Array; readonly isComposed: boolean };
+}
+
+/** What a shared part may take in the tail. */
+export function partBytesMax(payload: Uint8Array): number {
+  return Math.ceil((PART_HEADER_BYTES + payload.length) / 8) * 8;
 }
 
 export class Gather {
@@ -29,6 +39,8 @@ export class Gather {
   bytes = 0;
   /** Devices with items of this batch, in the order of their first one. */
   private touched: ModelDevice[] = [];
+  /** Of this batch, with what their frames say of the send. */
+  parts: { readonly part: Part; readonly sender: Uint8Array; readonly id: Uint8Array }[] = [];
   /** Told of every entry when it is laid out. */
   onEntry: (device: ModelDevice, sequence: number, frame: Uint8Array) => void = () => {};
 
@@ -39,19 +51,26 @@ export class Gather {
   ) {}
 
   /** Gives the ciphertext the device's next sequence. */
-  add(device: ModelDevice, sender: Uint8Array, id: Uint8Array, payload: Uint8Array): void {
+  add(device: ModelDevice, sender: Uint8Array, id: Uint8Array, payload: Uint8Array, part?: Part): void {
     if (device.items.length === 0) {
       this.touched.push(device);
       this.bytes += RUN_HEADER_BYTES + PADDING_BYTES_MAX;
     }
     device.last++;
-    device.items.push({ sender, id, payload, sequence: device.last });
-    this.bytes += FRAME_HEADER_BYTES + payload.length;
+    device.items.push({ sender, id, payload, sequence: device.last, ...(part && { part }) });
+    this.bytes += (part === undefined ? FRAME_HEADER_BYTES : REFERENCE_BYTES) + payload.length;
     this.itemCount++;
+  }
+
+  addPart(part: Part, sender: Uint8Array, id: Uint8Array): void {
+    this.parts.push({ part, sender, id });
+    this.bytes += partBytesMax(part.payload);
   }
 
   finish(timeMs: number): void {
     if (this.touched.length > 0) this.tail.prepare(this.bytes, timeMs);
+    for (const { part, sender, id } of this.parts) this.tail.addPart(partBytes(part, { sender, id }, timeMs));
+    this.parts = [];
     for (const device of this.touched) this.layRun(device, timeMs);
     this.touched = [];
     this.bytes = 0;
@@ -59,9 +78,11 @@ export class Gather {
   }
 
   private layRun(device: ModelDevice, timeMs: number): void {
-    const frames = device.items.map((item) => deliverFrame(item, timeMs));
+    const frames = device.items.map((item) => frameOf(item, timeMs));
+    const entries = device.items.map((item) => entryOf(item, timeMs));
+    const hasReferences = device.items.some(({ part }) => part !== undefined);
     const first = device.items[0]?.sequence as number;
-    const run: Run = { device, first, frames, isScanned: false };
+    const run: Run = { device, first, frames, entries, hasReferences, isScanned: false };
     device.items = [];
     device.runs.push(run);
     this.entries += frames.length;
@@ -76,7 +97,8 @@ export class Gather {
   private send(device: ModelDevice, run: Run, inTail: Uint8Array): void {
     const entries = run.frames.length;
     const bytes = run.frames.reduce((sum, frame) => sum + frame.length, 0);
-    if (!hasWindowFor(device, entries, bytes)) {
+    const isComposable = !run.hasReferences || bytes <= COMPOSED_BYTES_MAX || entries === 1;
+    if (!isComposable || !hasWindowFor(device, entries, bytes)) {
       device.isLive = false;
       this.callAttention(device);
       return;
@@ -85,16 +107,23 @@ export class Gather {
     device.inFlightBytes += bytes;
     this.delivered += entries;
     const sent = Buffer.concat(run.frames);
-    this.sends.push({ slot: device.slot, bytes: sent, run: { device, bytes: inTail } });
+    this.sends.push({
+      slot: device.slot,
+      bytes: sent,
+      run: { device, bytes: inTail, isComposed: run.hasReferences },
+    });
   }
 
-  /** Puts before the frames of each send the receipt that its device is due, in the room that its run has for one. */
+  /**
+   * Puts before the frames of each send the receipt that its device is due: where they are sent as they lie, in the room
+   * that their run has for one.
+   */
   ride(): void {
     for (const send of this.sends) {
       const receipt = send.run && this.receipts.ride(send.run.device);
       if (receipt === undefined) continue;
       send.bytes = Buffer.concat([receipt, send.bytes]);
-      send.run?.bytes.set(receipt, RIDE_AT);
+      if (!send.run?.isComposed) send.run?.bytes.set(receipt, RIDE_AT);
     }
   }
 }

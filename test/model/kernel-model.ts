@@ -7,30 +7,34 @@
 import { ByteReader, Unreadable } from "./byte-reader.js";
 import { begin, disconnect, goLive, type Window } from "./connections.js";
 import { DedupWindow, dedupKey, textOf } from "./dedup-window.js";
-import { Gather } from "./gather.js";
+import { Gather, partBytesMax } from "./gather.js";
+import { type GroupRecord, Groups } from "./groups.js";
 import { Receipts } from "./receipts.js";
 import { type AccountRecord, type ModelDevice, Residents } from "./residents.js";
 import {
   type Crossing,
   codes,
+  type GroupSend,
+  judgeGroupSend,
   judgeSend,
   type Recipient,
+  readGroupSend,
   readSend,
   type Send,
+  type SendContext,
   type Verdict,
 } from "./send-rules.js";
-import { Tail } from "./tail.js";
+import { type Part, Tail } from "./tail.js";
 import { type ModelSpan, type ModelSpill, spansOf, unackedRest } from "./tail-views.js";
 
 const MESSAGE_HEADER_BYTES = 16;
 const OUTCOMES_MAX = 4096;
 const ITEMS_MAX = 65_536;
-const ITEMS_PER_SEND_MAX = 256;
+const ITEMS_PER_SEND_MAX = 4096;
+const PARTS_MAX = 4096;
 const GATHER_BYTES_MAX = 8 * 1024 * 1024;
 const DEDUP_LOG_KEYS_MAX = 131_072;
-const LOADS_PER_SEND_MAX = 16;
-/** What an entry may take in the tail besides its payload: a run's header and padding, and its frame's header. */
-const ENTRY_BYTES_MAX = 64 + 8 + 65;
+const ASKS_PER_SEND_MAX = 8;
 const SPILLS_MAX = 4096;
 
 export interface ModelSizes {
@@ -41,6 +45,8 @@ export interface ModelSizes {
   readonly dedupKeys: number;
   readonly dedupMs: number;
   readonly uncommittedBytes: number;
+  readonly groups: number;
+  readonly groupMembers: number;
   readonly brands: readonly number[];
 }
 
@@ -64,13 +70,17 @@ export interface ModelBatch {
   readonly receiptLogEnd: number;
 }
 
-export type Status = "done" | "account" | "again";
+export type Status = "done" | "accounts" | "group" | "again";
 
 export class KernelModel {
   readonly residents: Residents;
   readonly outcomes: ModelOutcome[] = [];
   readonly counts = { accepted: 0, duplicates: 0, refused: 0, acks: 0 };
-  needed = new Uint8Array(0);
+  /** Accounts that are needed. */
+  needed: readonly Uint8Array[] = [];
+  areMembersNeeded = false;
+  neededGroup = new Uint8Array(0);
+  readonly groups: Groups;
   isDiskLow = false;
   readonly receipts = new Receipts();
   readonly tail: Tail;
@@ -88,7 +98,9 @@ export class KernelModel {
   constructor(
     private readonly sizes: ModelSizes,
     epoch: number,
+    private nextPart: number,
   ) {
+    this.groups = new Groups(sizes.groups, sizes.groupMembers);
     this.residents = new Residents(sizes.accounts, sizes.devices, epoch * 2 ** 32);
     this.tail = new Tail(sizes.tailBytes, sizes.uncommittedBytes, epoch * 2 ** 32 + 1);
     this.gather = new Gather(this.tail, this.receipts, (device) => this.callAttention(device));
@@ -111,6 +123,14 @@ export class KernelModel {
 
   sequenceCeiling(): number {
     return this.residents.sequenceBase;
+  }
+
+  loadGroup(group: GroupRecord): void {
+    this.groups.load(group);
+  }
+
+  hasGroup(address: Uint8Array): boolean {
+    return this.groups.find(address) !== undefined;
   }
 
   findDevice(address: Uint8Array): number | undefined {
@@ -163,6 +183,7 @@ export class KernelModel {
   private get isBatchFull(): boolean {
     return (
       this.gather.itemCount + ITEMS_PER_SEND_MAX > ITEMS_MAX ||
+      this.gather.parts.length === PARTS_MAX ||
       this.gather.bytes >= GATHER_BYTES_MAX ||
       this.outcomes.length >= OUTCOMES_MAX
     );
@@ -174,7 +195,9 @@ export class KernelModel {
     try {
       const fields = reader.array();
       const kind = reader.uint();
-      if (kind === 2 && fields === 3) yield* this.readSend(device, message, reader, from);
+      const isSend =
+        (kind === 2 && fields === 3) || (kind === 8 && fields === 4) || (kind === 9 && fields === 6);
+      if (isSend) yield* this.readSend(device, message, reader, { from, kind });
       else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
       else if (kind >= 4 && kind <= 7) {
         reader.at = from;
@@ -243,9 +266,9 @@ export class KernelModel {
     device: ModelDevice,
     message: Uint8Array,
     reader: ByteReader,
-    from: number,
+    { from, kind }: { readonly from: number; readonly kind: number },
   ): Generator<Status, void> {
-    const send = readSend(reader);
+    const send = kind === 9 ? readGroupSend(reader) : readSend(reader, kind === 8);
     const verdict: Verdict =
       typeof send === "number" ? { kind: "refused", code: send } : yield* this.judge(device, send);
     device.position++;
@@ -259,35 +282,65 @@ export class KernelModel {
     }
     this.receipts.expect(device);
     if (verdict.kind === "duplicate") this.counts.duplicates++;
-    else if (verdict.kind === "accepted") this.accept(device, send as Send, verdict.recipients);
+    else if (verdict.kind === "accepted") this.accept(device, send as Send | GroupSend, verdict.recipients);
   }
 
-  private *judge(sender: ModelDevice, send: Send): Generator<Status, Verdict> {
-    const payloads = send.parties.flatMap((party) => party.devices.map((entry) => entry.payload));
-    const most = payloads.reduce((sum, payload) => sum + ENTRY_BYTES_MAX + payload.length, 0);
-    for (let loads = 0; ; loads++) {
-      const verdict = judgeSend(send, {
-        sender,
-        residents: this.residents,
-        hasReceiptRoom: this.receipts.hasRoomFor(sender),
-        isDuplicate: this.window.has(textOf(dedupKey(sender.ordinal, send.id))),
-        isDiskLow: this.isDiskLow,
-        hasRoom: this.tail.hasRoom(this.gather.bytes + most) && this.dedupLog.length < DEDUP_LOG_KEYS_MAX,
-        crossing: (fromBrand, toBrand) => this.crossings.get(`${fromBrand}>${toBrand}`) ?? "closed",
-      });
-      if (verdict.kind !== "missing") return verdict;
-      if (loads === LOADS_PER_SEND_MAX) return { kind: "refused", code: codes.overloaded };
-      this.needed = verdict.account.slice();
-      yield "account";
+  /** What is not resident is asked for, and the send is judged again; a few times. */
+  private *judge(sender: ModelDevice, send: Send | GroupSend): Generator<Status, Verdict> {
+    for (let asks = 0; ; ) {
+      const context = this.contextOf(sender, send);
+      const verdict = "group" in send ? judgeGroupSend(send, context) : judgeSend(send, context);
+      if (verdict.kind === "batchFull") {
+        this.finishBatch();
+        yield "again";
+        continue;
+      }
+      if (verdict.kind !== "missing" && verdict.kind !== "unknownGroup") return verdict;
+      if (asks++ === ASKS_PER_SEND_MAX) return { kind: "refused", code: codes.overloaded };
+      if (verdict.kind === "missing") {
+        this.needed = verdict.accounts.map((address) => address.slice());
+        this.areMembersNeeded = "group" in send;
+        yield "accounts";
+      } else {
+        this.neededGroup = (send as GroupSend).group.slice();
+        yield "group";
+      }
     }
   }
 
-  private accept(sender: ModelDevice, send: Send, recipients: readonly Recipient[]): void {
+  private contextOf(sender: ModelDevice, send: Send | GroupSend): SendContext {
+    const partBytes = send.shared === undefined ? 0 : partBytesMax(send.shared);
+    return {
+      sender,
+      residents: this.residents,
+      groups: this.groups,
+      hasReceiptRoom: this.receipts.hasRoomFor(sender),
+      isDuplicate: this.window.has(textOf(dedupKey(sender.ordinal, send.id))),
+      isDiskLow: this.isDiskLow,
+      isDedupLogFull: this.dedupLog.length >= DEDUP_LOG_KEYS_MAX,
+      hasRoom: (entriesBytes) => this.tail.hasRoom(this.gather.bytes + partBytes + entriesBytes),
+      itemsLeft: ITEMS_MAX - this.gather.itemCount,
+      itemsMax: ITEMS_MAX,
+      crossing: (fromBrand, toBrand) => this.crossings.get(`${fromBrand}>${toBrand}`) ?? "closed",
+    };
+  }
+
+  private accept(sender: ModelDevice, send: Send | GroupSend, recipients: readonly Recipient[]): void {
     const key = dedupKey(sender.ordinal, send.id);
     this.window.add(textOf(key), this.timeMs);
     this.dedupLog.push(key);
     this.counts.accepted++;
-    for (const { device, payload } of recipients) this.gather.add(device, sender.address, send.id, payload);
+    const part = recipients.length > 0 ? this.partOf(send) : undefined;
+    if (part !== undefined) this.gather.addPart(part, sender.address, send.id);
+    for (const { device, payload } of recipients)
+      this.gather.add(device, sender.address, send.id, payload, part);
+  }
+
+  private partOf(send: Send | GroupSend): Part | undefined {
+    if (send.shared === undefined) return undefined;
+    const number = this.nextPart++;
+    if (!("group" in send)) return { number, payload: send.shared };
+    return { number, payload: send.shared, group: { address: send.group, version: send.version } };
   }
 
   private finishBatch(): void {

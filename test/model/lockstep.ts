@@ -6,6 +6,9 @@
  * span, an account loaded, a connection's call.
  */
 import { Kernel, type KernelSizes, type SealedBatch, statuses } from "../../src/kernel/kernel.js";
+import { entryBytesAt, isReferenceAt, readReference } from "../../src/store/frames.js";
+import { composeFrame, decodePart, encodePart, partKey } from "../../src/store/part-rows.js";
+import type { GroupRecord } from "./groups.js";
 import { KernelModel, type ModelBatch, type ModelOutcome } from "./kernel-model.js";
 import type { AccountRecord } from "./residents.js";
 import type { Crossing } from "./send-rules.js";
@@ -23,6 +26,7 @@ export interface SpilledRun {
   readonly device: Uint8Array;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Composed from what lies in the run. */
   readonly frames: Uint8Array;
 }
 
@@ -35,6 +39,7 @@ export interface Batch {
 /** What a host does in the course of a turn. */
 export interface TurnHost {
   account(address: Uint8Array): AccountRecord;
+  group(address: Uint8Array): GroupRecord;
   /** Before receipts ride with what a batch sends: a commit may begin, or be flushed. */
   beforeSends?(): void;
   take(batch: Batch): void;
@@ -48,9 +53,9 @@ export class Lockstep {
   /** How often what happened, so that a test can say that it did. */
   readonly happened = new Map<string, number>();
 
-  constructor(sizes: KernelSizes, epoch: number, build: Build) {
-    this.kernel = new Kernel(sizes, epoch, build);
-    this.model = new KernelModel(sizes, epoch);
+  constructor(sizes: KernelSizes, epoch: number, build: Build, firstPart = 1) {
+    this.kernel = new Kernel(sizes, { epoch, firstPart }, build);
+    this.model = new KernelModel(sizes, epoch, firstPart);
   }
 
   note(what: string): void {
@@ -85,6 +90,17 @@ export class Lockstep {
 
   sequenceCeiling(): number {
     return this.same("the ceiling", this.kernel.sequenceCeiling(), this.model.sequenceCeiling());
+  }
+
+  loadGroup(group: GroupRecord): void {
+    this.operations++;
+    this.kernel.loadGroup(group);
+    this.model.loadGroup(group);
+    this.hasGroup(group.address);
+  }
+
+  hasGroup(address: Uint8Array): boolean {
+    return this.same("a group is resident", this.kernel.hasGroup(address), this.model.hasGroup(address));
   }
 
   findDevice(address: Uint8Array): number | undefined {
@@ -161,9 +177,13 @@ export class Lockstep {
       const kernel = this.kernel.tick(nowMs);
       const model = this.model.tick(nowMs);
       this.same("the status of a tick", kernel, statuses[model]);
-      if (kernel === statuses.account) {
-        this.sameBytes("the account that is needed", this.kernel.neededAccount(), this.model.needed);
-        this.load(host.account(this.model.needed));
+      if (kernel === statuses.accounts) {
+        this.loadNeeded(host);
+        continue;
+      }
+      if (kernel === statuses.group) {
+        this.sameBytes("the group that is needed", this.kernel.neededGroup(), this.model.neededGroup);
+        this.loadGroup(host.group(this.model.neededGroup));
         continue;
       }
       if (kernel === statuses.again) this.note("column full");
@@ -177,6 +197,16 @@ export class Lockstep {
     this.model.clearInbox();
   }
 
+  private loadNeeded(host: TurnHost): void {
+    const { kernel, model } = this;
+    this.same("the number of needed accounts", kernel.neededCount, model.needed.length);
+    this.same("whether members are needed", kernel.areMembersNeeded, model.areMembersNeeded);
+    model.needed.forEach((address, i) => {
+      this.sameBytes("an account that is needed", kernel.neededAccount(i), address);
+    });
+    for (const address of model.needed) this.load(host.account(address));
+  }
+
   /** Copies of what the sends hold, in their order. */
   takeSends(): { slot: number; bytes: Uint8Array }[] {
     const { kernel, model } = this;
@@ -184,6 +214,7 @@ export class Lockstep {
     const sends = model.gather.sends.splice(0);
     sends.forEach((send, i) => {
       this.same("the slot of a send", kernel.sendSlot(i), send.slot);
+      if (send.run?.isComposed) this.note("frames composed for a send");
       this.sameBytes(`what is sent to slot ${send.slot}`, kernel.sendBytes(i), send.bytes);
     });
     kernel.clearSends();
@@ -258,11 +289,35 @@ export class Lockstep {
       this.same("the last sequence of a spilled run", row.lastSequence, expected.lastSequence);
       this.same("the entries of a spilled run", row.entryCount, expected.entryCount);
       this.sameBytes("the frames of a spilled run", row.frames, expected.frames);
-      const { firstSequence, lastSequence, frames } = expected;
+      this.same("a spilled run has references", row.hasReferences, expected.hasReferences);
+      const { firstSequence, lastSequence } = expected;
+      const frames = expected.hasReferences ? this.framesOf(row.frames) : expected.frames;
       return { device: expected.device.address, firstSequence, lastSequence, frames };
     });
     this.operations += rows.length;
     return { seen: kernel.seen, record: kernel.record, rows };
+  }
+
+  /** What stands for frames in a run, as the store composes it from the parts that the kernel hands out. */
+  private framesOf(entries: Uint8Array): Uint8Array {
+    this.note("references spilled");
+    const frames: Uint8Array[] = [];
+    for (let at = 0; at < entries.length; ) {
+      const bytes = entryBytesAt(entries, at);
+      if (bytes === 0) throw new Difference("a spilled run holds something else than entries");
+      frames.push(isReferenceAt(entries, at) ? this.composed(entries, at) : entries.slice(at, at + bytes));
+      at += bytes;
+    }
+    return Buffer.concat(frames);
+  }
+
+  private composed(entries: Uint8Array, at: number): Uint8Array {
+    const reference = readReference(entries, at);
+    const key = partKey(reference.part);
+    const part = decodePart(key, encodePart(key, this.kernel.part(reference.part), 1));
+    const frame = part && composeFrame(reference, part);
+    if (frame === undefined) throw new Difference("a reference and its part do not agree");
+    return frame;
   }
 
   release(): void {
@@ -274,6 +329,8 @@ export class Lockstep {
     const kernel = this.kernel.tailSpans(slot, bytesMax, entriesMax);
     const model = this.model.tailSpans(slot, bytesMax, entriesMax);
     this.same("the number of spans", kernel.length, model.length);
+    if (this.model.device(slot).runs.some((run) => run.hasReferences) && model.length > 0)
+      this.note("frames composed for a span");
     model.forEach((expected, i) => {
       const span = kernel[i] as (typeof kernel)[number];
       this.same("the entries of a span", span.entries, expected.entries);

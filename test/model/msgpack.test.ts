@@ -4,6 +4,7 @@ import { FrameBuilder } from "./frames.js";
 import { Lockstep } from "./lockstep.js";
 import { chosenSeed, Random } from "./random.js";
 
+const noGroup = (address: Uint8Array) => ({ address, version: 0, members: [] });
 const account = { address: new Uint8Array([0, 1, ...new Uint8Array(16)]), version: 1 };
 
 /** One connected device, which reads whatever it is given. */
@@ -16,6 +17,8 @@ function connected(build: "release" | "debug"): { pair: Lockstep; send: (message
     dedupKeys: 64,
     dedupMs: 1000,
     uncommittedBytes: 32 * 1024,
+    groups: 1,
+    groupMembers: 1,
     brands: [1],
   };
   const pair = new Lockstep(sizes, 1, build);
@@ -24,7 +27,11 @@ function connected(build: "release" | "debug"): { pair: Lockstep; send: (message
   const send = (message: Uint8Array): void => {
     pair.attach(0, ++connection, { floor: 0, windowEntries: 10, windowBytes: 10_000 });
     pair.push(0, connection, message);
-    pair.turn(1, { account: (address) => ({ address, version: 0, devices: [] }), take: () => {} });
+    pair.turn(1, {
+      account: (address) => ({ address, version: 0, devices: [] }),
+      group: noGroup,
+      take: () => {},
+    });
     pair.takeAttention();
     pair.compareState(1);
   };

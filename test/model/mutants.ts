@@ -136,8 +136,8 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     [
       {
         file: "receipts.ts",
-        from: "    store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n    const from",
-        to: "    const from",
+        from: "    store<u32>(slot, durable, L.SLOT_POSITION_TOLD);\n    ridden++;",
+        to: "    ridden++;",
       },
     ],
   ],
@@ -155,7 +155,7 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     "leaves the sender's other devices out",
     [
       {
-        file: "tick.ts",
+        file: "send.ts",
         from: "let ownListed = load<u32>(accountAt(own), L.ACCOUNT_DEVICE_COUNT) <= 1;",
         to: "let ownListed = true;",
       },
@@ -165,7 +165,7 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     "takes a send for an older roster",
     [
       {
-        file: "tick.ts",
+        file: "send.ts",
         from: "load<u32>(party, 4) == load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED",
         to: "load<u32>(party, 4) <= load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED",
       },
@@ -217,17 +217,17 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   ],
   [
     "takes from anybody what only the node may leave out",
-    [{ file: "tick.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
+    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
   ],
   [
     "takes what the node leaves out for a stale roster",
-    [{ file: "tick.ts", from: "if (isNode) return ACCEPTED;", to: "" }],
+    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "" }],
   ],
   [
     "gives the payload of a device that is gone to the one after it",
     [
       {
-        file: "tick.ts",
+        file: "send.ts",
         from: "if (i != itemCount) memory.copy(items + <usize>itemCount * L.ITEM_BYTES, item, L.ITEM_BYTES);",
         to: "if (i != itemCount) store<u32>(items + <usize>itemCount * L.ITEM_BYTES, load<u32>(item));",
       },
@@ -235,7 +235,7 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   ],
   [
     "takes a device that is named twice",
-    [{ file: "tick.ts", from: "if (seen & (1 << position) || slotAt", to: "if (slotAt" }],
+    [{ file: "send.ts", from: "if (seen & (1 << position) || slotAt", to: "if (slotAt" }],
   ],
   [
     "takes an ack beyond what was sent",
@@ -289,7 +289,7 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   ],
   [
     "takes an unknown device that is named twice for a stale roster",
-    [{ file: "tick.ts", from: "if (isUnknownListed(party, i, number)) return", to: "if (false) return" }],
+    [{ file: "send.ts", from: "if (isUnknownListed(party, i, number)) return", to: "if (false) return" }],
   ],
   [
     "forgets what is in flight whenever a device goes live",
@@ -317,10 +317,132 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     "copies a payload without its last bytes",
     [
       {
-        file: "gather.ts",
+        file: "memory.ts",
         from: "for (; i < bytes; i++) store<u8>",
         to: "for (; i + 1 < bytes; i++) store<u8>",
       },
     ],
+  ],
+  [
+    "leaves a device out of a group that has a block",
+    [
+      {
+        file: "group-send.ts",
+        from: "if (mark == 0) continue;",
+        to: "if (mark == 0 || --end == 0) continue;",
+      },
+    ],
+  ],
+  [
+    "sends a group's envelope back to the device that sent it",
+    [{ file: "group-send.ts", from: "if (slotAt(index) == slot) continue;", to: "" }],
+  ],
+  [
+    "lets anybody send to a group",
+    [{ file: "group-send.ts", from: "if (!isMember) return L.CODE_GROUP_UNKNOWN;", to: "" }],
+  ],
+  [
+    "takes a group send for an older version of the roster",
+    [
+      {
+        file: "group-send.ts",
+        from: "if (groupVersion != load<u32>(group, L.GROUP_VERSION))",
+        to: "if (groupVersion > load<u32>(group, L.GROUP_VERSION))",
+      },
+    ],
+  ],
+  [
+    "takes a member's account for the one that has its place by now",
+    [
+      {
+        file: "groups.ts",
+        from: "if (cached != 0 && sameAccount(accountAt(cached - 1) + L.ACCOUNT_ADDRESS, member))",
+        to: "if (cached != 0 && load<u32>(accountAt(cached - 1), L.ACCOUNT_FLAGS) != 0)",
+      },
+    ],
+  ],
+  [
+    "passes over a member's brand that is closed",
+    [
+      {
+        file: "group-send.ts",
+        from: "if (state == L.CROSSING_CLOSED) brands = L.CODE_BRANDS_CLOSED;",
+        to: "if (state == L.CROSSING_CLOSED) brands = ACCEPTED;",
+      },
+    ],
+  ],
+  [
+    "drops blocks that are for nobody",
+    [{ file: "group-send.ts", from: "if (taken != blockCount) return L.CODE_BLOCK_SURPLUS;", to: "" }],
+  ],
+  [
+    "keeps the marks of a group send's blocks",
+    [
+      {
+        file: "group-send.ts",
+        from: "  clearMarks();\n  return",
+        to: "  return",
+      },
+    ],
+  ],
+  [
+    "gives up a roster that is newer than the oldest",
+    [{ file: "groups.ts", from: "else if (oldestAt == wrapAt", to: "else if (oldestAt > wrapAt" }],
+  ],
+  [
+    "keeps a group's older roster beside the newer one",
+    [{ file: "groups.ts", from: "    unindexGroup(known);\n", to: "" }],
+  ],
+  [
+    "composes a frame from another send's shared part",
+    [
+      {
+        file: "shared.ts",
+        from: "const part = partAt(<u32>(word >> 16));",
+        to: "const part = partAt(<u32>(word >> 16) & ~1);",
+      },
+    ],
+  ],
+  [
+    "sends the frame composed last, with a block that was another device's",
+    [
+      {
+        file: "shared.ts",
+        from: "const isBare = stored == L.REFERENCE_BYTES && isReference(entry);",
+        to: "const isBare = isReference(entry);",
+      },
+    ],
+  ],
+  [
+    "counts references as what they take in the tail when a window is looked at",
+    [
+      {
+        file: "gather.ts",
+        from: "const framesBytes = storedBytes + extra;",
+        to: "const framesBytes = storedBytes;",
+      },
+    ],
+  ],
+  [
+    "leaves the receipt out that rides with composed frames",
+    [{ file: "shared.ts", from: "if (receipt == 0) return <u32>frames;", to: "return <u32>frames;" }],
+  ],
+  [
+    "lets the shared part's last bytes be those of an older entry",
+    [{ file: "shared.ts", from: "  store<u64>(part + bytes - 8, 0);\n", to: "" }],
+  ],
+  [
+    "reads a reference's length as a frame's when a spill begins in the middle of a run",
+    [
+      {
+        file: "journal.ts",
+        from: "    frames += entryBytes(frames);\n    entries--;",
+        to: "    frames += frameBytes(frames);\n    entries--;",
+      },
+    ],
+  ],
+  [
+    "forgets to count the room for a shared part",
+    [{ file: "gather.ts", from: "  gatherBytes += partBytes(payloadBytes);\n", to: "" }],
   ],
 ];

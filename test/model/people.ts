@@ -4,6 +4,7 @@
  */
 import { dedupKey, textOf } from "./dedup-window.js";
 import type { FrameBuilder, SendParty } from "./frames.js";
+import type { GroupRecord } from "./groups.js";
 import type { Random } from "./random.js";
 import type { AccountRecord } from "./residents.js";
 
@@ -20,12 +21,18 @@ export class People {
   private readonly recentIds: { readonly sender: string; readonly id: Uint8Array }[] = [];
   /** Ordinals of devices, by address. */
   private readonly ordinals = new Map<string, number>();
+  private readonly groups: GroupRecord[] = [];
   /** The first so many accounts are those that mostly write to each other. */
   private readonly familiar: number;
 
   constructor(
     private readonly random: Random,
-    options: { readonly accounts: number; readonly familiar: number; readonly brands: readonly number[] },
+    options: {
+      readonly accounts: number;
+      readonly familiar: number;
+      readonly brands: readonly number[];
+      readonly groups: number;
+    },
   ) {
     this.pool = random.bytes(PAYLOAD_POOL_BYTES);
     this.familiar = options.familiar;
@@ -45,6 +52,41 @@ export class People {
       ]);
       for (let n = 0; n < devices; n++) this.register(i);
     }
+    for (let i = 0; i < options.groups; i++) {
+      const brand = random.pick(options.brands);
+      const address = new Uint8Array([brand >> 8, brand & 0xff, ...random.bytes(16)]);
+      this.groups.push({ address, version: random.between(1, 5), members: this.members() });
+    }
+  }
+
+  private members(): Uint8Array[] {
+    const { random } = this;
+    const count = random.weighted([
+      [20, random.between(1, 3)],
+      [20, random.between(3, 12)],
+      [2, 0],
+    ]);
+    const members = new Set<AccountRecord>();
+    for (let i = 0; i < count; i++) members.add(this.account());
+    return [...members].map(({ address }) => address);
+  }
+
+  /** What a store would answer: a group that does not exist has version 0 and no members. */
+  group(address: Uint8Array): GroupRecord {
+    const name = textOf(address);
+    return (
+      this.groups.find((group) => textOf(group.address) === name) ?? { address, version: 0, members: [] }
+    );
+  }
+
+  /** Gives some group other members; returns it before and after. */
+  changeGroup(): { before: GroupRecord; after: GroupRecord } {
+    const { random, groups } = this;
+    const at = random.below(groups.length);
+    const before = groups[at] as GroupRecord;
+    const after = { ...before, version: before.version + random.between(1, 2), members: this.members() };
+    groups[at] = after;
+    return { before, after };
   }
 
   /** What a store would answer: an account nobody signed into has version 0 and no devices. */
@@ -125,6 +167,76 @@ export class People {
     const parties = isNode ? all.map((party) => this.asNotice(party)) : all;
     if (random.chance(0.08)) this.spoil(parties, sender);
     frames.send(this.id(sender), parties);
+  }
+
+  /** One shared part; what the devices get of their own are blocks. */
+  writeSharedSend(frames: FrameBuilder, sender: Uint8Array): void {
+    const { random } = this;
+    const parties = this.parties(sender).map((party) => ({
+      ...party,
+      devices: party.devices.map(({ number }) => ({ number, payload: this.block() })),
+    }));
+    if (random.chance(0.08)) this.spoil(parties, sender);
+    frames.sharedSend(this.id(sender), this.shared(), parties);
+  }
+
+  private shared(): Uint8Array {
+    return this.random.chance(0.01) ? this.pool.subarray(0, 98_305) : this.payload();
+  }
+
+  private block(): Uint8Array {
+    const { random } = this;
+    const length = random.weighted([
+      [50, 0],
+      [40, random.between(1, 90)],
+      [5, random.below(1200)],
+      [0.3, random.pick([4096, 4097])],
+    ]);
+    return this.pool.subarray(7, 7 + length);
+  }
+
+  /** Mostly to a group whose member the sender is, by its present roster and with blocks for some of its devices. */
+  writeGroupSend(frames: FrameBuilder, sender: Uint8Array): void {
+    const { random } = this;
+    const own = textOf(sender.subarray(0, 18));
+    const mine = this.groups.filter(({ members }) => members.some((member) => textOf(member) === own));
+    const isMine = mine.length > 0 && random.chance(0.93);
+    const group = isMine
+      ? random.pick(mine)
+      : random.chance(0.7)
+        ? random.pick(this.groups)
+        : { address: random.bytes(18), version: random.below(3), members: [] };
+    const version = random.chance(0.05) ? Math.max(0, group.version + random.between(-1, 1)) : group.version;
+    const blocks = random.chance(0.5) ? [] : this.blocks(group, sender);
+    frames.groupSend(this.id(sender), { address: group.address, version }, this.shared(), blocks);
+  }
+
+  private blocks(
+    group: GroupRecord,
+    sender: Uint8Array,
+  ): { account: Uint8Array; number: number; block: Uint8Array }[] {
+    const { random } = this;
+    const devices = group.members.flatMap((address) =>
+      this.record(address).devices.map(({ number }) => ({ account: address, number, block: this.block() })),
+    );
+    const name = textOf(sender);
+    const others = devices.filter(({ account, number }) => textOf(deviceAddress(account, number)) !== name);
+    const blocks = others.filter(() => random.chance(0.6));
+    if (random.chance(0.1)) {
+      const { address, devices: strangers } = this.account();
+      blocks.push({ account: address, number: strangers[0]?.number ?? 1, block: this.block() });
+    }
+    if (blocks.length > 0 && random.chance(0.04)) blocks.push(random.pick(blocks));
+    if (random.chance(0.02)) blocks.push({ account: random.bytes(18), number: 1, block: this.block() });
+    if (blocks.length > 0 && random.chance(0.01)) {
+      const first = blocks[0] as { account: Uint8Array; number: number; block: Uint8Array };
+      blocks[0] = random.pick([
+        { ...first, number: 0 },
+        { ...first, number: 0x1_0000 },
+        { ...first, account: first.account.subarray(1) },
+      ]);
+    }
+    return blocks;
   }
 
   /** New mostly; else one that this device, or another one, has used before. */

@@ -8,6 +8,8 @@ export interface WorldShape {
   readonly sizes: KernelSizes;
   /** More than fit the kernel's tables. */
   readonly accountsInAll: number;
+  /** More than fit the kernel's memory. */
+  readonly groupsInAll: number;
   /** Connected at a time, at most. */
   readonly connections: number;
   /** How many connections come, go or stumble in one turn, by weight. */
@@ -42,9 +44,12 @@ function calmShape(random: Random): WorldShape {
       dedupKeys: random.pick([60, 128, 1000]),
       dedupMs: random.pick([200, 1000, 60_000]),
       uncommittedBytes: tailBytes / random.pick([1, 2]),
+      groups: 8,
+      groupMembers: random.pick([30, 60]),
       brands: [1, 2, 300, 65_535, 0],
     },
     accountsInAll: 80,
+    groupsInAll: 10,
     connections: random.pick([8, 14, 20]),
     changes: [
       [70, 0],
@@ -73,9 +78,12 @@ function shortShape(random: Random): WorldShape {
       dedupKeys: random.pick([8, 60, 128]),
       dedupMs: random.pick([50, 1000]),
       uncommittedBytes: tailBytes / random.pick([1, 2, 4]),
+      groups: random.pick([1, 3]),
+      groupMembers: random.pick([11, 14, 25]),
       brands: [1, 2, 300, 65_535, 0],
     },
     accountsInAll: accounts * 2,
+    groupsInAll: 8,
     connections: random.pick([6, 12, 20]),
     changes: [
       [1, 0],

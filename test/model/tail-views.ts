@@ -3,6 +3,7 @@ import type { ModelDevice } from "./residents.js";
 import type { Run } from "./tail.js";
 
 const SPANS_MAX = 64;
+const COMPOSED_BYTES_MAX = 1024 * 1024;
 
 export interface ModelSpan {
   readonly frames: Uint8Array;
@@ -15,13 +16,15 @@ export interface ModelSpill {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly entryCount: number;
+  /** As they lie in the run. */
   readonly frames: Uint8Array;
+  readonly hasReferences: boolean;
 }
 
 /** The first frames of the device's runs above its cursor, within the bounds, but one frame at least. */
 export function spansOf(device: ModelDevice, bytesMax: number, entriesMax: number): ModelSpan[] {
   const spans: ModelSpan[] = [];
-  let bytesLeft = bytesMax;
+  let bytesLeft = Math.min(bytesMax, COMPOSED_BYTES_MAX);
   let entriesLeft = entriesMax;
   let taken = 0;
   for (const run of device.runs) {
@@ -44,10 +47,10 @@ export function spansOf(device: ModelDevice, bytesMax: number, entriesMax: numbe
 }
 
 /** What of a run its device has not acked: one row, or none. */
-export function unackedRest({ device, first, frames }: Run): ModelSpill[] {
-  const rest = frames.filter((_, i) => first + i > device.floor);
+export function unackedRest({ device, first, entries, hasReferences }: Run): ModelSpill[] {
+  const rest = entries.filter((_, i) => first + i > device.floor);
   if (rest.length === 0) return [];
-  const lastSequence = first + frames.length - 1;
+  const lastSequence = first + entries.length - 1;
   return [
     {
       device,
@@ -55,6 +58,7 @@ export function unackedRest({ device, first, frames }: Run): ModelSpill[] {
       lastSequence,
       entryCount: rest.length,
       frames: Buffer.concat(rest),
+      hasReferences,
     },
   ];
 }

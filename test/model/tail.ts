@@ -12,19 +12,30 @@ const ACK_BYTES = 32;
 const SPARE_BYTES = 64;
 const RECORDS_MAX = 16381;
 
-/** One ciphertext for one device. */
+/** One ciphertext for one device; with `part` it is the block beside that. */
 export interface Item {
   readonly sender: Uint8Array;
   readonly id: Uint8Array;
   readonly payload: Uint8Array;
   readonly sequence: number;
+  readonly part?: Part;
+}
+
+/** What a send says to everybody. */
+export interface Part {
+  readonly number: number;
+  readonly payload: Uint8Array;
+  readonly group?: { readonly address: Uint8Array; readonly version: number };
 }
 
 export interface Run {
   readonly device: ModelDevice;
   readonly first: number;
-  /** One deliver frame an entry. */
+  /** The frame of each entry. */
   readonly frames: readonly Uint8Array[];
+  /** What lies in the run for each entry: its frame, or a reference. */
+  readonly entries: readonly Uint8Array[];
+  readonly hasReferences: boolean;
   isScanned: boolean;
 }
 
@@ -95,6 +106,11 @@ export class Tail {
     const { parts, runs } = this.open as OpenRecord;
     parts.push(bytes);
     runs.push(run);
+    this.grow(bytes.length);
+  }
+
+  addPart(bytes: Uint8Array): void {
+    (this.open as OpenRecord).parts.push(bytes);
     this.grow(bytes.length);
   }
 
@@ -197,8 +213,73 @@ export class Tail {
   }
 }
 
+/** What a device is sent for an item. */
+export function frameOf(item: Item, timeMs: number): Uint8Array {
+  const { part } = item;
+  if (part === undefined) return deliverFrame(item, timeMs);
+  const head = Buffer.alloc(11);
+  head.set([part.group === undefined ? 0x97 : 0x99, part.group === undefined ? 44 : 45, 0xcf]);
+  head.writeBigUInt64BE(BigInt(item.sequence), 3);
+  const blockHead = Buffer.from([0xc5, item.payload.length >> 8, item.payload.length & 0xff]);
+  return Buffer.concat([head, middleOf(item, timeMs), blockHead, item.payload, sharedOf(part)]);
+}
+
+/** Of a shared frame: sender, id and time, then the group and its version if it has one. */
+function middleOf({ sender, id, part }: Omit<Item, "sequence" | "payload">, timeMs: number): Uint8Array {
+  const time = Buffer.alloc(9);
+  time[0] = 0xcf;
+  time.writeBigUInt64BE(BigInt(timeMs), 1);
+  const pieces = [Buffer.from([0xc4, 20]), sender, Buffer.from([0xc4, 16]), id, time];
+  if (part?.group !== undefined) {
+    const version = Buffer.alloc(5);
+    version[0] = 0xce;
+    version.writeUInt32BE(part.group.version, 1);
+    pieces.push(Buffer.from([0xc4, 18]), part.group.address, version);
+  }
+  return Buffer.concat(pieces);
+}
+
+function sharedOf({ payload }: Part): Uint8Array {
+  const head = Buffer.alloc(5);
+  head[0] = 0xc6;
+  head.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([head, payload]);
+}
+
+/** What lies in a run for an item. */
+export function entryOf(item: Item, timeMs: number): Uint8Array {
+  const { part } = item;
+  if (part === undefined) return deliverFrame(item, timeMs);
+  const entry = Buffer.alloc(24);
+  entry.set([0xc1, part.group === undefined ? 44 : 45]);
+  entry.writeBigUInt64BE(BigInt(item.sequence), 3);
+  entry.writeUInt16LE(item.payload.length, 12);
+  entry.writeUIntLE(part.number, 14, 6);
+  entry.writeUInt32LE(frameOf(item, timeMs).length, 20);
+  return Buffer.concat([entry, item.payload]);
+}
+
+/** A shared part in a record. */
+export function partBytes(
+  part: Part,
+  of: { sender: Uint8Array; id: Uint8Array },
+  timeMs: number,
+): Uint8Array {
+  const middle = middleOf({ ...of, part }, timeMs);
+  const shared = sharedOf(part);
+  const bytes = Buffer.alloc(Math.ceil((32 + middle.length + shared.length) / 8) * 8);
+  bytes.writeUInt32LE(bytes.length, 0);
+  bytes.writeUInt32LE(part.payload.length, 4);
+  bytes.writeUInt32LE(2, 12);
+  bytes.writeBigUInt64LE(BigInt(part.number), 16);
+  bytes.set([part.group === undefined ? 44 : 45, middle.length], 24);
+  bytes.set(middle, 32);
+  bytes.set(shared, 32 + middle.length);
+  return bytes;
+}
+
 /** A deliver frame: [33, sequence, sender, id, timeMs, payload] in its fixed shape. */
-export function deliverFrame(item: Item, timeMs: number): Uint8Array {
+function deliverFrame(item: Item, timeMs: number): Uint8Array {
   const frame = Buffer.alloc(65 + item.payload.length);
   frame.set([0x96, 33, 0xcf], 0);
   frame.writeBigUInt64BE(BigInt(item.sequence), 3);
@@ -223,15 +304,16 @@ export function receiptFrame(position: number): Uint8Array {
 
 /** A run in a record. */
 export function runBytes(run: Run): Uint8Array {
-  const frames = Buffer.concat(run.frames);
-  const bytes = Buffer.alloc(HEADER_BYTES + Math.ceil(frames.length / 8) * 8);
+  const entries = Buffer.concat(run.entries);
+  const bytes = Buffer.alloc(HEADER_BYTES + Math.ceil(entries.length / 8) * 8);
   bytes.writeUInt32LE(bytes.length, 0);
-  bytes.writeUInt32LE(frames.length, 4);
-  bytes.writeUInt32LE(run.frames.length, 8);
+  bytes.writeUInt32LE(entries.length, 4);
+  bytes.writeUInt32LE(run.entries.length, 8);
+  bytes.writeUInt32LE(run.hasReferences ? 1 : 0, 12);
   bytes.writeBigUInt64LE(BigInt(run.first), 16);
   bytes.writeBigUInt64LE(BigInt(run.first + run.frames.length - 1), 24);
   bytes.set(run.device.address, 32);
-  bytes.set(frames, HEADER_BYTES);
+  bytes.set(entries, HEADER_BYTES);
   return bytes;
 }
 

@@ -4,7 +4,7 @@
  * the tail, collect receipts, seal, commit, spill — with every delay that a real disk and real sockets may have.
  */
 import { limits } from "../../src/rules/limits.js";
-import { decodeClientFrame } from "../../src/wire/client-frames.js";
+import { decodeClientFrame, groupOfSend } from "../../src/wire/client-frames.js";
 import { textOf } from "./dedup-window.js";
 import { Deliveries, type Stream } from "./deliveries.js";
 import { Disk, type Moment } from "./disk.js";
@@ -18,6 +18,7 @@ import { shapeOf, type WorldShape } from "./shapes.js";
 const BAD_FRAME = 101;
 const POSITION_AHEAD = 602;
 const ROSTER_STALE = 301;
+const GROUP_STALE = 311;
 const FLOOD_FRAMES = 4200;
 
 interface Link {
@@ -47,8 +48,14 @@ export class World {
     // The kernel keeps 32 bits of the monotonic time.
     const monotonicMs = random.pick([1000, 2 ** 31 - 500, 2 ** 32 - 500]);
     this.moment = { wallMs: 1_700_000_000_000, monotonicMs };
-    this.pair = new Lockstep(shape.sizes, random.between(1, 2000), build);
-    this.people = new People(random, { accounts: shape.accountsInAll, familiar: shape.connections, brands });
+    const firstPart = random.pick([1, 2 ** 32 - 20, 2 ** 45]);
+    this.pair = new Lockstep(shape.sizes, random.between(1, 2000), build, firstPart);
+    this.people = new People(random, {
+      accounts: shape.accountsInAll,
+      familiar: shape.connections,
+      brands,
+      groups: shape.groupsInAll,
+    });
     this.disk = new Disk(this.pair, this.deliveries);
     this.pair.model.gather.onEntry = (device, sequence, frame) =>
       this.deliveries.add(device.address, { sequence, frame });
@@ -102,6 +109,11 @@ export class World {
       if (random.chance(0.2)) pair.load(before);
     }
     if (random.chance(0.02)) this.removeDevice();
+    if (random.chance(0.05)) {
+      const { before, after } = this.people.changeGroup();
+      if (random.chance(0.7)) pair.loadGroup(after);
+      if (random.chance(0.2)) pair.loadGroup(before);
+    }
   }
 
   private removeDevice(): void {
@@ -216,7 +228,9 @@ export class World {
   private writeFrame(frames: FrameBuilder, link: Link): void {
     const { random } = this;
     const kind = random.weighted([
-      [600, "send"],
+      [450, "send"],
+      [100, "shared"],
+      [150, "group"],
       [250, "ack"],
       [30, "ping"],
       [30, "control"],
@@ -224,6 +238,8 @@ export class World {
       [1, "bytes"],
     ]);
     if (kind === "send") this.people.writeSend(frames, link.device);
+    else if (kind === "shared") this.people.writeSharedSend(frames, link.device);
+    else if (kind === "group") this.people.writeGroupSend(frames, link.device);
     else if (kind === "ack") frames.ack(this.ackSequence(link));
     else if (kind === "ping") frames.ping(random.below(1000));
     else if (kind === "control" && random.chance(0.2)) frames.control();
@@ -249,6 +265,7 @@ export class World {
   private turn(): void {
     this.pair.turn(this.moment.wallMs, {
       account: (address) => this.people.record(address),
+      group: (address) => this.people.group(address),
       beforeSends: () => {
         if (this.random.chance(0.5)) this.sealOrCommit();
       },
@@ -265,6 +282,7 @@ export class World {
     for (const { slot, code, frame } of batch.outcomes) {
       // The host decodes such a send to say what is missing: it must find nothing else wrong with it.
       if (code === ROSTER_STALE) decodeClientFrame(frame, 0, limits);
+      if (code === GROUP_STALE) groupOfSend(frame);
       const link = this.links.get(slot);
       if (link !== undefined && (code === BAD_FRAME || code === POSITION_AHEAD)) this.forget(link);
     }

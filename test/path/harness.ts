@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { accountOf, type DeviceAddress, deviceAddress } from "../../src/base/address.js";
-import { Kernel } from "../../src/kernel/kernel.js";
+import { toHex } from "../../src/base/bytes.js";
+import { Kernel, type ResidentGroup } from "../../src/kernel/kernel.js";
 import { type Connection, Path, type PathEvents, type PathOptions } from "../../src/path/path.js";
 import { limits } from "../../src/rules/limits.js";
 import { type Commit, openStore, type Store } from "../../src/store/store.js";
@@ -52,6 +53,24 @@ export class FakeConnection implements Connection {
     const notices = this.of("deliver").filter((frame) => isNode(frame.sender));
     return notices.map((frame) => decodeNotice(frame.payload));
   }
+
+  /** Of what devices sent, in its order: the text; of a shared part also its block's. */
+  get entries(): string[] {
+    return this.frames.flatMap((frame) => {
+      if (frame.kind === "deliver" && isNode(frame.sender)) return [];
+      if (frame.kind === "deliver") return [Buffer.from(frame.payload).toString()];
+      if (frame.kind !== "sharedDeliver" && frame.kind !== "groupDeliver") return [];
+      return [`${Buffer.from(frame.shared)}+${Buffer.from(frame.block)}`];
+    });
+  }
+
+  get sequences(): number[] {
+    return this.frames.flatMap((frame) =>
+      frame.kind === "deliver" || frame.kind === "sharedDeliver" || frame.kind === "groupDeliver"
+        ? [frame.sequence]
+        : [],
+    );
+  }
 }
 
 export class Device {
@@ -92,6 +111,47 @@ export class Device {
     return this.say(this.world.sendFrame(id, text, to));
   }
 
+  /** A shared send to all devices named, each with its block. */
+  sendShared(id: number, text: string, ...to: (readonly [Device, string])[]): this {
+    const devices = to.map(([device]) => device);
+    const plain = this.world.sendFrame(id, "", devices) as Extract<ClientFrame, { kind: "send" }>;
+    const accounts = plain.accounts.map(({ account, version, devices: listed }) => ({
+      account,
+      version,
+      devices: listed.map(({ device }) => {
+        const own = to.find(
+          ([{ address }]) =>
+            toHex(accountOf(address)) === toHex(account) &&
+            address[18] === device >> 8 &&
+            address[19] === (device & 255),
+        );
+        return { device, block: Buffer.from(own?.[1] ?? "") };
+      }),
+    }));
+    return this.say({ kind: "sharedSend", id: envelopeId(id), shared: Buffer.from(text), accounts });
+  }
+
+  /** To a group as it is, with blocks for some devices. */
+  sendToGroup(
+    id: number,
+    text: string,
+    group: ResidentGroup,
+    ...blocks: (readonly [Device, string])[]
+  ): this {
+    return this.say({
+      kind: "groupSend",
+      id: envelopeId(id),
+      group: group.address,
+      version: group.version,
+      shared: Buffer.from(text),
+      blocks: blocks.map(([{ address }, block]) => ({
+        account: accountOf(address),
+        device: ((address[18] as number) << 8) | (address[19] as number),
+        block: Buffer.from(block),
+      })),
+    });
+  }
+
   ack(sequence: number): this {
     return this.say({ kind: "ack", sequence });
   }
@@ -121,6 +181,10 @@ export class World {
   isFlushSlow = false;
   /** Notices that are durable stay in the outbox, as after a crash before they are taken out. */
   isOutboxKept = false;
+  /** What readGroup answers, by address in hex. */
+  readonly groups = new Map<string, ResidentGroup>();
+  /** How often it was asked. */
+  groupReads = 0;
 
   private constructor(
     readonly directory: string,
@@ -136,6 +200,9 @@ export class World {
       events?: PathEvents;
       serveRequest?: PathOptions["serveRequest"];
       tailBytes?: number;
+      /** Of the kernel's tables. */
+      residents?: number;
+      build?: "release" | "debug";
     } = {},
   ): Promise<World> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), "interline-path-"));
@@ -152,15 +219,17 @@ export class World {
       {
         inboxBytes: 2 << 20,
         tailBytes: bounds.journalTailBytes,
-        accounts: 256,
-        devices: 256,
+        accounts: options.residents ?? 256,
+        devices: options.residents ?? 256,
         dedupKeys: 4096,
         dedupMs: bounds.dedupWindowMs,
         uncommittedBytes: bounds.journalTailBytes / 2,
+        groups: 16,
+        groupMembers: Math.max(1_000, options.residents ?? 0),
         brands: [1, 2, 3, 0],
       },
-      store.epoch,
-      "debug",
+      { epoch: store.epoch, firstPart: store.firstPart },
+      options.build ?? "debug",
     );
     for (const from of [0, 1, 2]) for (const to of [0, 1, 2]) kernel.setCrossing(from, to, "open");
     for (const to of [0, 1, 2]) kernel.setCrossing(3, to, "open");
@@ -182,6 +251,10 @@ export class World {
       turnNow: () => world?.turn(),
       limits: bounds,
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
+      readGroup: (address) => {
+        if (world !== undefined) world.groupReads++;
+        return world?.groups.get(toHex(address));
+      },
       ...(options.events && { events: options.events }),
     });
     world = new World(directory, store, kernel, path);
@@ -190,6 +263,19 @@ export class World {
 
   device(brand: number, account: number, device = 1): Device {
     return new Device(this, deviceAddress({ brand, account: new Uint8Array(16).fill(account), device }));
+  }
+
+  /** A group as the store would have it, of the accounts of these devices; told to the path. */
+  group(name: number, version: number, members: readonly Device[], brand = 1): ResidentGroup {
+    const address = new Uint8Array(18).fill(name);
+    address.set([brand >> 8, brand & 0xff]);
+    const accounts = new Map(
+      members.map((member) => [toHex(accountOf(member.address)), accountOf(member.address)]),
+    );
+    const group = { address, version, members: [...accounts.values()] };
+    this.groups.set(toHex(address), group);
+    this.path.groupChanged(group);
+    return group;
   }
 
   sendFrame(id: number | Uint8Array, text: string, to: Device[]): ClientFrame {

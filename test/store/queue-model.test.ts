@@ -13,6 +13,7 @@ import { checkDirectory, openStore, type QueueItem, type Store } from "../../src
 import { deliverFrame, sequencesIn, testDevice, testPayload, testRun } from "../support/journal-record.js";
 
 const DEVICES = [testDevice(1), testDevice(1, 2), testDevice(2, 1, 2)];
+const everything = { bytesMax: 1 << 30, entriesMax: 1 << 30 };
 const QUOTAS = {
   queueEntriesMax: 25,
   queueBytesMax: 9_000,
@@ -173,15 +174,18 @@ class World {
   readInParts(queue: ModelQueue, sharePercent: number, bytesMax: number): void {
     const newest = queue.entries.at(-1)?.sequence ?? 0;
     let after = Math.round((newest * sharePercent) / 100);
-    const whole = this.store.readQueue(queue.device, after, 1 << 30);
+    const whole = this.store.readQueue(queue.device, after, everything);
     const parts: QueueItem[] = [];
-    for (let more = this.store.readQueue(queue.device, after, bytesMax); more.length > 0; ) {
+    for (
+      let more = this.store.readQueue(queue.device, after, { ...everything, bytesMax });
+      more.length > 0;
+    ) {
       const bytes = more.reduce((sum, item) => sum + (item.kind === "entries" ? item.frames.length : 0), 0);
       const entryCount = more.reduce((sum, item) => sum + (item.kind === "entries" ? item.entryCount : 0), 0);
       expect(bytes <= bytesMax || entryCount === 1).toBe(true);
       parts.push(...more);
       after = more.at(-1)?.lastSequence as number;
-      more = this.store.readQueue(queue.device, after, bytesMax);
+      more = this.store.readQueue(queue.device, after, { ...everything, bytesMax });
     }
     expect(framesOf(parts).equals(framesOf(whole))).toBe(true);
     expect(parts.filter((item) => item.kind === "gap")).toEqual(whole.filter((item) => item.kind === "gap"));
@@ -201,7 +205,7 @@ class World {
   }
 
   verify(queue: ModelQueue): void {
-    const items = this.store.readQueue(queue.device, 0, 1 << 30);
+    const items = this.store.readQueue(queue.device, 0, everything);
     let last = queue.floor;
     for (const item of items) {
       expect(item.firstSequence).toBeGreaterThan(last);

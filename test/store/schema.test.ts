@@ -2,17 +2,15 @@ import { expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { fromHex, toHex } from "../../src/base/bytes.js";
 import { decodeAccount, encodeAccount } from "../../src/store/account-rows.js";
+import { areEntriesIntact, decodeRow, encodeRow } from "../../src/store/chunk-rows.js";
 import {
   accountKey,
   addressInKey,
-  areFramesIntact,
   brandInKey,
   brandKey,
-  decodeChunkHeader,
   decodeDedup,
   decodeNumber,
   deviceKey,
-  encodeChunk,
   encodeDedup,
   encodeNumber,
   firstSequenceInKey,
@@ -80,10 +78,13 @@ test("rows are the bytes that the drawing shows", () => {
     lastSequence: 12,
     entryCount: 3,
     storedAtMs: 1_700_000_000_000,
+    firstStoredAtMs: 0,
     entriesAfter: 40,
     bytesAfter: 50,
+    addedAfter: 0,
+    added: 0,
   };
-  expect(toHex(encodeChunk(key, { gap: "expired", ...header }, []))).toBe(
+  expect(toHex(encodeRow(key, { gap: "expired", ...header }, []))).toBe(
     "6639d179020102000c0000000000000003000000000000000068e5cf8b01000028000000000000003200000000000000",
   );
   expect(toHex(encodeDedup(numberKey(1), { timeMs: 5, keys: new Uint8Array(20).fill(1) }))).toBe(
@@ -102,14 +103,17 @@ test("every row is bound to its key: a flipped bit or another key makes it unrea
     lastSequence: 9,
     entryCount: 1,
     storedAtMs: 5,
+    firstStoredAtMs: 0,
     entriesAfter: 1,
     bytesAfter: 68,
+    addedAfter: 0,
+    added: 0,
   };
   const rows: [Uint8Array, Uint8Array, (key: Uint8Array, row: Uint8Array) => unknown, number][] = [
     [metaKeys.epoch, encodeNumber(metaKeys.epoch, 7), decodeNumber, 16],
     [numberKey(1), encodeDedup(numberKey(1), { timeMs: 5, keys: new Uint8Array(40) }), decodeDedup, 56],
     [device, encodeAccount(device, { version: 1, devices: [{ number: 1, ordinal: 1 }] }), decodeAccount, 24],
-    [key, encodeChunk(key, header, [frame]), decodeChunkHeader, 48],
+    [key, encodeRow(key, header, [frame]), decodeRow, 48],
   ];
   for (const [rowKey, row, decode, sealedBytes] of rows) {
     expect(decode(rowKey, row)).toBeDefined();
@@ -132,15 +136,18 @@ test("a chunk's frames are sealed apart from its header", () => {
     lastSequence: 9,
     entryCount: 1,
     storedAtMs: 5,
+    firstStoredAtMs: 0,
     entriesAfter: 1,
     bytesAfter: 68,
+    addedAfter: 0,
+    added: 0,
   };
-  const row = encodeChunk(key, header, [frame.subarray(0, 10), frame.subarray(10)]);
-  expect(areFramesIntact(row)).toBe(true);
+  const row = encodeRow(key, header, [frame.subarray(0, 10), frame.subarray(10)]);
+  expect(areEntriesIntact(row)).toBe(true);
   for (let at = 48; at < row.length; at++) {
     const flipped = Uint8Array.from(row);
     flipped[at] = (flipped[at] as number) ^ 1;
-    expect(areFramesIntact(flipped)).toBe(false);
-    expect(decodeChunkHeader(key, flipped)).toEqual(header);
+    expect(areEntriesIntact(flipped)).toBe(false);
+    expect(decodeRow(key, flipped)).toEqual({ ...header, entries: flipped.subarray(48) });
   }
 });

@@ -153,7 +153,7 @@ test("reading goes on after any sequence, in portions of any size", async () => 
     for (const after of [0, 1, 6, 7, 8, 39]) {
       const sequences: number[] = [];
       for (let at = after; at < 40; at = sequences.at(-1) as number) {
-        const items = store.readQueue(ann, at, bytesMax);
+        const items = store.readQueue(ann, at, { bytesMax, entriesMax: 1_000 });
         const bytes = items.reduce(
           (sum, item) => sum + (item.kind === "entries" ? item.frames.length : 0),
           0,
@@ -164,7 +164,7 @@ test("reading goes on after any sequence, in portions of any size", async () => 
       expect(sequences).toEqual(range(after + 1, 40));
     }
   }
-  expect(store.readQueue(ann, 40, 100)).toEqual([]);
+  expect(store.readQueue(ann, 40, { bytesMax: 100, entriesMax: 1_000 })).toEqual([]);
 });
 
 test("bytes read from a queue belong to the caller", async () => {

@@ -53,6 +53,7 @@ export function testRun(device: DeviceAddress, entries: readonly TestEntry[]): S
     lastSequence: entries.at(-1)?.sequence ?? 0,
     entryCount: entries.length,
     frames: concatBytes(entries.map(deliverFrame)),
+    hasReferences: false,
   };
 }
 
@@ -70,15 +71,75 @@ export function numberedRun(
   return testRun(device, entries);
 }
 
-/** Sequences of the frames, in order; throws at bytes that are no frame. */
-export function sequencesIn(frames: Uint8Array): number[] {
+/** A shared part of a multi-recipient send, as it lies in a record. */
+export function testPart(number: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil((32 + 49 + 5 + payload.length) / 8) * 8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint32(4, payload.length, true);
+  view.setUint32(12, 2, true);
+  view.setBigUint64(16, BigInt(number), true);
+  bytes.set([44, 49], 24);
+  bytes.set([0xc4, 0x14], 32);
+  bytes.set([0xc4, 0x10], 54);
+  bytes[72] = 0xcf;
+  view.setBigUint64(73, 1_700_000_000_000n);
+  bytes[81] = 0xc6;
+  view.setUint32(82, payload.length);
+  bytes.set(payload, 86);
+  return bytes;
+}
+
+/** A run of one entry that refers to a part with so large a payload. */
+export function referenceRun(
+  device: DeviceAddress,
+  sequence: number,
+  part: { readonly number: number; readonly payloadBytes: number; readonly block: Uint8Array },
+): SpillRun {
+  const { number, payloadBytes, block } = part;
+  const frames = new Uint8Array(24 + block.length);
+  const view = new DataView(frames.buffer);
+  frames.set([0xc1, 44]);
+  view.setBigUint64(3, BigInt(sequence));
+  view.setBigUint64(12, (BigInt(number) << 16n) | BigInt(block.length), true);
+  view.setUint32(20, 68 + block.length + payloadBytes, true);
+  frames.set(block, 24);
+  const site = { firstSequence: sequence, lastSequence: sequence, entryCount: 1 };
+  return { device, ...site, frames, hasReferences: true };
+}
+
+export interface TestFrame {
+  readonly sequence: number;
+  /** Of a shared frame: its block. */
+  readonly block: Uint8Array | undefined;
+  readonly payload: Uint8Array;
+}
+
+/** The frames of a queue's item, in order; throws at bytes that are no frame. */
+export function framesIn(frames: Uint8Array): TestFrame[] {
   const view = new DataView(frames.buffer, frames.byteOffset, frames.length);
-  const sequences: number[] = [];
-  for (let at = 0; at < frames.length; at += 65 + view.getUint32(at + 61)) {
-    if (frames[at] !== 0x96 || frames[at + 60] !== 0xc6) throw new Error(`no deliver frame at ${at}`);
-    sequences.push(Number(view.getBigUint64(at + 3)));
+  const found: TestFrame[] = [];
+  for (let at = 0; at < frames.length; ) {
+    const isShared = frames[at] === 0x97;
+    const blockBytes = isShared ? view.getUint16(at + 61) : 0;
+    const payloadAt = isShared ? at + 68 + blockBytes : at + 65;
+    if ((!isShared && frames[at] !== 0x96) || frames[payloadAt - 5] !== 0xc6) {
+      throw new Error(`no deliver frame at ${at}`);
+    }
+    const end = payloadAt + view.getUint32(payloadAt - 4);
+    found.push({
+      sequence: Number(view.getBigUint64(at + 3)),
+      block: isShared ? frames.subarray(at + 63, at + 63 + blockBytes) : undefined,
+      payload: frames.subarray(payloadAt, end),
+    });
+    at = end;
   }
-  return sequences;
+  return found;
+}
+
+/** Sequences of the frames, in order. */
+export function sequencesIn(frames: Uint8Array): number[] {
+  return framesIn(frames).map(({ sequence }) => sequence);
 }
 
 /** A whole record; its CRC is left for the store to fill in. */
@@ -87,8 +148,9 @@ export function journalRecord(
   runs: readonly SpillRun[],
   acks: readonly Ack[] = [],
   timeMs = 1_700_000_000_000,
+  parts: readonly Uint8Array[] = [],
 ): Uint8Array {
-  const runParts = runs.map(runBytes);
+  const runParts = [...parts, ...runs.map(runBytes)];
   const runsBytes = runParts.reduce((sum, part) => sum + part.length, 0);
   const recordBytes = 64 + runsBytes + 32 * acks.length;
   const record = new Uint8Array(recordBytes);
@@ -115,6 +177,7 @@ function runBytes(run: SpillRun): Uint8Array {
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, framesBytes, true);
   view.setUint32(8, run.entryCount, true);
+  view.setUint32(12, run.hasReferences ? 1 : 0, true);
   view.setBigUint64(16, BigInt(run.firstSequence), true);
   view.setBigUint64(24, BigInt(run.lastSequence), true);
   bytes.set(run.device, 32);

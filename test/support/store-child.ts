@@ -22,7 +22,15 @@ import { join } from "node:path";
 import { accountOf } from "../../src/base/address.js";
 import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 import { openStore, type QueueItem, type Store } from "../../src/store/store.js";
-import { journalRecord, numberedRun, sequencesIn, testDevice, testPayload } from "./journal-record.js";
+import {
+  framesIn,
+  journalRecord,
+  numberedRun,
+  referenceRun,
+  testDevice,
+  testPart,
+  testPayload,
+} from "./journal-record.js";
 
 const [verb, directory = "", seedText = "1"] = process.argv.slice(2);
 const DEVICES = 400;
@@ -41,22 +49,32 @@ function say(line: string): void {
 
 function describe(item: QueueItem): string {
   if (item.kind === "gap") return `g${item.firstSequence}-${item.lastSequence}x${item.entryCount}`;
-  let at = 0;
-  return sequencesIn(item.frames)
-    .map((sequence) => {
-      const length = new DataView(item.frames.buffer, item.frames.byteOffset + at + 61, 4).getUint32(0);
-      const payload = item.frames.subarray(at + 65, at + 65 + length);
-      at += 65 + length;
-      if (Buffer.compare(payload, testPayload(sequence, length)) !== 0)
-        throw new Error("a payload was changed");
+  return framesIn(item.frames)
+    .map(({ sequence, block, payload }) => {
+      const isSame =
+        block === undefined
+          ? isTestPayload(payload, sequence)
+          : isTestPayload(block, sequence) && isTestPayload(payload.subarray(8), partIn(payload));
+      if (!isSame) throw new Error("a payload was changed");
       return `s${sequence}`;
     })
     .join(" ");
 }
 
+function isTestPayload(payload: Uint8Array, sequence: number): boolean {
+  return Buffer.compare(payload, testPayload(sequence, payload.length)) === 0;
+}
+
+/** A shared payload begins with the number of its part. */
+function partIn(payload: Uint8Array): number {
+  return Number(new DataView(payload.buffer, payload.byteOffset).getBigUint64(0));
+}
+
 class Driver {
   readonly #store: Store;
   #next: number;
+  #nextPart: number;
+  readonly #parts = new Map<number, Uint8Array>();
   #record = 0;
   readonly #floors = new Map<number, number>();
   readonly #newest = new Map<number, number>();
@@ -65,6 +83,7 @@ class Driver {
   constructor(store: Store) {
     this.#store = store;
     this.#next = store.epoch * 2 ** 32;
+    this.#nextPart = store.firstPart;
   }
 
   async start(): Promise<void> {
@@ -73,7 +92,7 @@ class Driver {
     await Promise.all(devices.map((device) => this.#store.registerDevice(accountOf(testDevice(device)), 1)));
     for (const device of devices) {
       const address = testDevice(device);
-      const items = this.#store.readQueue(address, 0, 1 << 30);
+      const items = this.#store.readQueue(address, 0, { bytesMax: 1 << 30, entriesMax: 1 << 30 });
       this.#newest.set(device, items.at(-1)?.lastSequence ?? 0);
       if (items.length > 0) say(`found ${device} ${items.map(describe).join(" ")}`);
     }
@@ -88,10 +107,10 @@ class Driver {
       const count = 1 + random(4);
       const run = numberedRun(testDevice(device), this.#next + 1, count, random(payloadBytesMax));
       this.#next += count;
-      say(`try ${device} ${sequencesIn(run.frames).join(" ")}`);
-      runs.push(run);
-      this.#unspilled.push({ record: this.#record + 1, device, run });
+      this.#take(runs, device, run);
     }
+    const parts: Uint8Array[] = [];
+    if (random(2) === 0) parts.push(this.#share(runs, isBroad, payloadBytesMax));
     const acks: Ack[] = [];
     const acked: [number, number][] = [];
     for (let i = isBroad ? DEVICES - 1 : random(3); i >= 0; i--) {
@@ -110,7 +129,7 @@ class Driver {
       keys[at] = at % 20 === 0 ? 1 : at % 20 < 4 ? 0 : random(256);
     });
     await this.#store.commit({
-      records: [{ number, bytes: journalRecord(number, runs, acks) }],
+      records: [{ number, bytes: journalRecord(number, runs, acks, undefined, parts) }],
       dedupKeys: keys,
       timeMs: Date.now(),
     }).durable;
@@ -119,12 +138,40 @@ class Driver {
     say(`done ${number}`);
   }
 
+  #take(runs: SpillRun[], device: number, run: SpillRun): void {
+    const { firstSequence, entryCount } = run;
+    say(`try ${device} ${Array.from({ length: entryCount }, (_, i) => firstSequence + i).join(" ")}`);
+    runs.push(run);
+    this.#unspilled.push({ record: this.#record + 1, device, run });
+  }
+
+  /** One part for several devices, or for all: each gets a run that refers to it. */
+  #share(runs: SpillRun[], isBroad: boolean, payloadBytesMax: number): Uint8Array {
+    const number = this.#nextPart++;
+    const payloadBytes = 8 + random(payloadBytesMax);
+    const payload = new Uint8Array(payloadBytes);
+    new DataView(payload.buffer).setBigUint64(0, BigInt(number));
+    payload.set(testPayload(number, payloadBytes - 8), 8);
+    for (
+      let device = (isBroad ? DEVICES : BUSY_DEVICES) - 1;
+      device >= 0;
+      device -= isBroad ? 1 : 1 + random(6)
+    ) {
+      const sequence = ++this.#next;
+      const block = testPayload(sequence, random(2) * random(40));
+      this.#take(runs, device, referenceRun(testDevice(device), sequence, { number, payloadBytes, block }));
+    }
+    const part = testPart(number, payload);
+    this.#parts.set(number, part);
+    return part;
+  }
+
   async spill(): Promise<void> {
     const through = this.#record - random(4);
     const due = this.#unspilled.filter(({ record }) => record <= through);
     this.#unspilled = this.#unspilled.filter(({ record }) => record > through);
     const runs = due.map(({ device, run }) => ({ ...run, ackedThrough: this.#floors.get(device) ?? 0 }));
-    const spilled = this.#store.spill(runs, through);
+    const spilled = this.#store.spill(runs, through, (number) => this.#parts.get(number));
     if (random(2) === 0) await this.commit(300);
     await spilled;
     say(`spilled ${through}`);

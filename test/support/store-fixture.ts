@@ -67,7 +67,7 @@ export class StoreFixture {
 }
 
 export function readAll(store: Store, device: DeviceAddress, after = 0): QueueItem[] {
-  return store.readQueue(device, after, 1 << 30);
+  return store.readQueue(device, after, { bytesMax: 1 << 30, entriesMax: 1 << 30 });
 }
 
 /** Sequences of all entries in the items. */

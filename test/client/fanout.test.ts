@@ -1,0 +1,115 @@
+/** Shared and group sends by the SDK, against a node in this process. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { toHex } from "../../src/base/bytes.js";
+import type { Client, Envelope } from "../../src/client/client.js";
+import { accountOf, createNode, type GroupRoster, type InterlineNode } from "../../src/index.js";
+
+let directory: string;
+let node: InterlineNode;
+const groups = new Map<string, GroupRoster>();
+const GROUP = new Uint8Array(18).fill(1);
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "interline-client-fanout-"));
+  node = await createNode({
+    dataDirectory: directory,
+    listen: false,
+    hooks: { readGroup: (address) => groups.get(toHex(address)) },
+  });
+});
+
+afterAll(async () => {
+  await node.stop();
+  rmSync(directory, { recursive: true });
+});
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const text = (given: Uint8Array | undefined): string | undefined => given && new TextDecoder().decode(given);
+
+class Person {
+  readonly client: Client;
+  readonly got: Envelope[] = [];
+
+  constructor(
+    readonly brand: string,
+    readonly account: string,
+  ) {
+    this.client = node.attach({ brand, account, device: 1 });
+    this.client.on("envelope", (envelope) => void this.got.push(envelope));
+  }
+
+  get address(): Uint8Array {
+    return accountOf(node.address({ brand: this.brand, account: this.account, device: 1 }));
+  }
+
+  async gets(count: number): Promise<void> {
+    while (this.got.length < count) await this.client.once("envelope");
+  }
+}
+
+function setGroup(version: number, members: readonly Person[]): void {
+  const group = { address: GROUP, version, members: members.map(({ address }) => address) };
+  groups.set(toHex(GROUP), group);
+  node.groupChanged(group);
+}
+
+test("the SDK sends to several accounts and to a group, and events say what came how", async () => {
+  const alice = new Person("whatsapp", "alice");
+  const bob = new Person("instagram", "bob");
+  const carol = new Person("messenger", "carol");
+  for (const { client } of [alice, bob, carol]) await client.connect();
+  setGroup(1, [alice, bob, carol]);
+  const to = [bob, carol].map(({ address }, i) => ({
+    account: address,
+    version: 1,
+    devices: [{ device: 1, block: bytes(`own ${i}`) }],
+  }));
+  const shared = alice.client.sendShared({ shared: bytes("to both"), to });
+  const blocks = [{ account: carol.address, device: 1, block: bytes("key") }];
+  const grouped = alice.client.sendToGroup({ group: GROUP, version: 1, shared: bytes("to all"), blocks });
+  const plain = alice.client.send({
+    to: [{ account: bob.address, version: 1, devices: [{ device: 1, payload: bytes("to bob") }] }],
+  });
+  expect(await Promise.all([shared, grouped, plain])).toMatchObject([
+    { durability: "disk" },
+    { durability: "disk" },
+    { durability: "disk" },
+  ]);
+  await Promise.all([bob.gets(3), carol.gets(2)]);
+  expect(bob.got.map(({ payload, block, group }) => [text(payload), text(block), group?.version])).toEqual([
+    ["to both", "own 0", undefined],
+    ["to all", "", 1],
+    ["to bob", undefined, undefined],
+  ]);
+  expect(carol.got.map(({ payload, block }) => [text(payload), text(block)])).toEqual([
+    ["to both", "own 1"],
+    ["to all", "key"],
+  ]);
+  expect(carol.got[1]?.group?.address).toEqual(GROUP);
+
+  setGroup(2, [alice, bob]);
+  await expect(
+    alice.client.sendToGroup({ group: GROUP, version: 1, shared: bytes("late") }),
+  ).rejects.toMatchObject({ code: "groupStale", detail: { group: { version: 2 } } });
+  await expect(
+    carol.client.sendToGroup({ group: GROUP, version: 2, shared: bytes("out") }),
+  ).rejects.toMatchObject({ code: "groupUnknown", retry: "never" });
+  for (const { client } of [alice, bob, carol]) await client.close();
+});
+
+test("what cannot be a shared or group send is refused before it leaves", async () => {
+  const { client } = new Person("whatsapp", "dora");
+  const bad = { code: "badArgument" };
+  await expect(client.sendShared({ shared: bytes("x"), to: [] })).rejects.toMatchObject(bad);
+  await expect(client.sendShared({ shared: "x" as never, to: [] })).rejects.toMatchObject(bad);
+  await expect(
+    client.sendToGroup({ group: new Uint8Array(3), version: 1, shared: bytes("x") }),
+  ).rejects.toMatchObject(bad);
+  await expect(client.sendToGroup({ group: GROUP, version: -1, shared: bytes("x") })).rejects.toMatchObject(
+    bad,
+  );
+  await client.close();
+});
