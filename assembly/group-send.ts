@@ -1,8 +1,8 @@
 /**
  * Group sends: the group's roster says who gets it, which is every device of every member but the sending one.
  *
- * The rules, in order of precedence: the sender is a member (for anybody else there is no such group); the version is
- * the roster's; brands may meet; each block is for one of the recipients, and none has two. Members that are not resident
+ * The rules, in order of precedence: the sender is a member, or the node itself (for anybody else there is no such
+ * group); the version is the roster's; the group is not held; brands may meet; each block is for one of the recipients, and none has two. Members that are not resident
  * are asked for together, but only for a member.
  */
 import * as L from "./layout";
@@ -20,6 +20,7 @@ import {
   forgetNeeded,
   groupAt,
   groupVersion,
+  isNode,
   need,
   noteUse,
   setReadItems,
@@ -72,7 +73,8 @@ function judgeMembers(slot: usize, group: usize): u32 {
   const own = load<u32>(slot, L.SLOT_ACCOUNT);
   const row = crossing + <usize>brandOf(slot + L.SLOT_ADDRESS) * L.BRANDS_MAX;
   const members = load<u32>(group, L.GROUP_MEMBERS);
-  let isMember = false;
+  const isNotice = isNode(slot);
+  let isMember = isNotice;
   let isComplete = true;
   let brands = ACCEPTED;
   forgetNeeded();
@@ -90,6 +92,7 @@ function judgeMembers(slot: usize, group: usize): u32 {
   }
   if (!isMember) return L.CODE_GROUP_UNKNOWN;
   if (groupVersion != load<u32>(group, L.GROUP_VERSION)) return L.CODE_GROUP_STALE;
+  if (load<u32>(group, L.GROUP_HELD) != 0 && !isNotice) return L.CODE_OVERLOADED;
   if (brands != ACCEPTED) return brands;
   return isComplete ? ACCEPTED : askForAccounts();
 }

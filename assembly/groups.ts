@@ -5,8 +5,9 @@
  * for the next one, or there are as many groups as may be, the oldest give way; what is needed again is loaded again. A
  * new version of a roster is loaded like a new group, and the older one only takes its place until the ring comes round.
  * A group that does not exist is resident as a roster without members, so that it is not asked for with every send.
+ * A roster may be loaded as held: until the host opens it, nobody but the node itself sends by it.
  *
- *   roster   ┌ bytes, version, members, resident u32 │ address 18, 6 × 0 ┬ member ┬ member ┬ … ┐
+ *   roster   ┌ bytes, version, members, resident u32 │ address 18, 2 × 0, held u32 ┬ member ┬ member ┬ … ┐
  *   member     account address 18, 2 × 0, u32 account + 1 where it was found last
  *
  * The account of a member is looked up once and remembered in its place: accounts come and go, so it is compared with
@@ -122,6 +123,7 @@ export function loadGroup(members: u32): u32 {
   store<u32>(group, version, L.GROUP_VERSION);
   store<u32>(group, members, L.GROUP_MEMBERS);
   store<u32>(group, 1, L.GROUP_RESIDENT);
+  store<u32>(group, load<u32>(given, L.LOAD_HELD), L.GROUP_HELD);
   memory.copy(group + L.GROUP_ADDRESS, given + L.LOAD_ADDRESS, 18);
   indexGroup(group);
   return <u32>memberAt(group, 0);
@@ -130,6 +132,12 @@ export function loadGroup(members: u32): u32 {
 /** Whether the group whose address is in the scratch area is resident, as a group or as none. */
 export function hasGroup(): i32 {
   return findGroup(control + L.CONTROL_SCRATCH) != 0 ? 1 : 0;
+}
+
+/** Lets everybody send to the group whose address is in the scratch area, if it is resident. */
+export function openGroup(): void {
+  const group = findGroup(control + L.CONTROL_SCRATCH);
+  if (group != 0) store<u32>(group, 0, L.GROUP_HELD);
 }
 
 /** The resident account of a member, or NONE. */

@@ -28,7 +28,7 @@ export {
 } from "./memory";
 export { tick } from "./tick";
 export { findAccount, findDevice, loadAccount, sequenceCeiling } from "./accounts";
-export { hasGroup, loadGroup } from "./groups";
+export { hasGroup, loadGroup, openGroup } from "./groups";
 export { composeSend, partAt } from "./shared";
 export { dedupBatch } from "./dedup";
 export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";

@@ -79,6 +79,8 @@ export const ACCOUNT_RECENT: u32 = 2;
 export const LOAD_ADDRESS: u32 = 0;
 export const LOAD_VERSION: u32 = 20;
 export const LOAD_DEVICE_COUNT: u32 = 24;
+/** Of a group, in the place of the count of devices. */
+export const LOAD_HELD: u32 = 24;
 /** Per device: u32 number, u32 ordinal. */
 export const LOAD_DEVICES: u32 = 28;
 
@@ -237,6 +239,8 @@ export const GROUP_VERSION: u32 = 4;
 export const GROUP_MEMBERS: u32 = 8;
 export const GROUP_RESIDENT: u32 = 12;
 export const GROUP_ADDRESS: u32 = 16;
+/** Not 0 while only the node itself may send to the group. */
+export const GROUP_HELD: u32 = 36;
 export const MEMBER_BYTES: u32 = 24;
 export const MEMBER_ADDRESS: u32 = 0;
 /** Where its account was found last: index + 1, verified whenever it is used; 0 when never. */

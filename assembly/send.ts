@@ -140,15 +140,16 @@ function accept(slot: usize, ordinal: u32, isShared: bool, timeMs: f64): void {
   count(L.CONTROL_COUNT_SENDS_ACCEPTED, 1);
   const last = readItems;
   let shared: u32 = 0;
-  if (isShared && last > itemCount) {
-    shared = addShared(sharedAt, sharedBytes, slot, idAt, groupAt, groupVersion);
-    countPart(sharedBytes);
-  }
   for (let i = itemCount; i < last; i++) {
     const item = items + <usize>i * L.ITEM_BYTES;
     // Only the node's own sends come this far with a device that no roster lists any more.
     if (load<u32>(item, L.ITEM_SLOT) & UNKNOWN_DEVICE) continue;
     if (i != itemCount) memory.copy(items + <usize>itemCount * L.ITEM_BYTES, item, L.ITEM_BYTES);
+    // Not before there is somebody who gets it: a part goes with its last reference.
+    if (isShared && shared == 0) {
+      shared = addShared(sharedAt, sharedBytes, slot, idAt, groupAt, groupVersion);
+      countPart(sharedBytes);
+    }
     addItem(slot, <u32>idAt, shared);
   }
 }
@@ -221,6 +222,12 @@ function judgeParties(slot: usize, isShared: bool): u32 {
 
 // @ts-ignore: decorator
 @inline
+export function isNode(slot: usize): bool {
+  return load<u32>(slot, L.SLOT_ORDINAL) == NODE_ORDINAL;
+}
+
+// @ts-ignore: decorator
+@inline
 export function brandOf(address: usize): u32 {
   return load<u8>(brandIndex + bswap<u16>(load<u16>(address)));
 }
@@ -269,7 +276,6 @@ function findParties(): bool {
 /** Puts the slots of the party's devices into its items. */
 function judgeCoverage(party: usize, account: usize, sender: usize): u32 {
   let seen: u32 = 0;
-  const isNode = load<u32>(sender, L.SLOT_ORDINAL) == NODE_ORDINAL;
   let code = load<u32>(party, 4) == load<u32>(account, L.ACCOUNT_VERSION) ? ACCEPTED : L.CODE_ROSTER_STALE;
   for (let i = load<u32>(party, 8); i < load<u32>(party, 12); i++) {
     const item = items + <usize>i * L.ITEM_BYTES;
@@ -289,7 +295,7 @@ function judgeCoverage(party: usize, account: usize, sender: usize): u32 {
   noteUse(account);
   let due = load<u32>(account, L.ACCOUNT_DEVICE_COUNT);
   if (account == accountAt(load<u32>(sender, L.SLOT_ACCOUNT))) due--;
-  if (isNode) return ACCEPTED;
+  if (isNode(sender)) return ACCEPTED;
   return <u32>popcnt(seen) == due ? code : L.CODE_ROSTER_STALE;
 }
 

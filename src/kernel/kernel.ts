@@ -236,6 +236,12 @@ export class Kernel extends KernelMemory {
     if (at !== 0) writeMembers(this.bytes, at, group.members);
   }
 
+  /** Lets everybody send to a group that was loaded as held. */
+  openGroup(address: Uint8Array): void {
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    this.call("openGroup")();
+  }
+
   /** Whether sends to this group go by a resident roster, which a change of it must then replace. */
   hasGroup(address: Uint8Array): boolean {
     this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);

@@ -25,6 +25,7 @@ export function writeGroup(bytes: Uint8Array, words: Uint32Array, at: number, gr
   assert(group.members.length <= L.GROUP_MEMBERS_MAX, "more members than a group may have");
   bytes.set(group.address, at + L.LOAD_ADDRESS);
   words[(at + L.LOAD_VERSION) >> 2] = group.version;
+  words[(at + L.LOAD_HELD) >> 2] = group.isHeld ? 1 : 0;
 }
 
 /** Writes the members' addresses to where loadGroup made room for them. */

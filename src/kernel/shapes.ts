@@ -29,6 +29,8 @@ export interface ResidentGroup {
   readonly address: Uint8Array;
   readonly version: number;
   readonly members: readonly Uint8Array[];
+  /** Nobody but the node itself sends to it, until it is opened. */
+  readonly isHeld?: boolean;
 }
 
 /** What the last seal closed: records to commit, and what becomes true once they are flushed. */

@@ -12,9 +12,11 @@ export interface GroupRecord {
   readonly address: Uint8Array;
   readonly version: number;
   readonly members: readonly Uint8Array[];
+  readonly isHeld?: boolean;
 }
 
 interface Roster extends GroupRecord {
+  isHeld: boolean;
   readonly from: number;
   readonly to: number;
 }
@@ -38,6 +40,11 @@ export class Groups {
     return this.byAddress.get(textOf(address));
   }
 
+  open(address: Uint8Array): void {
+    const roster = this.byAddress.get(textOf(address));
+    if (roster !== undefined) roster.isHeld = false;
+  }
+
   load(group: GroupRecord): void {
     const bytes = HEADER_BYTES + group.members.length * MEMBER_BYTES;
     const name = textOf(group.address);
@@ -54,6 +61,7 @@ export class Groups {
     }
     const roster = {
       ...group,
+      isHeld: group.isHeld ?? false,
       members: group.members.map((member) => member.slice()),
       from,
       to: from + bytes,

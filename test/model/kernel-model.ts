@@ -129,6 +129,10 @@ export class KernelModel {
     this.groups.load(group);
   }
 
+  openGroup(address: Uint8Array): void {
+    this.groups.open(address);
+  }
+
   hasGroup(address: Uint8Array): boolean {
     return this.groups.find(address) !== undefined;
   }

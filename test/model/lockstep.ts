@@ -99,6 +99,12 @@ export class Lockstep {
     this.hasGroup(group.address);
   }
 
+  openGroup(address: Uint8Array): void {
+    this.operations++;
+    this.kernel.openGroup(address);
+    this.model.openGroup(address);
+  }
+
   hasGroup(address: Uint8Array): boolean {
     return this.same("a group is resident", this.kernel.hasGroup(address), this.model.hasGroup(address));
   }

@@ -342,6 +342,28 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     [{ file: "group-send.ts", from: "if (!isMember) return L.CODE_GROUP_UNKNOWN;", to: "" }],
   ],
   [
+    "lets members send to a group that is held",
+    [{ file: "group-send.ts", from: "load<u32>(group, L.GROUP_HELD) != 0 && !isNotice", to: "false" }],
+  ],
+  [
+    "holds a group against the node itself",
+    [
+      {
+        file: "group-send.ts",
+        from: "load<u32>(group, L.GROUP_HELD) != 0 && !isNotice",
+        to: "load<u32>(group, L.GROUP_HELD) != 0",
+      },
+    ],
+  ],
+  [
+    "never opens a group that was held",
+    [{ file: "groups.ts", from: "if (group != 0) store<u32>(group, 0, L.GROUP_HELD);", to: "" }],
+  ],
+  [
+    "takes the node itself for a stranger to every group",
+    [{ file: "group-send.ts", from: "let isMember = isNotice;", to: "let isMember = false;" }],
+  ],
+  [
     "takes a group send for an older version of the roster",
     [
       {

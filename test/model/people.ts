@@ -79,12 +79,21 @@ export class People {
     );
   }
 
-  /** Gives some group other members; returns it before and after. */
+  anyGroup(): GroupRecord {
+    return this.random.pick(this.groups);
+  }
+
+  /** Gives some group other members, held or not; returns it before and after. */
   changeGroup(): { before: GroupRecord; after: GroupRecord } {
     const { random, groups } = this;
     const at = random.below(groups.length);
     const before = groups[at] as GroupRecord;
-    const after = { ...before, version: before.version + random.between(1, 2), members: this.members() };
+    const after = {
+      ...before,
+      version: before.version + random.between(1, 2),
+      members: this.members(),
+      isHeld: random.chance(0.3),
+    };
     groups[at] = after;
     return { before, after };
   }

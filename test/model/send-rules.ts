@@ -5,7 +5,7 @@
  *
  * and of a group send, after the same beginning:
  *
- *   room for its shared part ▸ member ▸ version ▸ brands ▸ blocks ▸ room for all
+ *   room for its shared part ▸ member, or the node ▸ version ▸ held ▸ brands ▸ blocks ▸ room for all
  *
  * A send that names accounts or a group which are not resident cannot be judged yet.
  */
@@ -222,8 +222,10 @@ export function judgeGroupSend(send: GroupSend, context: SendContext): Verdict {
   if (group === undefined) return { kind: "unknownGroup" };
   const { sender, residents } = context;
   const members = group.members.map((address) => residents.account(address));
-  if (!members.includes(sender.account)) return refused(codes.groupUnknown);
+  const isNode = sender.ordinal === 0;
+  if (!isNode && !members.includes(sender.account)) return refused(codes.groupUnknown);
   if (send.version !== group.version) return refused(codes.groupStale);
+  if (group.isHeld && !isNode) return refused(codes.overloaded);
   const brands = judgeBrands(group.members, context);
   if (brands !== undefined) return brands;
   const missing = group.members.filter((_, i) => members[i] === undefined);

@@ -114,6 +114,7 @@ export class World {
       if (random.chance(0.7)) pair.loadGroup(after);
       if (random.chance(0.2)) pair.loadGroup(before);
     }
+    if (random.chance(0.05)) pair.openGroup(this.people.anyGroup().address);
   }
 
   private removeDevice(): void {
