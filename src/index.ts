@@ -54,8 +54,8 @@ export interface NodeHooks {
   /** Asked for every ordered pair of brands at start, instead of `crossing`. */
   readonly mayCross?: (from: string, to: string) => boolean;
   /**
-   * Brings your own groups: the roster of the group at this address, undefined when there is none. Asked when a send
-   * names a group that is not in memory; tell `groupChanged` when a roster has a new version.
+   * Brings groups besides the node's own: the roster of the group at this address, undefined when there is none. Asked
+   * when a send names a group that is neither in memory nor in the store; tell `groupChanged` when a roster has a new version.
    */
   readonly readGroup?: (group: AccountAddress) => GroupRoster | undefined;
   readonly connected?: (device: DeviceAddress) => void;

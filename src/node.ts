@@ -7,15 +7,16 @@
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
 import { type Admin, startAdmin } from "./admin/server.js";
-import { accountOf, type DeviceAddress, deviceNumber } from "./base/address.js";
+import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deviceMethods } from "./directory/devices.js";
+import { groupMethods } from "./directory/groups.js";
 import { keyMethods } from "./directory/keys.js";
 import { nameMethods } from "./directory/names.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
-import { Kernel } from "./kernel/kernel.js";
+import { Kernel, type ResidentGroup } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
 import { descriptorAdvice } from "./ops/descriptors.js";
 import { DiskWatch } from "./ops/disk.js";
@@ -86,6 +87,7 @@ export class RunningNode {
     const requests = new Requests(
       deviceMethods(store, parts.removalMs),
       keyMethods(store, crossingByNumber(parts)),
+      groupMethods(store, crossingByNumber(parts)),
       nameMethods({
         store,
         clock: systemClock,
@@ -99,8 +101,8 @@ export class RunningNode {
       wake: this.#loop.wake,
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
+      readGroup: (address) => residentGroup(store, address) ?? parts.readGroup?.(address),
       serveRequest: (device, method, body) => requests.serve(device, method, body),
-      ...(parts.readGroup && { readGroup: parts.readGroup }),
       events: {
         ...parts.events,
         refused: (code) => {
@@ -296,6 +298,12 @@ function crossingByNumber({ brands, crossing }: NodeParts): (from: number, to: n
     const [fromName, toName] = [names.get(from), names.get(to)];
     return fromName !== undefined && toName !== undefined && mayCross(crossing, fromName, toName);
   };
+}
+
+/** What the kernel knows of a group: its members, whatever their roles. */
+function residentGroup(store: Store, address: AccountAddress): ResidentGroup | undefined {
+  const group = store.readGroup(address);
+  return group && { address, version: group.version, members: group.members.map(({ account }) => account) };
 }
 
 function buildKernel(parts: NodeParts, store: Store): Kernel {

@@ -37,10 +37,11 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     ...(address === undefined ? {} : { address: names.format(address) }),
   }));
   out.json({ ...report, findings });
-  const { journal, queues, dedup, accounts, keys, findingCount } = report;
+  const { journal, queues, dedup, accounts, groups, keys, findingCount } = report;
   const devices = counted(queues.devices, "device");
   const entries = (count: number) => counted(count, "entry", "entries");
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
+  out.line(`groups    ${groups.groups} with ${counted(groups.members, "member")}`);
   out.line(`queues    ${entries(queues.entries)} for ${devices}, ${formatBytes(queues.bytes)}`);
   out.line(
     `journal   ${counted(journal.blocks, "commit")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,

@@ -20,6 +20,7 @@ import {
   type EnvelopeId,
 } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
+import { GROUP_NOTICE, type GroupEvent, readGroupEvent } from "../wire/groups.js";
 import { decodeNotice, isNode, type NoticeBody } from "../wire/notices.js";
 import type {
   DeliverFrame,
@@ -188,8 +189,7 @@ export class Arrivals {
       return;
     }
     this.#remember(key, taking);
-    // The node writes plain envelopes alone.
-    if (isNode(frame.sender) && frame.kind === "deliver") {
+    if (isNode(frame.sender)) {
       this.#tellNotice(frame, taking);
       return;
     }
@@ -224,16 +224,20 @@ export class Arrivals {
     });
   }
 
-  #tellNotice({ sequence, timeMs, payload }: DeliverFrame, taking: Taking): void {
+  #tellNotice(frame: AnyDeliverFrame, taking: Taking): void {
     taking.taken = true;
+    const { sequence, timeMs } = frame;
     let body: NoticeBody;
+    let change: GroupEvent | undefined;
     try {
-      body = decodeNotice(payload);
+      body = decodeNotice(frame.kind === "deliver" ? frame.payload : frame.shared);
+      if (body.notice === GROUP_NOTICE) change = readGroupEvent(body);
     } catch (error) {
       throwOutside(error);
       return;
     }
     this.#options.emitter.emit("notice", { sequence, timeMs, body });
+    if (change !== undefined) this.#options.emitter.emit("group", { sequence, timeMs, ...change });
   }
 
   #tellGap(frame: GapFrame, taking: Taking): void {

@@ -37,6 +37,7 @@ import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
+import { Groups } from "./groups.js";
 import { Keys } from "./keys.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
@@ -96,6 +97,8 @@ export class Client {
   readonly devices: Devices;
   /** Other people's accounts. */
   readonly accounts: Accounts;
+  /** The groups that the account is a member of. */
+  readonly groups: Groups;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -126,6 +129,7 @@ export class Client {
     const ask: Ask = (request, read) => this.#ask(request, read);
     this.devices = new Devices(ask);
     this.accounts = new Accounts(ask);
+    this.groups = new Groups(ask);
     this.keys = new Keys(ask);
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,

@@ -1,11 +1,14 @@
 /** What an application gives to and gets from the client. */
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
+import type { GroupEvent, Member } from "../wire/groups.js";
 import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, WelcomeBody } from "../wire/protocol.js";
 import type { InterlineError } from "./errors.js";
 import type { Transport } from "./transport.js";
+
+export type { GroupEvent, Member, Role } from "../wire/groups.js";
 
 /**
  * Where a client stands:
@@ -187,6 +190,26 @@ export interface MlsBundle {
   readonly isLastResort: boolean;
 }
 
+export interface GroupVersion {
+  /** The group's address, 18 bytes. */
+  readonly group: Uint8Array;
+  /** Of its roster. */
+  readonly version: number;
+}
+
+export interface GroupRoster extends GroupVersion {
+  /** In the order in which they joined. */
+  readonly members: readonly Member[];
+}
+
+export interface GroupChangeRequest {
+  readonly group: AccountLike;
+  /** The roster's version that the change was made for. */
+  readonly version: number;
+  /** At most 512. */
+  readonly accounts: readonly AccountLike[];
+}
+
 /** What the node itself tells this device. */
 export interface Notice {
   readonly sequence: number;
@@ -236,6 +259,11 @@ export interface ClientEvents {
   gap: Gap;
   /** The node says something, such as `roster`: the account's devices have changed. In order with envelopes. */
   notice: Notice;
+  /**
+   * A group's roster has another version: all envelopes to the group that were sent for earlier ones have been handed
+   * over, those for this one follow. A `notice` comes right before, too.
+   */
+  group: GroupEvent & { readonly sequence: number; readonly timeMs: number };
   /** Everything that was queued has been handed over. In order with envelopes. */
   live: { readonly sequence: number };
   signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };

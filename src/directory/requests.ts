@@ -30,7 +30,8 @@ export class Requests {
       return { body: await method(caller, readBody(body)) };
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
-      return { code: error.code, retryAfterMs: error.retryAfterMs };
+      const { code, retryAfterMs, body } = error;
+      return { code, retryAfterMs, ...(body && { body }) };
     }
   }
 }

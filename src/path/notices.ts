@@ -11,17 +11,25 @@
  * refused like everybody's. What makes it different in the kernel is one thing: it may leave devices out.
  *
  * Of one account only one notice is on its way at a time, so that a refusal cannot turn two of them round.
+ *
+ * The event of a group's change is sequenced with the group's messages: from the moment in which the new roster is
+ * resident nothing is taken for an older one, and while its event is owed nothing is taken for the new one either
+ * (the kernel holds the group), save the event itself, which goes to the group's members like an envelope of theirs.
+ * So everybody gets all of one version, then the event, then what is of the next, whatever is refused meanwhile. Who is
+ * no member any more is told by a notice of his own, once the roster without him is resident.
  */
+import type { AccountAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { toHex } from "../base/bytes.js";
 import type { StoredNotice } from "../store/store.js";
-import { encodeClientFrame, type SendAccount } from "../wire/client-frames.js";
+import { encodeClientFrame } from "../wire/client-frames.js";
 import { codeName, codes } from "../wire/codes.js";
 import { NODE_ACCOUNT, NODE_DEVICE } from "../wire/notices.js";
 import { decodeServerMessage } from "../wire/server-frames.js";
 import type { Connection } from "./shapes.js";
 import type { Attachment, PathState } from "./state.js";
 
+const NO_BLOCK = new Uint8Array(0);
 /** The node takes nothing in but receipts. */
 const WINDOW = { floor: 0, windowEntries: 1, windowBytes: 1 };
 
@@ -37,6 +45,12 @@ export class Notices {
   /** Read and not on their way, in order. */
   waiting: StoredNotice[] = [];
   readonly inFlight = new Map<number, StoredNotice>();
+  /** Positions of the group events that went into the inbox in this turn. */
+  readonly injectedEvents: number[] = [];
+  /** Numbers of group events that the kernel has taken and the store still holds. */
+  readonly takenEvents = new Set<number>();
+  /** Groups whose event will never be taken. */
+  readonly endedEvents: AccountAddress[] = [];
   retryAtMs = 0;
 
   stored(): void {
@@ -66,8 +80,17 @@ export function injectNotices(state: PathState): void {
   });
 }
 
-const accountsOf = ({ recipients }: StoredNotice): string[] =>
-  recipients.map(({ account }) => toHex(account));
+/** Whom it is for: accounts, or a group. */
+const accountsOf = (notice: StoredNotice): string[] =>
+  isGroupEvent(notice)
+    ? [toHex(notice.group.address)]
+    : notice.recipients.map(({ account }) => toHex(account));
+
+function isGroupEvent(
+  notice: StoredNotice,
+): notice is StoredNotice & { readonly group: NonNullable<StoredNotice["group"]> } {
+  return notice.group !== undefined && notice.recipients.length === 0;
+}
 
 function read({ notices, store, limits }: PathState): void {
   const room = limits.noticesInFlightMax - notices.waiting.length - notices.inFlight.size;
@@ -115,37 +138,85 @@ function connect(state: PathState): boolean {
   return true;
 }
 
-/** Puts the notice into the inbox; false when there is no room now. Devices that are gone by now are passed over. */
+/** Puts the notice into the inbox; false when there is no room now. */
 function inject(state: PathState, notice: StoredNotice): boolean {
   const { kernel, notices } = state;
-  const accounts: SendAccount[] = [];
-  for (const { account, devices } of notice.recipients) {
-    const record = state.account(account);
-    // The kernel's copy of the roster may be older than the change that the notice tells of.
-    kernel.loadAccount(record);
-    const listed = devices ?? record.devices.map(({ number }) => number);
-    accounts.push({
-      account,
-      version: record.version,
-      devices: listed.map((device) => ({ device, payload: notice.payload })),
-    });
-  }
-  const frame = encodeClientFrame({ kind: "send", id: notice.id, accounts });
+  // Of one change the event comes first: whoever is told besides is told by the roster that it has brought.
+  if (
+    notice.group !== undefined &&
+    (isGroupEvent(notice) || state.store.owedEvent(notice.group.address) === undefined)
+  )
+    takeRoster(state, notice.group);
+  const frame = isGroupEvent(notice) ? eventFrame(notice) : noticeFrame(state, notice);
   if (!kernel.push(notices.slot as number, notices.connection, frame)) return false;
   notices.inFlight.set(++notices.position, notice);
+  if (isGroupEvent(notice)) notices.injectedEvents.push(notices.position);
   return true;
+}
+
+/** From here on nothing goes by the roster before the change. A group that is gone has nobody in it. */
+function takeRoster(state: PathState, { address, version }: NonNullable<StoredNotice["group"]>): void {
+  const group = state.group(address);
+  state.kernel.loadGroup(group.version === 0 ? { address, version, members: [] } : group);
+}
+
+function eventFrame({ id, payload, group }: StoredNotice): Uint8Array {
+  assert(group !== undefined, "the event of a group");
+  const { address, version } = group;
+  return encodeClientFrame({ kind: "groupSend", id, group: address, version, shared: payload, blocks: [] });
+}
+
+/** Devices that are gone by now are passed over. What tells of a group may be long, and is written once for all. */
+function noticeFrame(state: PathState, { id, payload, group, recipients }: StoredNotice): Uint8Array {
+  const listed = recipients.map(({ account, devices }) => {
+    const record = state.account(account);
+    // The kernel's copy of the roster may be older than the change that the notice tells of.
+    state.kernel.loadAccount(record);
+    return {
+      account,
+      version: record.version,
+      numbers: devices ?? record.devices.map(({ number }) => number),
+    };
+  });
+  const accounts = <Own>(own: Own) =>
+    listed.map(({ account, version, numbers }) => ({
+      account,
+      version,
+      devices: numbers.map((device) => ({ device, ...own })),
+    }));
+  return group === undefined
+    ? encodeClientFrame({ kind: "send", id, accounts: accounts({ payload }) })
+    : encodeClientFrame({ kind: "sharedSend", id, shared: payload, accounts: accounts({ block: NO_BLOCK }) });
+}
+
+/** After the kernel has read the inbox: what it took of the groups' events lets their members send again. */
+export function openGroups(state: PathState): void {
+  const { kernel, notices } = state;
+  for (const position of notices.injectedEvents.splice(0)) {
+    const notice = notices.inFlight.get(position);
+    if (notice?.group === undefined) continue;
+    notices.takenEvents.add(notice.number);
+    kernel.openGroup(notice.group.address);
+  }
+  for (const address of notices.endedEvents.splice(0)) kernel.openGroup(address);
+}
+
+/** Whether the event of the group's last change has yet to be taken. */
+export function isHeld({ store, notices }: PathState, group: AccountAddress): boolean {
+  const event = store.owedEvent(group);
+  return event !== undefined && !notices.takenEvents.has(event);
 }
 
 /** Receipts and refusals of what the node sent. */
 function told(state: PathState, bytes: Uint8Array): void {
   const { notices, store, limits, moment } = state;
-  const done: number[] = [];
+  const done: StoredNotice[] = [];
   for (const frame of decodeServerMessage(bytes)) {
     if (frame.kind === "receipt") {
-      for (const [position, { number }] of notices.inFlight) {
+      for (const [position, notice] of notices.inFlight) {
         if (position > frame.position) break;
         notices.inFlight.delete(position);
-        done.push(number);
+        done.push(notice);
       }
     } else if (frame.kind === "refusal") {
       const notice = notices.inFlight.get(frame.position);
@@ -158,9 +229,14 @@ function told(state: PathState, bytes: Uint8Array): void {
         notices.retryAtMs = moment.monotonicMs + limits.noticeRetryMs;
       } else {
         // A brand that nobody has configured any more: its devices cannot come for it.
-        done.push(notice.number);
+        done.push(notice);
       }
     }
   }
-  if (done.length > 0) store.dropNotices(done);
+  if (done.length === 0) return;
+  for (const notice of done) {
+    if (isGroupEvent(notice) && !notices.takenEvents.delete(notice.number))
+      notices.endedEvents.push(notice.group.address);
+  }
+  store.dropNotices(done.map(({ number }) => number));
 }

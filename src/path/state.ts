@@ -3,7 +3,7 @@ import type { AccountAddress } from "../base/address.js";
 import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
 import type { RequestMeter } from "../rules/requests.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
-import { Notices } from "./notices.js";
+import { isHeld, Notices } from "./notices.js";
 import type { Connection, Moment, PathEvents, PathLimits, PathOptions, ServeRequest } from "./shapes.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
@@ -100,7 +100,8 @@ export class PathState {
 
   /** The group's roster as stored; one that does not exist has version 0 and no members. */
   group(address: AccountAddress): ResidentGroup {
-    return this.readGroup(address) ?? { address, version: 0, members: [] };
+    const group = this.readGroup(address);
+    return group ? { ...group, isHeld: isHeld(this, address) } : { address, version: 0, members: [] };
   }
 
   get hasUncommitted(): boolean {

@@ -19,7 +19,7 @@ import { answer } from "./answers.js";
 import { catchUp } from "./catch-up.js";
 import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
-import { injectNotices } from "./notices.js";
+import { injectNotices, openGroups } from "./notices.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
 import { mayCost, type PathState } from "./state.js";
@@ -30,6 +30,7 @@ export function turn(state: PathState, moment: Moment): void {
   settleCommit(state);
   injectNotices(state);
   route(state);
+  openGroups(state);
   dropClosed(state);
   catchUp(state);
   if (!state.hasFailed) {

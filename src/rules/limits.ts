@@ -59,6 +59,10 @@ export const limits = {
   /** After a notice was refused for want of room. */
   noticeRetryMs: 250,
   noticePayloadBytesMax: 16 * KiB,
+  /** Accounts that one change of a group names, once the group is there. */
+  groupChangeAccountsMax: 512,
+  /** How long a change of a group waits until what tells of the one before it is on disk. */
+  groupEventWaitMs: 5_000,
   tokenBytesMax: 4 * KiB,
 
   /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */
@@ -254,6 +258,8 @@ assert(limits.nameBytesMax * 2 <= limits.adminParameterCharsMax, "a name in base
 assert(limits.resolvesPerSecond * 60 < limits.resolvesBurst, "names are looked up, not enumerated");
 assert(limits.requestsUnderWayMax <= limits.requestsBurst, "a full connection was not too fast");
 assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
+assert(18 * limits.groupChangeAccountsMax + 512 <= limits.noticePayloadBytesMax, "an event is a notice");
+assert(18 * limits.groupMembersMax + KiB <= limits.requestBytesMax, "a full group is made by one request");
 assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");

@@ -56,6 +56,8 @@ export function decodeName(key: Uint8Array, row: Uint8Array): NameRow | undefine
 }
 
 const NOTICE_HEADER_BYTES = 24;
+const NOTICE_GROUP_BYTES = 24;
+const OF_GROUP = 0x8000_0000;
 const RECIPIENT_BYTES = 20;
 /** In the place of a count of devices: all of them. */
 const ALL_DEVICES = 0xffff;
@@ -67,16 +69,22 @@ export interface NoticeRow {
     readonly devices?: readonly number[] | undefined;
   }[];
   readonly payload: Uint8Array;
+  readonly group?: { readonly address: AccountAddress; readonly version: number } | undefined;
 }
 
-export function encodeNotice(key: Uint8Array, { id, recipients, payload }: NoticeRow): Uint8Array {
+export function encodeNotice(key: Uint8Array, { id, recipients, payload, group }: NoticeRow): Uint8Array {
   const devicesBytes = recipients.reduce((sum, { devices = [] }) => sum + 2 * devices.length, 0);
-  const payloadAt = NOTICE_HEADER_BYTES + recipients.length * RECIPIENT_BYTES + devicesBytes;
+  const recipientsAt = NOTICE_HEADER_BYTES + (group ? NOTICE_GROUP_BYTES : 0);
+  const payloadAt = recipientsAt + recipients.length * RECIPIENT_BYTES + devicesBytes;
   const row = new Uint8Array(payloadAt + payload.length);
   const view = new DataView(row.buffer);
-  writeU32(row, 4, recipients.length);
+  writeU32(row, 4, recipients.length + (group ? OF_GROUP : 0));
   row.set(id, 8);
-  let at = NOTICE_HEADER_BYTES;
+  if (group) {
+    row.set(group.address, NOTICE_HEADER_BYTES);
+    writeU32(row, NOTICE_HEADER_BYTES + 20, group.version);
+  }
+  let at = recipientsAt;
   for (const { account, devices } of recipients) {
     row.set(account, at);
     view.setUint16(at + 18, devices?.length ?? ALL_DEVICES, true);
@@ -95,8 +103,10 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
   if (row.length < NOTICE_HEADER_BYTES || !isSealed(key, row)) return undefined;
   const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
   const recipients: NoticeRow["recipients"][number][] = [];
-  let at = NOTICE_HEADER_BYTES;
-  for (let left = readU32(row, 4); left > 0; left--) {
+  const isOfGroup = readU32(row, 4) >= OF_GROUP;
+  let at = NOTICE_HEADER_BYTES + (isOfGroup ? NOTICE_GROUP_BYTES : 0);
+  if (row.length < at) return undefined;
+  for (let left = readU32(row, 4) % OF_GROUP; left > 0; left--) {
     if (at + RECIPIENT_BYTES > row.length) return undefined;
     const account = row.slice(at, at + 18);
     const count = view.getUint16(at + 18, true);
@@ -112,5 +122,6 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
       at += 2 * count;
     }
   }
-  return { id: row.slice(8, 24), recipients, payload: row.slice(at) };
+  const group = { address: row.slice(24, 42), version: isOfGroup ? readU32(row, 44) : 0 };
+  return { id: row.slice(8, 24), recipients, payload: row.slice(at), ...(isOfGroup && { group }) };
 }

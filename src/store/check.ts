@@ -24,6 +24,7 @@ import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from
 import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
 import { checkAccounts, checkNames, checkOutbox, checkRemovals } from "./check-accounts.js";
+import { checkGroups, type GroupCounts } from "./check-groups.js";
 import { checkKeys } from "./check-keys.js";
 import { checkParts } from "./check-parts.js";
 import { checkQueues } from "./check-queues.js";
@@ -70,6 +71,7 @@ export interface CheckReport extends DirectoryState {
   /** Devices and accounts whose older tokens are refused, and what of them the next open erases. */
   readonly removals: { readonly tombstones: number; readonly erasures: number };
   readonly names: { readonly names: number };
+  readonly groups: GroupCounts;
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
   /** Devices with key rows, those rows, and the keys among them. */
@@ -261,11 +263,12 @@ export async function checkDirectory(
     const accounts = await checkAccounts(checker);
     const removals = await checkRemovals(checker);
     const names = await checkNames(checker);
+    const groups = await checkGroups(checker);
     const keys = await checkKeys(checker);
     const outbox = await checkOutbox(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const tables = { journal, queues, shared, dedup, accounts, removals, names, keys, outbox };
+    const tables = { journal, queues, shared, dedup, accounts, removals, names, groups, keys, outbox };
     return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();

@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import type { Group } from "../rules/groups.js";
 import type { KeyUpload } from "../rules/keys.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -16,6 +17,7 @@ import { Changes } from "./changes.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
 import { Floors } from "./floors.js";
+import { type ChangedGroup, Groups } from "./groups.js";
 import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
 import type { SpillRun } from "./journal-record.js";
@@ -54,6 +56,7 @@ export class LmdbStore implements Store {
   readonly #names: Names;
   #accounts: Accounts | undefined;
   #outbox: Outbox | undefined;
+  #groups: Groups | undefined;
   #keys: Keys | undefined;
   #epoch = 0;
   #firstPart = 1;
@@ -120,6 +123,9 @@ export class LmdbStore implements Store {
       bounds: { ...limits, ...this.#options.quotas },
       nowMs: this.#options.nowMs,
       onDamage: (address, detail) => this.#report({ table: "keys", detail, address }),
+    });
+    this.#groups = new Groups(this.#database, this.#writer, this.#outbox, {
+      onDamage: (address) => this.#report({ table: "groups", detail: "a group's row is damaged", address }),
     });
     this.#dedup.load(this.#database, (number) => {
       this.#report({ table: "dedup", detail: "a row of dedup keys is damaged", number });
@@ -282,6 +288,23 @@ export class LmdbStore implements Store {
     await this.#names.take(name);
   }
 
+  readGroup(address: AccountAddress): Group | undefined {
+    return this.#read(() => this.#openedGroups.read(address));
+  }
+
+  async changeGroup(changed: ChangedGroup): Promise<void> {
+    this.#refuseWhenEnded();
+    await this.#openedGroups.change(changed);
+  }
+
+  owedEvent(group: AccountAddress): number | undefined {
+    return this.#openedOutbox.owedEvent(group);
+  }
+
+  settledGroup(group: AccountAddress): Promise<void> | undefined {
+    return this.#openedOutbox.settled(group);
+  }
+
   notices(after: number, max: number): StoredNotice[] {
     return this.#read(() => this.#openedOutbox.read(after, max));
   }
@@ -389,6 +412,11 @@ export class LmdbStore implements Store {
   get #openedOutbox(): Outbox {
     assert(this.#outbox !== undefined, "the store is open");
     return this.#outbox;
+  }
+
+  get #openedGroups(): Groups {
+    assert(this.#groups !== undefined, "the store is open");
+    return this.#groups;
   }
 
   get #openedJournal(): Journal {

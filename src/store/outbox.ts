@@ -3,12 +3,16 @@
  * transaction, so that neither is ever on disk without the other; the path sends what it finds here (path/notices.ts)
  * and the row goes when the commit that holds the notice is flushed.
  *
+ * A notice may tell of a group's change: to the members that its roster has by then (no recipients: a group send), or
+ * to those who are members no more. Of one group only one change is in here at a time; `settled` says when it is gone.
+ *
  * Numbers rise and say the order; after all rows are gone they may begin anew. What names a notice to its readers
  * is its id, which is random.
  */
 import { randomBytes } from "node:crypto";
 import { type AccountAddress, ENVELOPE_ID_BYTES, type EnvelopeId } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import { toHex } from "../base/bytes.js";
 import { limits } from "../rules/limits.js";
 import { decodeNotice, encodeNotice } from "./account-rows.js";
 import type { Batch, Database } from "./database.js";
@@ -22,8 +26,10 @@ export interface NoticeRecipient {
 }
 
 export interface Notice {
-  /** At most accountsPerSendMax accounts, each once. */
+  /** At most accountsPerSendMax accounts, each once; none when the members of `group` get it. */
   readonly recipients: readonly NoticeRecipient[];
+  /** Whose change it tells of, and the version that the change made. */
+  readonly group?: { readonly address: AccountAddress; readonly version: number } | undefined;
   /** See wire/notices.ts. */
   readonly payload: Uint8Array;
 }
@@ -33,6 +39,15 @@ export interface StoredNotice extends Notice {
   readonly id: EnvelopeId;
 }
 
+/** What is owed because of one group's change. */
+interface OpenChange {
+  readonly numbers: Set<number>;
+  /** Of the notice that the members get. */
+  event: number | undefined;
+  readonly settled: Promise<void>;
+  readonly settle: () => void;
+}
+
 export class Outbox implements Work {
   readonly #database: Database;
   readonly #writer: Writer;
@@ -40,6 +55,9 @@ export class Outbox implements Work {
   readonly #onStored: () => void;
   #nextNumber = 1;
   #dropped: number[] = [];
+  readonly #changes = new Map<string, OpenChange>();
+  /** Numbers of notices of groups → the group. */
+  readonly #groups = new Map<number, string>();
 
   constructor(
     database: Database,
@@ -50,17 +68,63 @@ export class Outbox implements Work {
     this.#writer = writer;
     this.#onDamage = options.onDamage;
     this.#onStored = options.onStored;
-    for (const key of database.keys("outbox")) this.#nextNumber = readU64BE(key, 0) + 1;
+    for (const { key, value } of database.rows("outbox")) {
+      const number = readU64BE(key, 0);
+      this.#nextNumber = number + 1;
+      const notice = decodeNotice(key, value);
+      if (notice !== undefined) this.#open(number, notice);
+    }
   }
 
   /** Puts a notice into the transaction of the change that it tells of. */
-  stageNotice(batch: Batch, { recipients, payload }: Notice): void {
-    assert(recipients.length >= 1 && recipients.length <= limits.accountsPerSendMax, "a notice is one send");
+  stageNotice(batch: Batch, notice: Notice): void {
+    const { recipients, payload, group } = notice;
+    assert(recipients.length >= (group ? 0 : 1), "a notice is for somebody");
+    assert(recipients.length <= limits.accountsPerSendMax, "a notice is one send");
     assert(payload.length <= limits.noticePayloadBytesMax, "a notice is short");
-    const key = numberKey(this.#nextNumber++);
+    const number = this.#nextNumber++;
+    const key = numberKey(number);
     const id = new Uint8Array(randomBytes(ENVELOPE_ID_BYTES));
-    batch.put("outbox", key, encodeNotice(key, { id, recipients, payload }));
+    // Known before the row can be read: nobody may send by a roster whose event is owed.
+    this.#open(number, notice);
+    batch.put("outbox", key, encodeNotice(key, { id, ...notice }));
     batch.whenWritten(this.#onStored);
+  }
+
+  #open(number: number, { group, recipients }: Notice): void {
+    if (group === undefined) return;
+    const name = toHex(group.address);
+    let settle = (): void => {};
+    const settled = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const change = this.#changes.get(name) ?? { numbers: new Set(), event: undefined, settled, settle };
+    change.numbers.add(number);
+    if (recipients.length === 0) change.event = number;
+    this.#changes.set(name, change);
+    this.#groups.set(number, name);
+  }
+
+  #close(number: number): void {
+    const name = this.#groups.get(number);
+    const change = name === undefined ? undefined : this.#changes.get(name);
+    if (name === undefined || change === undefined) return;
+    this.#groups.delete(number);
+    change.numbers.delete(number);
+    if (change.event === number) change.event = undefined;
+    if (change.numbers.size > 0) return;
+    this.#changes.delete(name);
+    change.settle();
+  }
+
+  /** The number of the notice that the group's members have yet to be sent. */
+  owedEvent(group: AccountAddress): number | undefined {
+    return this.#changes.get(toHex(group))?.event;
+  }
+
+  /** Resolves when nothing is owed any more because of a change of this group; undefined when nothing is now. */
+  settled(group: AccountAddress): Promise<void> | undefined {
+    return this.#changes.get(toHex(group))?.settled;
   }
 
   /** Notices numbered above `after`, in order. A damaged one is reported, and left for `interline check` to show. */
@@ -79,6 +143,7 @@ export class Outbox implements Work {
   drop(numbers: readonly number[]): void {
     const isStaged = this.#dropped.length > 0;
     this.#dropped.push(...numbers);
+    for (const number of numbers) this.#close(number);
     if (!isStaged) void this.#writer.submitPrompt(this).catch(() => {});
   }
 

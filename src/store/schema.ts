@@ -31,6 +31,7 @@
  *   names     partition u16 | brand u16 | name digest 16   name row (names.ts); the digest stands for an account id
  *   named     partition u16 | brand u16 | account 16 |     number row: 0
  *             name digest 16
+ *   groups    partition u16 | brand u16 | group id 16      group row (group-rows.ts)
  *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
  *             part number u64 | 1 u8                       number row: entries of queues that refer to it
  *
@@ -39,8 +40,9 @@
  *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 1 when it was removed, else 0
  *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
  *   name row                0 u32 crc   4 account 16       20 name, up to the row's end
- *   notice row              0 u32 crc   4 u32 recipientCount   8 id 16
- *                          24 recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
+ *   notice row              0 u32 crc   4 u32 recipientCount, + 2^31 when it tells of a group   8 id 16
+ *                          24 of a group: { group 18, u16 0, u32 version }
+ *                             recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end
  *
  * Version 2 had the tables up to floors, and chunk rows of version 1 alone. A directory of version 2 is read as it is
@@ -62,7 +64,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "keys", "shared", "tombstones", "erasures", "names", "named"],
+  3: ["outbox", "keys", "groups", "shared", "tombstones", "erasures", "names", "named"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;

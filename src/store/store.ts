@@ -25,10 +25,12 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import type { Group } from "../rules/groups.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
+import type { ChangedGroup } from "./groups.js";
 import type { SpillRun } from "./journal-record.js";
 import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { LmdbStore } from "./lmdb-store.js";
@@ -59,7 +61,7 @@ export {
 export type { SpillRun } from "./journal-record.js";
 export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 export type { BrandName } from "./names.js";
-export type { StoredNotice } from "./outbox.js";
+export type { Notice, StoredNotice } from "./outbox.js";
 export type { PartSource } from "./parts.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { SweepResult } from "./sweep.js";
@@ -184,6 +186,13 @@ export interface Store {
   giveName(address: AccountAddress, name: BrandName): Promise<boolean>;
   /** Rejects with notFound. */
   takeName(name: BrandName): Promise<void>;
+  readGroup(address: AccountAddress): Group | undefined;
+  /** Writes a group's roster and what tells of it; one change of a group at a time. Resolves when it is on disk. */
+  changeGroup(changed: ChangedGroup): Promise<void>;
+  /** The number of the notice that the group's members have yet to be sent: until then they send nothing. */
+  owedEvent(group: AccountAddress): number | undefined;
+  /** Resolves when everybody was told of the group's last change, durably; undefined when they are. */
+  settledGroup(group: AccountAddress): Promise<void> | undefined;
   /** Notices that are owed, numbered above `after`, in order (outbox.ts). */
   notices(after: number, max: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */

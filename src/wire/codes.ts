@@ -108,6 +108,27 @@ export const codes = {
   keysMissing: { code: 620, retry: "later", message: "the device has no keys of this suite" },
   tooManyKeys: { code: 621, retry: "never", message: "more keys of a kind than a device may have stored" },
   keyTooLarge: { code: 622, retry: "never", message: "a key is larger than keyBytesMax" },
+  groupFull: {
+    code: 630,
+    retry: "never",
+    message: "the group would have more members than a group may have",
+  },
+  memberAlready: {
+    code: 631,
+    retry: "repair",
+    message: "an account is to be added that is a member already, or is named twice",
+  },
+  memberUnknown: {
+    code: 632,
+    retry: "repair",
+    message: "an account is named that is no member of the group",
+  },
+  lastAdmin: { code: 633, retry: "never", message: "the group would have no admin" },
+  groupBusy: {
+    code: 634,
+    retry: "later",
+    message: "the members have yet to be told of an earlier change of the group",
+  },
 
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },
   directoryUnknown: {

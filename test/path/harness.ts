@@ -54,6 +54,18 @@ export class FakeConnection implements Connection {
     return notices.map((frame) => decodeNotice(frame.payload));
   }
 
+  /** Of groups, in order: the event and version of what the node said, the text of what members sent. */
+  get groupLog(): string[] {
+    return this.frames.flatMap((frame) => {
+      if (frame.kind !== "groupDeliver" && frame.kind !== "sharedDeliver" && frame.kind !== "deliver")
+        return [];
+      const payload = frame.kind === "deliver" ? frame.payload : frame.shared;
+      if (!isNode(frame.sender)) return [Buffer.from(payload).toString()];
+      const body = decodeNotice(payload);
+      return body.notice === "group" ? [`${body.event} ${body.version}`] : [];
+    });
+  }
+
   /** Of what devices sent, in its order: the text; of a shared part also its block's. */
   get entries(): string[] {
     return this.frames.flatMap((frame) => {
@@ -181,7 +193,7 @@ export class World {
   isFlushSlow = false;
   /** Notices that are durable stay in the outbox, as after a crash before they are taken out. */
   isOutboxKept = false;
-  /** What readGroup answers, by address in hex. */
+  /** What readGroup answers besides the store's groups, by address in hex. */
   readonly groups = new Map<string, ResidentGroup>();
   /** How often it was asked. */
   groupReads = 0;
@@ -253,7 +265,9 @@ export class World {
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
       readGroup: (address) => {
         if (world !== undefined) world.groupReads++;
-        return world?.groups.get(toHex(address));
+        const stored = store.readGroup(address);
+        const members = stored?.members.map(({ account }) => account) ?? [];
+        return world?.groups.get(toHex(address)) ?? (stored && { ...stored, members });
       },
       ...(options.events && { events: options.events }),
     });

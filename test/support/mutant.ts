@@ -137,6 +137,20 @@ export const mutants = {
       put: "link.slot = -1;",
     },
   ],
+  /** Groups: a roster is written at once, and what tells of it a little later. */
+  eventsApart: [
+    {
+      file: "src/store/groups.js",
+      find: "            for (const notice of notices)\n                this.#outbox.stageNotice(batch, notice);\n",
+      put: `            setTimeout(() => void this.#writer.submitPrompt({
+                stage: (later) => {
+                    for (const notice of notices) this.#outbox.stageNotice(later, notice);
+                    return true;
+                },
+            }), 40);
+`,
+    },
+  ],
   /** C5: a claimed key leaves before its removal is on the disk, which comes a little later. */
   claimsBeforeFlush: [
     {
