@@ -84,10 +84,11 @@ export class RunningNode {
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
+    const mayMeet = crossingByNumber(parts);
     const requests = new Requests(
       deviceMethods(store, parts.removalMs),
-      keyMethods(store, crossingByNumber(parts)),
-      groupMethods(store, crossingByNumber(parts)),
+      keyMethods(store, mayMeet),
+      groupMethods(store, mayMeet),
       nameMethods({
         store,
         clock: systemClock,
