@@ -217,11 +217,11 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
   ],
   [
     "takes from anybody what only the node may leave out",
-    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "return ACCEPTED;" }],
+    [{ file: "send.ts", from: "if (isNode(sender)) return ACCEPTED;", to: "return ACCEPTED;" }],
   ],
   [
     "takes what the node leaves out for a stale roster",
-    [{ file: "send.ts", from: "if (isNode) return ACCEPTED;", to: "" }],
+    [{ file: "send.ts", from: "if (isNode(sender)) return ACCEPTED;", to: "" }],
   ],
   [
     "gives the payload of a device that is gone to the one after it",

@@ -74,8 +74,8 @@ export const mutants = {
   /** A8: what comes from the disk is believed. */
   damageUnseen: [
     {
-      file: "src/store/schema.js",
-      find: "return readU32(row, 20) === crc32(row.subarray(CHUNK_HEADER_BYTES));",
+      file: "src/store/chunk-rows.js",
+      find: "return row[4] === KIND_REFERENCE || readU32(row, 20) === crc32(row.subarray(headerBytesOf(row)));",
       put: "return true;",
     },
     {
@@ -88,7 +88,7 @@ export const mutants = {
   removedSilently: [
     {
       file: "src/store/queues.js",
-      find: 'batch.put("queues", key, encodeChunk(key, header, []));',
+      find: 'batch.put("queues", key, encodeRow(key, header, []));',
       put: "",
     },
   ],
