@@ -408,8 +408,8 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     ],
   ],
   [
-    "gives up a roster that is newer than the oldest",
-    [{ file: "groups.ts", from: "else if (oldestAt == wrapAt", to: "else if (oldestAt > wrapAt" }],
+    "takes a roster again that it has, and gives up others for it",
+    [{ file: "groups.ts", from: "if (version <= load<u32>(known", to: "if (version < load<u32>(known" }],
   ],
   [
     "keeps a group's older roster beside the newer one",
