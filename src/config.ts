@@ -16,8 +16,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import type { BrandSettings } from "./directory/sign-in.js";
+import type { PushSettings } from "./push/senders.js";
 import type { Crossing } from "./rules/brands.js";
 import { configurable, limits } from "./rules/limits.js";
+import { webhookFault } from "./rules/push.js";
 import {
   deviceRegistrations,
   keyUrlFault,
@@ -41,6 +43,8 @@ export interface Config {
   /** Absent: the development brands. */
   readonly brands?: readonly BrandSettings[];
   readonly crossing: Crossing;
+  /** Absent: nobody is woken. */
+  readonly push?: PushSettings;
   readonly limits: { readonly [Name in keyof typeof configurable]?: number };
   /** The file that was read, if any. */
   readonly file?: string;
@@ -147,6 +151,43 @@ const crossingSchema = z.union(
   'expected "open" or a list of { from: brand, to: brand }',
 );
 
+const vapidFields = {
+  subject: z
+    .string("expected mailto:… or https://…")
+    .regex(/^(mailto:|https:\/\/)./, "expected mailto:… or https://…"),
+  publicKey: text,
+  privateKey: text,
+};
+
+const pushSchema = z.strictObject(
+  {
+    webPush: z
+      .strictObject(
+        {
+          ...vapidFields,
+          brands: z
+            .array(z.strictObject({ brand: text, ...vapidFields }), "expected a list of brands' keys")
+            .exactOptional(),
+          hosts: z.array(text, "expected a list of host names").exactOptional(),
+          allowPrivateEndpoints: z.boolean("expected true or false").exactOptional(),
+        },
+        "expected { subject, publicKey, privateKey, … }",
+      )
+      .exactOptional(),
+    webhooks: z
+      .array(
+        z.strictObject({
+          brand: text,
+          url: text,
+          secret: text,
+        }),
+        "expected a list of { brand, url, secret }",
+      )
+      .exactOptional(),
+  },
+  "expected { webPush, webhooks }",
+);
+
 const limitsSchema = z.strictObject(
   Object.fromEntries(
     Object.entries(configurable).map(([name, { min, max }]) => {
@@ -171,14 +212,15 @@ const settingsSchema = z
         .min(1, "expected at least one brand")
         .exactOptional(),
       crossing: crossingSchema.exactOptional(),
+      push: pushSchema.exactOptional(),
       limits: limitsSchema.exactOptional(),
     },
     "expected an object of settings",
   )
   .superRefine((settings, context) => {
-    for (const { path, message } of relations(settings.brands ?? [], settings.crossing ?? "open")) {
+    const { brands = [], crossing = "open", push = {} } = settings;
+    for (const { path, message } of [...relations(brands, crossing), ...pushRelations(brands, push)])
       context.addIssue({ code: "custom", path, message });
-    }
   });
 
 /** What the command line and the environment may set. */
@@ -224,6 +266,30 @@ function* relations(
     for (const end of ["from", "to"] as const) {
       if (!names.has(pair[end])) yield { path: ["crossing", index, end], message: "no brand has this name" };
     }
+  }
+}
+
+function* pushRelations(
+  brands: readonly { readonly name: string }[],
+  { webPush, webhooks = [] }: PushSettings,
+): Generator<{ path: (string | number)[]; message: string }> {
+  const names = new Set(brands.map(({ name }) => name));
+  const lists = [
+    { at: ["push", "webPush", "brands"], entries: webPush?.brands ?? [] },
+    { at: ["push", "webhooks"], entries: webhooks },
+  ];
+  for (const { at, entries } of lists) {
+    const seen = new Set<string>();
+    for (const [index, { brand }] of entries.entries()) {
+      const path = [...at, index, "brand"];
+      if (brands.length > 0 && !names.has(brand)) yield { path, message: "no brand has this name" };
+      if (seen.has(brand)) yield { path, message: "another entry is of the same brand" };
+      seen.add(brand);
+    }
+  }
+  for (const [index, { url, secret }] of webhooks.entries()) {
+    const fault = webhookFault(url, secret);
+    if (fault !== undefined) yield { path: ["push", "webhooks", index], message: fault };
   }
 }
 

@@ -15,8 +15,10 @@ import { accountIdFor, DevelopmentBrands } from "./directory/development-brands.
 import { type BrandSettings, SignIn } from "./directory/sign-in.js";
 import { type Limits, RunningNode } from "./node.js";
 import { createLog } from "./ops/log.js";
+import { BuiltInSender, type PushSettings } from "./push/senders.js";
 import type { Crossing } from "./rules/brands.js";
 import { limits } from "./rules/limits.js";
+import type { PushSender } from "./rules/push.js";
 import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 import { CodedError } from "./wire/coded-error.js";
 import type { CodeName } from "./wire/codes.js";
@@ -32,7 +34,9 @@ export {
 } from "./base/address.js";
 export type { BrandSettings } from "./directory/sign-in.js";
 export type { Limits } from "./node.js";
+export type { PushSettings, VapidSettings, WebhookSettings, WebPushSettings } from "./push/senders.js";
 export type { Crossing } from "./rules/brands.js";
+export type { PushKind, PushOutcome, PushSender, PushTarget, WakeUp } from "./rules/push.js";
 export type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 export { CodedError } from "./wire/coded-error.js";
 export { type CodeName, codes } from "./wire/codes.js";
@@ -60,7 +64,7 @@ export interface NodeHooks {
   readonly readGroup?: (group: AccountAddress) => GroupRoster | undefined;
   readonly connected?: (device: DeviceAddress) => void;
   readonly disconnected?: (device: DeviceAddress) => void;
-  /** Entries went to the queue on disk of a device that has not acked them. */
+  /** Entries went to the queue on disk of a device that has not acked them, whether it is connected or not. */
   readonly queued?: (device: DeviceAddress, entries: number) => void;
   readonly refused?: (code: CodeName) => void;
   /** Something on disk is damaged; it is left out and the rest goes on. */
@@ -79,6 +83,8 @@ export interface NodeOptions {
   readonly admin?: { readonly host?: string; readonly port: number };
   readonly brands?: readonly BrandSettings[];
   readonly crossing?: Crossing;
+  /** How devices that are away are woken: settings of what is built in, or a sender of your own. Nobody is woken without. */
+  readonly push?: PushSettings | PushSender;
   /** Overrides of rules/limits.ts. */
   readonly limits?: Partial<Limits>;
   /** `trace` to `error`, to stderr; `silent` without. */
@@ -142,6 +148,7 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
       signInStats: () => ({ faults: issuers.faults(), keyReadings: issuers.keyReadings() }),
     }),
     listen: listenOf(options),
+    push: senderOf(options.push),
     events: eventsOf(hooks),
     ...(hooks.readGroup && { readGroup: hooks.readGroup }),
     onCorruption: hooks.corrupted ?? (() => {}),
@@ -161,6 +168,10 @@ function signInServiceOf(issuers: SignIn | undefined): (token: string) => Promis
 function listenOf({ listen = true, host = "127.0.0.1", port = 7400, tls }: NodeOptions) {
   if (!listen) return undefined;
   return tls === undefined ? { host, port } : { host, port, tls };
+}
+
+function senderOf(push: PushSettings | PushSender | undefined): PushSender | undefined {
+  return push === undefined || "send" in push ? push : new BuiltInSender(push);
 }
 
 function pairs(brands: readonly BrandSettings[], mayCross: (from: string, to: string) => boolean): Crossing {

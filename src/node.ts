@@ -14,6 +14,7 @@ import { deviceMethods } from "./directory/devices.js";
 import { groupMethods } from "./directory/groups.js";
 import { keyMethods } from "./directory/keys.js";
 import { nameMethods } from "./directory/names.js";
+import { pushMethods } from "./directory/push.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
 import { Kernel, type ResidentGroup } from "./kernel/kernel.js";
@@ -26,8 +27,10 @@ import { Loop } from "./ops/loop.js";
 import { Metrics } from "./ops/metrics.js";
 import { Sweeps } from "./ops/sweeps.js";
 import { type Connection, Path, type PathEvents, type PathOptions } from "./path/path.js";
+import { type WakeUpParts, WakeUps } from "./push/wake-ups.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
+import type { PushSender } from "./rules/push.js";
 import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
 import { openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
@@ -52,6 +55,8 @@ export interface NodeParts {
     | undefined;
   /** Where brands' back ends come in; nowhere without. */
   readonly admin: { readonly host: string; readonly port: number } | undefined;
+  /** Undefined: nobody is woken. */
+  readonly push: PushSender | undefined;
   readonly events: PathEvents;
   readonly readGroup?: PathOptions["readGroup"];
   readonly onCorruption: (table: string, detail: string) => void;
@@ -71,6 +76,7 @@ export class RunningNode {
   readonly #loop: Loop;
   readonly #health = new Health();
   readonly #sweeps: Sweeps;
+  readonly #wakeUps: WakeUps | undefined;
   #fail: (error: Error) => void = () => {};
   #hasFailed = false;
   #stopping: Promise<void> | undefined;
@@ -85,6 +91,8 @@ export class RunningNode {
     this.metrics = new Metrics(() => this.stats());
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
     const mayMeet = crossingByNumber(parts);
+    const brandName = (number: number) => parts.brands.find((brand) => brand.number === number)?.name;
+    this.#wakeUps = parts.push && this.#buildWakeUps(parts.push, brandName);
     const requests = new Requests(
       deviceMethods(store, parts.removalMs),
       keyMethods(store, mayMeet),
@@ -95,6 +103,7 @@ export class RunningNode {
         limits: parts.limits,
         mayReach: (from, to) => this.kernel.mayCross(from, to),
       }),
+      parts.push ? pushMethods(store.pushTargets, parts.push, { brandName, nowMs: systemClock.wallMs }) : {},
     );
     this.path = new Path({
       kernel: this.kernel,
@@ -106,6 +115,18 @@ export class RunningNode {
       serveRequest: (device, method, body) => requests.serve(device, method, body),
       events: {
         ...parts.events,
+        connected: (device) => {
+          this.#wakeUps?.came(device);
+          parts.events.connected?.(device);
+        },
+        disconnected: (device) => {
+          this.#wakeUps?.left(device);
+          parts.events.disconnected?.(device);
+        },
+        queued: (device, entries) => {
+          this.#wakeUps?.stored(device);
+          parts.events.queued?.(device, entries);
+        },
         refused: (code) => {
           this.metrics.refused(code);
           parts.events.refused?.(code);
@@ -119,6 +140,20 @@ export class RunningNode {
       onFailure: (name, error) => parts.log.failure("sweep failed", error, { sweep: name }),
     });
     void store.failed.then((error) => this.#end(error));
+  }
+
+  #buildWakeUps(sender: PushSender, brandName: WakeUpParts["brandName"]): WakeUps {
+    const { limits, log } = this.#parts;
+    return new WakeUps({
+      store: this.store,
+      sender,
+      clock: systemClock,
+      limits,
+      brandName,
+      isConnected: (device) => this.path.isConnected(device),
+      onTrouble: (fields) => log.warn("devices cannot be woken", fields),
+      onFailure: (error) => this.#end(error as Error),
+    });
   }
 
   static async start(parts: NodeParts): Promise<RunningNode> {
@@ -221,6 +256,7 @@ export class RunningNode {
       store: this.store.stats(),
       edge: this.edge?.stats(),
       ...(signInStats && { signIn: signInStats() }),
+      push: this.#wakeUps?.stats,
     };
   }
 
@@ -235,6 +271,7 @@ export class RunningNode {
     this.edge?.refuseNew();
     await this.admin?.stop();
     await this.#sweeps.stop();
+    await this.#wakeUps?.stop();
     if (!this.#hasFailed) await this.path.settled();
     await this.edge?.stop();
     this.path.endAll("draining", () => this.#parts.limits.drainRetryMinMs);
@@ -250,6 +287,7 @@ export class RunningNode {
     this.#hasFailed = true;
     this.path.fail();
     this.#health.block("storageFailed", true);
+    void this.#wakeUps?.stop();
     this.#parts.log.failure("the node cannot go on", error);
     this.edge?.refuseNew();
     this.path.endAll("storageFailed", () => this.#parts.limits.drainRetryMinMs);
@@ -271,6 +309,7 @@ export class RunningNode {
       { name: "disk", run: () => disk.check() },
       { name: "store", run: () => this.#sweepStore() },
       { name: "brand quotas", run: () => this.#applyBrandQuotas() },
+      { name: "push", run: () => this.#wakeUps?.sweep() },
     ];
   }
 

@@ -20,10 +20,14 @@ const layers: Record<string, readonly string[]> = {
   directory: ["base", "wire", "rules", "store"],
   edge: ["base", "wire", "rules"],
   admin: ["base", "wire", "rules", "store"],
+  push: ["base", "wire", "rules"],
   ops: ["base", "wire", "rules"],
   client: ["base", "wire"],
   cli: ["base", "wire", "rules", "directory", "store", "client", "ops", "."],
-  ".": ["base", "wire", "rules", "kernel", "store", "path", "directory", "edge", "admin", "ops", "client"],
+  ".": [
+    ...["base", "wire", "rules", "kernel", "store", "path"],
+    ...["directory", "edge", "admin", "push", "ops", "client"],
+  ],
 };
 
 /** Packages that only one folder may import, and the file that outsiders import instead. */
@@ -35,6 +39,7 @@ const owners: Record<string, string> = {
   pino: "ops",
   "prom-client": "ops",
   fastify: "admin",
+  "web-push": "push",
 };
 
 const fronts: Record<string, string> = {

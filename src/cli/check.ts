@@ -37,7 +37,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     ...(address === undefined ? {} : { address: names.format(address) }),
   }));
   out.json({ ...report, findings });
-  const { journal, queues, dedup, accounts, groups, keys, findingCount } = report;
+  const { journal, queues, dedup, accounts, groups, keys, push, findingCount } = report;
   const devices = counted(queues.devices, "device");
   const entries = (count: number) => counted(count, "entry", "entries");
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
@@ -48,6 +48,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
   );
   out.line(`keys      ${counted(keys.keys, "key")} of ${counted(keys.devices, "device")}`);
   out.line(`dedup     ${counted(dedup.keys, "key")} in ${counted(dedup.rows, "row")}`);
+  out.line(`push      ${counted(push.targets, "target")}`);
   for (const { table, kind, detail, address, number } of findings) {
     const where = [address, number].filter((part) => part !== undefined).join(" ");
     out.line(`${kind} in ${table}${where === "" ? "" : ` at ${where}`}: ${detail}`);

@@ -53,21 +53,11 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
     sink: context.err,
   });
   warn(config, log);
-  const node = await startNode(config, isTerminal);
+  const node = await createNode({ ...config, isLogReadable: isTerminal });
   const url = urlOf({ ...config, port: node.port ?? config.port });
   out.json({ ok: true, url, port: node.port, dataDirectory: config.dataDirectory, pid: process.pid });
   for (const line of howToTry(config, url, out)) out.line(line);
   await untilStopped(node, context, log);
-}
-
-function startNode(config: Config, isLogReadable: boolean): Promise<InterlineNode> {
-  const { dataDirectory, host, port, tls, admin, brands, crossing, limits: overrides, logLevel } = config;
-  return createNode({
-    ...{ dataDirectory, host, port, crossing, limits: overrides, logLevel, isLogReadable },
-    ...(tls === undefined ? {} : { tls }),
-    ...(admin === undefined ? {} : { admin }),
-    ...(brands === undefined ? {} : { brands }),
-  });
 }
 
 function warn(config: Config, log: Log): void {

@@ -41,6 +41,7 @@ import { Groups } from "./groups.js";
 import { Keys } from "./keys.js";
 import { OpenRequests } from "./open-requests.js";
 import { PendingSends } from "./pending-sends.js";
+import { Push } from "./push.js";
 import {
   accountOfLike,
   badArgument,
@@ -99,6 +100,8 @@ export class Client {
   readonly accounts: Accounts;
   /** The groups that the account is a member of. */
   readonly groups: Groups;
+  /** Waking this device while it is away. */
+  readonly push: Push;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -131,6 +134,7 @@ export class Client {
     this.accounts = new Accounts(ask);
     this.groups = new Groups(ask);
     this.keys = new Keys(ask);
+    this.push = new Push(ask);
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,

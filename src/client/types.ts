@@ -210,6 +210,18 @@ export interface GroupChangeRequest {
   readonly accounts: readonly AccountLike[];
 }
 
+/** A kind of push targets, and what is needed to make one: for `webPush` the application server key, base64url. */
+export interface PushKind {
+  readonly kind: string;
+  readonly publicKey?: string;
+}
+
+export interface PushTarget {
+  readonly kind: string;
+  /** For `webPush` the subscription's endpoint; for `webhook` whatever the brand's gateway understands. A text goes as UTF-8. */
+  readonly target: Uint8Array | string;
+}
+
 /** What the node itself tells this device. */
 export interface Notice {
   readonly sequence: number;

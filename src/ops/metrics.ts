@@ -46,6 +46,18 @@ export interface MetricsSnapshot {
     readonly faults: ReadonlyMap<string, number>;
     readonly keyReadings: number;
   };
+  /** Undefined when nobody is woken. */
+  readonly push?: PushSnapshot | undefined;
+}
+
+interface PushSnapshot {
+  readonly sent: number;
+  readonly failed: number;
+  readonly gone: number;
+  readonly coalesced: number;
+  readonly dropped: number;
+  readonly retried: number;
+  readonly waiting: number;
 }
 
 interface EdgeSnapshot {
@@ -160,6 +172,26 @@ const readings: readonly Reading[] = [
   counter("edge_ended_total", "Connections ended by the node, by code.", (s) => s.edge?.ended, "code"),
   counter("sign_in_faults_total", "Tokens refused, by fault.", (s) => s.signIn?.faults, "fault"),
   counter("key_readings_total", "Readings of brands' key files and URLs.", (s) => s.signIn?.keyReadings),
+  counter(
+    "push_wake_ups_total",
+    "Wake-ups of devices that are away, by how they ended.",
+    (s) =>
+      s.push &&
+      new Map([
+        ["sent", s.push.sent],
+        ["failed", s.push.failed],
+        ["gone", s.push.gone],
+      ]),
+    "outcome",
+  ),
+  counter(
+    "push_coalesced_total",
+    "Occasions to wake a device that another wake-up covers.",
+    (s) => s.push?.coalesced,
+  ),
+  counter("push_dropped_total", "Occasions put off for want of room.", (s) => s.push?.dropped),
+  counter("push_retries_total", "Attempts of wake-ups that failed and are repeated.", (s) => s.push?.retried),
+  gauge("push_waiting", "Wake-ups waiting or under way.", (s) => s.push?.waiting),
 ];
 
 export class Metrics {

@@ -20,7 +20,10 @@ export interface Connection {
 export interface PathEvents {
   readonly connected?: (device: DeviceAddress) => void;
   readonly disconnected?: (device: DeviceAddress) => void;
-  /** Entries were moved to the queue of a device that is not connected. */
+  /**
+   * Entries that their device has not acked for spillAgeMs moved to its queue on disk; whether it is connected or not, and once for
+   * each commit that they were in.
+   */
   readonly queued?: (device: DeviceAddress, entries: number) => void;
   readonly refused?: (code: CodeName) => void;
 }

@@ -65,6 +65,34 @@ export const limits = {
   groupEventWaitMs: 5_000,
   tokenBytesMax: 4 * KiB,
 
+  /** Wake-ups of devices that are away. One wake-up covers what is stored within this time, unless the device has come meanwhile. */
+  pushIntervalMs: 60_000,
+  /** For how long a push service keeps a wake-up for a device that it cannot reach. */
+  pushTtlMs: 24 * 3600_000,
+  pushKindCharsMax: 32,
+  pushTargetBytesMax: 2 * KiB,
+  /** One attempt, and how many there are: pauses double from the base up to the cap, half of each at random. */
+  pushTimeoutMs: 10_000,
+  pushAttemptsMax: 6,
+  pushRetryBaseMs: 2_000,
+  pushRetryCapMs: 5 * 60_000,
+  pushAnswerBytesMax: 16 * KiB,
+  /** Attempts under way, in all and of one brand; and wake-ups of one brand that wait. */
+  pushConcurrencyMax: 64,
+  pushConcurrencyPerBrandMax: 16,
+  pushWaitingPerBrandMax: 4_096,
+  /** Devices that something was stored for and whose targets have not been looked up yet. */
+  pushHeardMax: 1 << 16,
+  /** Targets that are looked up without a pause, and in one round of the scan for what is owed. */
+  pushRowsPerSlice: 128,
+  pushRowsPerScan: 1_024,
+  /** The scan begins so long after the start: devices that were connected come back by themselves. */
+  pushScanDelayMs: 15_000,
+  /** A signature for a push service is made anew after half of its life; so many services are remembered. */
+  pushSignatureMs: 12 * 3600_000,
+  pushSignatureReuseMs: 6 * 3600_000,
+  pushSignaturesMax: 256,
+
   /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */
   clockToleranceMs: 5_000,
   keyIdCharsMax: 256,
@@ -244,6 +272,7 @@ export const configurable = {
   claimTargetTokens: { min: 1, max: 1_000_000 },
   claimTargetRefillMs: { min: 1, max: 24 * 3600_000 },
   diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
+  pushIntervalMs: { min: 1_000, max: 24 * 3600_000 },
 } as const satisfies {
   readonly [Name in keyof typeof limits]?: { readonly min: number; readonly max: number };
 };
@@ -261,6 +290,12 @@ assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices a
 assert(18 * limits.groupChangeAccountsMax + 512 <= limits.noticePayloadBytesMax, "an event is a notice");
 assert(18 * limits.groupMembersMax + KiB <= limits.requestBytesMax, "a full group is made by one request");
 assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");
+assert(limits.pushTargetBytesMax < limits.requestBytesMax, "a target fits a request");
+assert(limits.pushConcurrencyPerBrandMax * 2 <= limits.pushConcurrencyMax, "one brand leaves others room");
+assert(limits.pushConcurrencyPerBrandMax <= limits.pushWaitingPerBrandMax, "what is under way has waited");
+assert(limits.pushRetryBaseMs < limits.pushRetryCapMs, "pauses grow");
+assert(limits.drainRetryMaxMs < limits.pushScanDelayMs, "devices of a drained node are back before the scan");
+assert(limits.pushSignatureReuseMs < limits.pushSignatureMs, "a signature is renewed before it ends");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.groupMembersMax <= limits.residentMembersMax, "a full group fits the kernel's memory");

@@ -3,8 +3,8 @@
  * device's ordinal, which no other device ever gets.
  *
  * What a change brings with it is in the same transaction, so that no crash leaves one without the other: the notice to the account's other devices (outbox.ts),
- * and for each device that goes its tombstone, and the mark that its queue must be erased (tombstones.ts); its keys go
- * right there.
+ * and for each device that goes its tombstone, and the mark that its queue must be erased (tombstones.ts); its keys and its
+ * push target go right there.
  *
  * Nobody reads a change before it is on disk and `onChanged` has been told of it, so that the rest of the node never
  * works with a roster whose removals it has not carried out.
@@ -24,6 +24,7 @@ import type { Batch, Database } from "./database.js";
 import { removeKeys } from "./keys.js";
 import type { Names } from "./names.js";
 import type { Outbox } from "./outbox.js";
+import { removeTarget } from "./push-targets.js";
 import { nameOf } from "./queue-reader.js";
 import { accountKey, encodeNumber, metaKeys } from "./schema.js";
 import type { Tombstones } from "./tombstones.js";
@@ -181,6 +182,7 @@ export class Accounts {
       for (const number of removed) {
         tombstones.stageRemoval(batch, address, number, nowMs);
         removeKeys(database, batch, numberedDevice(address, number));
+        removeTarget(batch, numberedDevice(address, number));
       }
       for (const number of missingIn(before, record)) tombstones.stageReturn(batch, address, number);
       if (record.isRemoved) {

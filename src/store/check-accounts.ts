@@ -1,9 +1,10 @@
-/** The part of a check that is about accounts: rosters, what is left of removed devices, names, notices owed. */
+/** The part of a check that is about accounts: rosters, what is left of removed devices, names, notices owed, push targets. */
 import { accountAddress } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
 import { decodeAccount, decodeName, decodeNotice } from "./account-rows.js";
 import type { Checker, CheckReport } from "./check.js";
 import { nameAddress } from "./names.js";
+import { decodeTarget } from "./push-targets.js";
 import { accountKey, addressInKey, decodeNumber, NAMED_KEY_BYTES, namedKey, readU64BE } from "./schema.js";
 
 export async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]> {
@@ -121,6 +122,18 @@ export async function checkOutbox(checker: Checker): Promise<CheckReport["outbox
       detail: "the row is damaged",
       number: readU64BE(key, 0),
     });
+  });
+  return counts;
+}
+
+export async function checkPush(checker: Checker): Promise<CheckReport["push"]> {
+  const counts = { targets: 0 };
+  await checker.eachRow("push", ({ key, value }) => {
+    counts.targets++;
+    const address = addressInKey(key);
+    checker.requirePartition("push", key);
+    if (decodeTarget(key, value) !== undefined) checker.requireRegistered("push", address);
+    else checker.find({ table: "push", kind: "damaged", detail: "the row is damaged", address });
   });
   return counts;
 }

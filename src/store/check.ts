@@ -15,6 +15,7 @@
  *               rising above those handed out; pairs and holders are counted
  *   shared      every part that is referred to is there, with the count of its
  *               references, and no other
+ *   push        targets belong to devices that are registered
  *   counters    each brand's bytes are what its queues hold (closed only: a
  *               live directory changes between two reads)
  *
@@ -23,7 +24,7 @@
 import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
 import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
-import { checkAccounts, checkNames, checkOutbox, checkRemovals } from "./check-accounts.js";
+import { checkAccounts, checkNames, checkOutbox, checkPush, checkRemovals } from "./check-accounts.js";
 import { checkGroups, type GroupCounts } from "./check-groups.js";
 import { checkKeys } from "./check-keys.js";
 import { checkParts } from "./check-parts.js";
@@ -76,12 +77,16 @@ export interface CheckReport extends DirectoryState {
   readonly outbox: { readonly notices: number };
   /** Devices with key rows, those rows, and the keys among them. */
   readonly keys: { readonly devices: number; readonly rows: number; readonly keys: number };
+  /** Devices that want to be woken. */
+  readonly push: { readonly targets: number };
   /** The first `findingsMax` of them. */
   readonly findings: readonly CheckFinding[];
   readonly findingCount: number;
 }
 
 const ROWS_PER_READ = 64;
+/** Where a device's rows go in the transaction that removes it; elsewhere they are erased afterwards. */
+const goWithDevice: ReadonlySet<StorePart> = new Set(["keys", "push"]);
 
 /** What the parts of a check share. */
 export class Checker {
@@ -138,13 +143,19 @@ export class Checker {
   }
 
   /** Finds fault with a device that no roster lists, unless it was removed and what it had is still to be erased. */
-  requireRegistered(table: StorePart, device: DeviceAddress, number: number): void {
+  requireRegistered(table: StorePart, device: DeviceAddress, number?: number): void {
     const isListed = this.account(accountOf(device))?.devices.some(
       (entry) => entry.number === deviceNumber(device),
     );
-    const isErasedLater = table !== "keys" && this.row("erasures", deviceKey(device)) !== undefined;
+    const isErasedLater = !goWithDevice.has(table) && this.row("erasures", deviceKey(device)) !== undefined;
     if (isListed || isErasedLater) return;
-    this.find({ table, kind: "reference", detail: "its device is not registered", address: device, number });
+    this.find({
+      table,
+      kind: "reference",
+      detail: "its device is not registered",
+      address: device,
+      ...(number !== undefined && { number }),
+    });
   }
 
   requirePartition(table: TableName, key: Uint8Array): void {
@@ -266,9 +277,10 @@ export async function checkDirectory(
     const groups = await checkGroups(checker);
     const keys = await checkKeys(checker);
     const outbox = await checkOutbox(checker);
+    const push = await checkPush(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const tables = { journal, queues, shared, dedup, accounts, removals, names, groups, keys, outbox };
+    const tables = { journal, queues, shared, dedup, accounts, removals, names, groups, keys, outbox, push };
     return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();

@@ -27,6 +27,7 @@ import type { DirectoryLock } from "./lock.js";
 import { type BrandName, Names } from "./names.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
 import { type PartSource, SharedParts } from "./parts.js";
+import { PushTargets } from "./push-targets.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import { type QueueContext, stageTotals } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
@@ -42,6 +43,7 @@ const REPORTS_REMEMBERED = 10_000;
 
 export class LmdbStore implements Store {
   readonly failed: Promise<Error>;
+  readonly pushTargets: PushTargets;
   readonly #options: StoreOptions;
   readonly #lock: DirectoryLock;
   readonly #database: Database;
@@ -98,6 +100,11 @@ export class LmdbStore implements Store {
     this.#names = new Names(database, this.#changes, (brand) =>
       this.#report({ table: "names", detail: "a name's row is damaged", number: brand }),
     );
+    this.pushTargets = new PushTargets(database, this.#changes, {
+      onDamage: (address) =>
+        this.#report({ table: "push", detail: "a push target's row is damaged", address }),
+      guard: (read) => this.#read(read),
+    });
   }
 
   async open(): Promise<void> {
@@ -226,6 +233,13 @@ export class LmdbStore implements Store {
   hasQueued(device: DeviceAddress): boolean {
     const key = deviceKey(device);
     return this.#read(() => this.#queues.reader.hasAbove(key, this.#queues.floors.overlay(nameOf(key))));
+  }
+
+  lastQueuedMs(device: DeviceAddress): number | undefined {
+    const key = deviceKey(device);
+    const { reader, floors } = this.#queues;
+    const last = this.#read(() => reader.tail(key));
+    return last && last.lastSequence > floors.overlay(nameOf(key)) ? last.storedAtMs : undefined;
   }
 
   readQueue(

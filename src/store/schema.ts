@@ -31,6 +31,7 @@
  *   names     partition u16 | brand u16 | name digest 16   name row (names.ts); the digest stands for an account id
  *   named     partition u16 | brand u16 | account 16 |     number row: 0
  *             name digest 16
+ *   push      as in floors                                 push row (push-targets.ts)
  *   groups    partition u16 | brand u16 | group id 16      group row (group-rows.ts)
  *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
  *             part number u64 | 1 u8                       number row: entries of queues that refer to it
@@ -64,7 +65,7 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "keys", "groups", "shared", "tombstones", "erasures", "names", "named"],
+  3: ["outbox", "keys", "groups", "shared", "tombstones", "erasures", "names", "named", "push"],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;

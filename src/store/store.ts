@@ -38,6 +38,7 @@ import { lockDirectory } from "./lock.js";
 import type { BrandName } from "./names.js";
 import type { StoredNotice } from "./outbox.js";
 import type { PartSource } from "./parts.js";
+import type { PushTargets } from "./push-targets.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
@@ -148,6 +149,8 @@ export interface Store {
   spill(runs: readonly SpillRun[], throughRecord: number, partOf?: PartSource): Promise<void>;
   /** Whether anything beyond the device's floor is queued on disk. */
   hasQueued(device: DeviceAddress): boolean;
+  /** When the newest of what is queued on disk for the device was stored; undefined when nothing is. */
+  lastQueuedMs(device: DeviceAddress): number | undefined;
   /**
    * Items beyond `after` and the floor, in order: at least one if there is any, of frames at most `bytesMax` or one
    * whole frame, of entries at most `entriesMax`, where a gap counts as one.
@@ -205,6 +208,8 @@ export interface Store {
   keyStocks(device: DeviceAddress): KeyStocks;
   /** The same with a digest of each kind. Rejects with rateLimited, notFound, overloaded. */
   keyDigests(device: DeviceAddress): Promise<KeyDigests>;
+  /** Where devices want to be woken, and what became of the last wake-up. */
+  readonly pushTargets: PushTargets;
   /** Background work, about once a second, over at most `rowBudget` rows. */
   sweep(nowMs: number, rowBudget: number): Promise<SweepResult>;
   /** Bytes of frames queued on disk for a brand. */

@@ -120,6 +120,19 @@ describe("brands", () => {
   });
 });
 
+const vapid = { subject: "mailto:ops@red.example", publicKey: "B", privateKey: "p" };
+const webhook = { brand: "red", url: "https://red.example/wake", secret: "0123456789abcdef" };
+
+test("ways of waking devices are given as they are", () => {
+  const push = {
+    webPush: { ...vapid, brands: [{ brand: "red", ...vapid }], hosts: ["push.red.example"] },
+    webhooks: [webhook],
+  };
+  expect(load({ brands: [brand], push }).push).toEqual(push);
+  // Names of development brands are not known here.
+  expect(load({ push: { webhooks: [{ ...webhook, brand: "whatsapp" }] } }).push?.webhooks).toHaveLength(1);
+});
+
 describe("what is wrong is named by its path, with what is expected", () => {
   const cases: [string, unknown, string][] = [
     ["an unknown key", { prot: 1 }, "prot: no such setting"],
@@ -210,6 +223,37 @@ describe("what is wrong is named by its path, with what is expected", () => {
       { limits: { helloTimeoutMs: 60_000 } },
       "limits.helloTimeoutMs: expected a whole number, 500 to 8000",
     ],
+    [
+      "web push without a key",
+      { push: { webPush: { ...vapid, privateKey: undefined } } },
+      "push.webPush.privateKey: expected a text that is not empty",
+    ],
+    [
+      "a subject that nobody can write to",
+      { push: { webPush: { ...vapid, subject: "red" } } },
+      "push.webPush.subject: expected mailto:… or https://…",
+    ],
+    [
+      "keys of nobody",
+      { brands: [brand], push: { webPush: { ...vapid, brands: [{ brand: "pink", ...vapid }] } } },
+      "push.webPush.brands[0].brand: no brand has this name",
+    ],
+    [
+      "two gateways of one brand",
+      { brands: [brand], push: { webhooks: [webhook, webhook] } },
+      "push.webhooks[1].brand: another entry is of the same brand",
+    ],
+    [
+      "a gateway over plain HTTP",
+      { push: { webhooks: [{ ...webhook, url: "http://red.example/wake" }] } },
+      "push.webhooks[0]: its url must be https",
+    ],
+    [
+      "a secret that is none",
+      { push: { webhooks: [{ ...webhook, secret: "short" }] } },
+      "push.webhooks[0]: its secret has less than 16 characters",
+    ],
+    ["a way of waking that there is not", { push: { apns: {} } }, "push.apns: no such setting"],
     ["no JSON", '{\n "port": 1,\n}', "is not JSON"],
   ];
   test.each(cases)("%s", (_, settings, message) => {

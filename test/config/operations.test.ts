@@ -1,7 +1,9 @@
 /** docs/operations.md says what the code does: every setting, limit and metric is in it, with its numbers. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { loadConfig } from "../../src/config.js";
 import { configurable, limits } from "../../src/rules/limits.js";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -14,6 +16,17 @@ test("every limit that may be set is listed with its default and its range", () 
     expect(cells[2], name).toContain(String(limits[name as keyof typeof configurable]));
     expect(cells[3], name).toContain(`${min} to ${max}`);
   }
+});
+
+test("every configuration that is shown is one", () => {
+  const shown = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map((match) => match[1] as string);
+  expect(shown.length).toBeGreaterThan(1);
+  const directory = mkdtempSync(join(tmpdir(), "interline-shown-"));
+  for (const text of shown) {
+    writeFileSync(join(directory, "interline.json"), text);
+    expect(loadConfig({}, {}, directory).file).toBeDefined();
+  }
+  rmSync(directory, { recursive: true });
 });
 
 test("every metric is listed", () => {

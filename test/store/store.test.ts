@@ -449,8 +449,9 @@ test("a directory of version 2 is read as it is, and becomes one of version 3 wh
   await first.close();
   await fixture.tamper((_, batch) => batch.put("meta", metaKeys.format, encodeNumber(metaKeys.format, 2)));
   await fixture.dropTable("outbox");
+  await fixture.dropTable("push");
   expect(await checkDirectory(fixture.directory)).toMatchObject({ ok: true, formatVersion: 2 });
-  expect(inspectRows(fixture.directory)).toMatchObject({ accounts: 1, outbox: 0 });
+  expect(inspectRows(fixture.directory)).toMatchObject({ accounts: 1, outbox: 0, push: 0 });
 
   const second = await fixture.open();
   expect(sequencesOf(readAll(second, ann))).toEqual([1, 2, 3]);
