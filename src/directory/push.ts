@@ -1,7 +1,7 @@
 /** What a device may ask about its own wake-ups. */
 import { type DeviceAddress, deviceParts } from "../base/address.js";
 import { limits } from "../rules/limits.js";
-import type { PushSender, PushTarget } from "../rules/push.js";
+import { isPushKind, type PushSender, type PushTarget } from "../rules/push.js";
 import { CodedError } from "../wire/coded-error.js";
 import { badRequest, type Methods } from "./requests.js";
 
@@ -27,7 +27,8 @@ export function pushMethods(
       const brand = brandOf(caller);
       const kind = body.str("kind");
       const target = body.bin("target", { min: 1, max: limits.pushTargetBytesMax });
-      if (!sender.kinds(brand).some((known) => known.kind === kind)) throw new CodedError("notAllowed");
+      const isServed = isPushKind(kind) && sender.kinds(brand).some((known) => known.kind === kind);
+      if (!isServed) throw new CodedError("notAllowed");
       const fault = sender.fault?.(brand, { kind, target });
       if (fault !== undefined) throw badRequest(fault);
       await store.register(caller, { kind, target }, options.nowMs());

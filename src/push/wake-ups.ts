@@ -159,6 +159,7 @@ export class WakeUps {
 
   /** About once a second: what is due is begun, and the scan goes on. */
   async sweep(): Promise<void> {
+    if (this.#isStopped) return;
     const nowMs = this.#parts.clock.monotonicMs();
     for (const job of this.#jobs.values()) if (job.state === "due" && job.dueMs <= nowMs) makeReady(job);
     this.#begin();

@@ -5,6 +5,7 @@
  * A wake-up says "connect" and nothing else: never what waits, how much of it, or from whom.
  */
 import { BlockList, isIP } from "node:net";
+import { limits } from "./limits.js";
 import { keyUrlFault } from "./sign-in.js";
 
 /** Of every wake-up: envelopes are for people, and in v1 a sender cannot say that one may wait. */
@@ -38,6 +39,7 @@ export interface PushOutcome {
 
 /** A kind of targets that a brand's devices may register. */
 export interface PushKind {
+  /** Printable ASCII, at most pushKindCharsMax of it: others cannot be registered. */
   readonly kind: string;
   /** What a device needs to make such a target (web push: the application server key, base64url). */
   readonly publicKey?: string;
@@ -52,6 +54,11 @@ export interface PushSender {
   send(wakeUp: WakeUp, signal: AbortSignal): Promise<PushOutcome>;
   /** The node stops: nothing is sent any more. */
   close?(): void;
+}
+
+/** Whether a kind's name can be one. */
+export function isPushKind(kind: string): boolean {
+  return kind.length <= limits.pushKindCharsMax && /^[!-~]+$/.test(kind);
 }
 
 // --- when ---

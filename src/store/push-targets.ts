@@ -11,8 +11,9 @@
  * its place.
  */
 import { accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
+import { assert } from "../base/assert.js";
 import { equalBytes } from "../base/bytes.js";
-import type { PushTarget, WakeHistory } from "../rules/push.js";
+import { isPushKind, type PushTarget, type WakeHistory } from "../rules/push.js";
 import { CodedError } from "../wire/coded-error.js";
 import { decodeAccount } from "./account-rows.js";
 import type { Changes } from "./changes.js";
@@ -26,6 +27,7 @@ const HEADER_BYTES = 16;
 const FLAG_CONNECTED = 1;
 
 function encodeTarget(key: Uint8Array, { kind, target, settledMs, hasConnected }: StoredTarget): Uint8Array {
+  assert(isPushKind(kind), "a kind has a short name");
   const row = new Uint8Array(HEADER_BYTES + kind.length + target.length);
   row[4] = hasConnected ? FLAG_CONNECTED : 0;
   row[5] = kind.length;

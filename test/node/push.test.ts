@@ -97,6 +97,8 @@ test("a device that is away is woken by web push, once, and not told what or who
   expect(pushed).toMatchObject({ method: "POST", urgency: "high" });
   expect(request.path).toBe("/bob");
   expect(pushed.body.length).toBe(0);
+  const named = ["authorization", "connection", "content-length", "host", "topic", "ttl", "urgency"];
+  expect(Object.keys(request.headers).sort()).toEqual(named);
   const [, claims = ""] = String(request.headers.authorization).split(".");
   const all = JSON.stringify(request.headers) + request.path + Buffer.from(claims, "base64url").toString();
   for (const secretText of [payload.toString(), payload.toString("base64url"), alice.account, bob.account])
@@ -181,6 +183,16 @@ describe("over a restart", () => {
     await endpoint.received("/bob", 1);
   });
 
+  test("what was accepted right before the end, and moved to its queue by no run, wakes too", async () => {
+    await startNode({ spillAgeMs: 60_000 });
+    await registerAndLeave();
+    await sendOne();
+    await node.stop();
+    expect(endpoint.requests).toEqual([]);
+    await startNode({ pushScanDelayMs: 0 });
+    await endpoint.received("/bob", 1);
+  });
+
   test("a wake-up that was not sent is sent by the next run, and not by the one after it", async () => {
     endpoint.answer = () => ({ status: 503 });
     await startNode({ pushRetryBaseMs: 60_000 });
@@ -240,7 +252,7 @@ test("an embedder's own sender is asked, and may throw", async () => {
   await startNode(
     {},
     {
-      kinds: (brand) => (brand === "instagram" ? [{ kind: "bell" }] : []),
+      kinds: (brand) => (brand === "instagram" ? [{ kind: "bell" }, { kind: "x".repeat(33) }] : []),
       send: async (wakeUp): Promise<PushOutcome> => {
         asked.push(wakeUp);
         if (asked.length === 1) throw new Error("not now");
@@ -248,6 +260,7 @@ test("an embedder's own sender is asked, and may throw", async () => {
       },
     },
   );
+  await expect(registerAndLeave("ring", "x".repeat(33))).rejects.toMatchObject({ code: "notAllowed" });
   await registerAndLeave("ring", "bell");
   await sendOne();
   await until("it got through", () => node.stats().push?.sent === 1);
