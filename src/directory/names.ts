@@ -37,8 +37,8 @@ const NOBODY = new Uint8Array(ACCOUNT_ID_BYTES).fill(0xff);
 const BRAND_MAX = 0xffff;
 
 export function nameMethods({ store, clock, limits, mayReach }: NameParts): Methods {
-  const rate = { perSecond: limits.resolvesPerSecond, burst: limits.resolvesBurst };
-  const limiter = new RateLimiter(rate, limits.resolversCountedMax);
+  const size = { tokens: limits.resolvesBurst, refillMs: 1_000 / limits.resolvesPerSecond };
+  const limiter = new RateLimiter(size, limits.resolversCountedMax);
 
   const find = (caller: DeviceAddress, brand: number, name: Uint8Array): AccountRecord | undefined => {
     const account = store.readName({ brand, name });

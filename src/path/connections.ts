@@ -66,7 +66,7 @@ export function attach(
     bytesOut: 0,
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, bucket: undefined },
+    requests: { underWay: 0, fullAtMs: 0 },
   };
   state.connections[slot] = attachment;
   state.connectionCount++;

@@ -130,7 +130,7 @@ function connect(state: PathState): boolean {
     bytesOut: 0,
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, bucket: undefined },
+    requests: { underWay: 0, fullAtMs: 0 },
   };
   state.connections[slot] = attachment;
   notices.slot = slot;

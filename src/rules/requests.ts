@@ -1,12 +1,13 @@
 /** Whether a connection may have one more request served: the bounds that hold for every method. */
 import type { CodeName } from "../wire/codes.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
-import { type Bucket, fullBucket, takeUse } from "./rates.js";
+import { spend } from "./token-bucket.js";
 
 /** What one connection has asked for. */
 export interface RequestMeter {
   underWay: number;
-  bucket: Bucket | undefined;
+  /** The bucket of its rate (token-bucket.ts), by the monotonic clock. */
+  fullAtMs: number;
 }
 
 export interface RequestBounds {
@@ -31,12 +32,12 @@ export function admitRequest(
   bounds: RequestBounds,
   nowMs: number,
 ): RequestOutcome | undefined {
-  const rate = { perSecond: bounds.requestsPerSecond, burst: bounds.requestsBurst };
+  const size = { tokens: bounds.requestsBurst, refillMs: 1_000 / bounds.requestsPerSecond };
   if (meter.underWay >= bounds.requestsUnderWayMax)
     return { code: "tooManyRequests", retryAfterMs: UNDER_WAY_RETRY_MS };
-  meter.bucket ??= fullBucket(rate, nowMs);
-  const retryAfterMs = takeUse(meter.bucket, rate, nowMs);
-  if (retryAfterMs > 0) return { code: "rateLimited", retryAfterMs };
+  const { fullAtMs, isAllowed, retryAfterMs } = spend(meter.fullAtMs, size, nowMs);
+  if (!isAllowed) return { code: "rateLimited", retryAfterMs };
+  meter.fullAtMs = fullAtMs;
   meter.underWay++;
   return undefined;
 }

@@ -1,10 +1,10 @@
 /**
- * A token bucket as one number: the time at which it will be full again. A full
- * bucket is any time that has passed, so that it need not be stored; an empty
- * one lies `tokens × refillMs` ahead. Each token spent moves it by `refillMs`.
+ * How much may happen at once, and how often on average: a token bucket, as one number, the time at which it will be full
+ * again. A full bucket is any time that has passed, so that it need not be stored; an empty one lies `tokens × refillMs`
+ * ahead. Each token spent moves it by `refillMs`. Pure: the caller keeps the number, and says what time it is by whichever
+ * clock suits, always the same one.
  *
- * The clock may jump. Back: a bucket never lies further ahead than empty. On:
- * it fills, as if the time had passed.
+ * The clock may jump. Back: a bucket never lies further ahead than empty. On: it fills, as if the time had passed.
  */
 export interface BucketSize {
   readonly tokens: number;
@@ -16,15 +16,19 @@ export interface Spending {
   readonly isAllowed: boolean;
   /** The bucket afterwards. */
   readonly fullAtMs: number;
-  /** How long until it is allowed; 0 when it is. */
+  /** How long until it is allowed, in whole milliseconds; 0 when it is. */
   readonly retryAfterMs: number;
 }
+
+/** A token that is this near is there: times with fractions do not add up exactly. */
+const ROUNDING_MS = 0.01;
 
 /** Takes one token out of the bucket, if there is one. */
 export function spend(fullAtMs: number, { tokens, refillMs }: BucketSize, nowMs: number): Spending {
   const emptyMs = nowMs + tokens * refillMs;
   const before = Math.min(Math.max(fullAtMs, nowMs), emptyMs);
   const after = before + refillMs;
-  if (after <= emptyMs) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
-  return { isAllowed: false, fullAtMs: before, retryAfterMs: after - emptyMs };
+  const missingMs = after - emptyMs - ROUNDING_MS;
+  if (missingMs <= 0) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
+  return { isAllowed: false, fullAtMs: before, retryAfterMs: Math.ceil(missingMs) };
 }

@@ -97,7 +97,7 @@ test("a name is looked for only when it may be one", async () => {
 });
 
 test("a full limiter forgets whom it has counted longest", () => {
-  const limiter = new RateLimiter({ perSecond: 1, burst: 1 }, 2);
+  const limiter = new RateLimiter({ tokens: 1, refillMs: 1_000 }, 2);
   expect(["a", "a", "b", "c"].map((key) => limiter.take(key, 0))).toEqual([0, 1000, 0, 0]);
   expect(limiter.take("b", 0)).toBe(1000);
   expect(limiter.take("a", 0)).toBe(0);

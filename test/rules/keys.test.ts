@@ -1,67 +1,10 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ClaimFacts, isLowNow, judgeClaim, uploadFault } from "../../src/rules/keys.js";
 import { limits } from "../../src/rules/limits.js";
-import { spend } from "../../src/rules/token-bucket.js";
 import type { KeyKind } from "../../src/wire/keys.js";
 
 const NOW = 1_700_000_000_000;
 const key = (id: number, length = 4) => ({ id, key: new Uint8Array(length).fill(id) });
-
-describe("a token bucket", () => {
-  const size = { tokens: 3, refillMs: 1_000 };
-
-  it("gives its tokens at once, then one per refill", () => {
-    let fullAtMs = 0;
-    for (const [atMs, isAllowed, retryAfterMs] of [
-      [0, true, 0],
-      [0, true, 0],
-      [0, true, 0],
-      [0, false, 1_000],
-      [999, false, 1],
-      [1_000, true, 0],
-      [1_000, false, 1_000],
-      [60_000, true, 0],
-    ] as const) {
-      const spent = spend(fullAtMs, size, NOW + atMs);
-      expect([atMs, spent.isAllowed, spent.retryAfterMs]).toEqual([atMs, isAllowed, retryAfterMs]);
-      fullAtMs = spent.fullAtMs;
-    }
-  });
-
-  it("is full again when its number has passed, and empty at most, however the clock jumped back", () => {
-    expect(spend(NOW - 1, size, NOW)).toEqual(spend(0, size, NOW));
-    const jumped = spend(NOW + 10 ** 9, size, NOW);
-    expect(jumped).toEqual({ isAllowed: false, fullAtMs: NOW + 3_000, retryAfterMs: 1_000 });
-  });
-
-  it("never gives more in any span of time than its size and what the span refills", () => {
-    const steps = fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 200 });
-    fc.assert(
-      fc.property(
-        steps,
-        fc.integer({ min: 1, max: 9 }),
-        fc.integer({ min: 1, max: 3_000 }),
-        (waits, tokens, refillMs) => {
-          let [fullAtMs, nowMs] = [0, NOW];
-          const given: number[] = [];
-          for (const wait of waits) {
-            nowMs += wait;
-            const spent = spend(fullAtMs, { tokens, refillMs }, nowMs);
-            fullAtMs = spent.fullAtMs;
-            if (spent.isAllowed) given.push(nowMs);
-          }
-          for (const [i, from] of given.entries()) {
-            for (const [j, to] of given.entries()) {
-              if (j >= i) expect(j - i + 1).toBeLessThanOrEqual(tokens + (to - from) / refillMs);
-            }
-          }
-        },
-      ),
-      { numRuns: 200 },
-    );
-  });
-});
 
 describe("what an upload must be", () => {
   const ids = (count: number, from = 1) => Array.from({ length: count }, (_, i) => key(from + i));

@@ -177,7 +177,7 @@ export const mutants = {
   claimsUnlimited: [
     {
       file: "src/rules/token-bucket.js",
-      find: "if (after <= emptyMs)",
+      find: "if (missingMs <= 0)",
       put: "if (emptyMs > 0)",
     },
   ],
