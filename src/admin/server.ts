@@ -17,7 +17,7 @@ import {
   fastify,
 } from "fastify";
 import { limits } from "../rules/limits.js";
-import type { SignedInService } from "../rules/sign-in.js";
+import { ADMIN_SCOPE, type SignedInService } from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import { type Problem, problemOf, problemOfError } from "./problems.js";
 import { type AdminStore, NAME_PATH, nameBodySchema, type Route, routes } from "./routes.js";
@@ -35,9 +35,6 @@ export interface Admin {
   /** Takes nothing new, and resolves when what is under way has been answered. */
   stop(): Promise<void>;
 }
-
-/** What a token's scope must list. */
-const SCOPE = "accounts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -82,7 +79,7 @@ async function authenticate(request: FastifyRequest, { signIn }: AdminHandlers):
   const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? "")?.[1];
   if (token === undefined) throw new CodedError("tokenInvalid");
   const { brand, scopes } = await signIn(token);
-  if (!scopes.includes(SCOPE)) throw new CodedError("notAllowed");
+  if (!scopes.includes(ADMIN_SCOPE)) throw new CodedError("notAllowed");
   request.brand = brand;
 }
 

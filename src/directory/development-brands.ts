@@ -13,10 +13,10 @@
 import { createHash, generateKeyPairSync, type JsonWebKey, randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { importJWK, SignJWT } from "jose";
+import { importJWK, type JWTPayload, SignJWT } from "jose";
 import { ACCOUNT_ID_BYTES } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
-import { accountIdOf } from "../rules/sign-in.js";
+import { ADMIN_SCOPE, accountIdOf, SERVICE_AUDIENCE, SERVICE_TOKEN_TYPE } from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { BrandSettings } from "./sign-in.js";
 
@@ -32,6 +32,11 @@ interface DevelopmentBrand {
   readonly issuer: string;
   readonly keyId: string;
   readonly privateKey: JsonWebKey;
+}
+
+export interface TokenRequest {
+  readonly brand: string;
+  readonly ttlMs: number;
 }
 
 export class DevelopmentBrands {
@@ -71,29 +76,37 @@ export class DevelopmentBrands {
   }
 
   /** A token for one device, valid from now on; throws CodedError `badConfiguration` for an unknown brand. */
-  async mint(request: {
-    readonly brand: string;
+  mint({
+    account,
+    device,
+    ...request
+  }: TokenRequest & {
     /** As `accountIdFor` takes it. */
     readonly account: string;
     readonly device: number;
-    readonly ttlMs: number;
   }): Promise<string> {
-    const brand = this.#brands.find(({ name }) => name === request.brand);
-    if (brand === undefined) {
+    const claims = { aud: AUDIENCE, sub: toHex(accountIdFor(account)), device };
+    return this.#sign(request, TOKEN_TYPE, claims);
+  }
+
+  /** The same for the brand's own back end, with all that the admin API asks for. */
+  mintService(request: TokenRequest): Promise<string> {
+    return this.#sign(request, SERVICE_TOKEN_TYPE, { aud: SERVICE_AUDIENCE, scope: ADMIN_SCOPE });
+  }
+
+  async #sign({ brand, ttlMs }: TokenRequest, typ: string, claims: JWTPayload): Promise<string> {
+    const found = this.#brands.find(({ name }) => name === brand);
+    if (found === undefined) {
       const names = this.#brands.map(({ name }) => name).join(", ");
-      throw new CodedError("badConfiguration", {
-        detail: `no brand "${request.brand}" here: there are ${names}`,
-      });
+      throw new CodedError("badConfiguration", { detail: `no brand "${brand}" here: there are ${names}` });
     }
     const nowS = Math.floor(Date.now() / 1000);
-    return new SignJWT({ device: request.device })
-      .setProtectedHeader({ alg: "EdDSA", kid: brand.keyId, typ: TOKEN_TYPE })
-      .setIssuer(brand.issuer)
-      .setAudience(AUDIENCE)
-      .setSubject(toHex(accountIdFor(request.account)))
+    return new SignJWT(claims)
+      .setProtectedHeader({ alg: "EdDSA", kid: found.keyId, typ })
+      .setIssuer(found.issuer)
       .setIssuedAt(nowS)
-      .setExpirationTime(nowS + Math.ceil(request.ttlMs / 1000))
-      .sign(await importJWK(brand.privateKey, "EdDSA"));
+      .setExpirationTime(nowS + Math.ceil(ttlMs / 1000))
+      .sign(await importJWK(found.privateKey, "EdDSA"));
   }
 }
 

@@ -45,6 +45,8 @@ export type DeviceRegistration = (typeof deviceRegistrations)[number];
 
 export const SERVICE_AUDIENCE = "interline-admin";
 export const SERVICE_TOKEN_TYPE = "interline-service+jwt";
+/** What the scope of a back end's token must list for the admin API. */
+export const ADMIN_SCOPE = "accounts";
 
 /** Whom a token speaks for. */
 export interface SignedInDevice {

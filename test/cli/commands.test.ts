@@ -15,7 +15,7 @@ let directory: string;
 let node: InterlineNode;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "interline-cli-"));
-  node = await createNode({ dataDirectory: join(directory, "interline-data"), port: 0 });
+  node = await createNode({ dataDirectory: join(directory, "interline-data"), port: 0, admin: { port: 0 } });
 });
 afterAll(async () => {
   await node.stop();
@@ -49,6 +49,9 @@ describe("help and usage", () => {
     ["an unknown verb", ["fly"]],
     ["an unknown option", ["serve", "--fast"]],
     ["a missing option", ["token", "--account", "alice"]],
+    ["a token for nobody", ["token", "-b", "whatsapp"]],
+    ["a token for a back end's device", ["token", "-b", "whatsapp", "-s", "-n", "1"]],
+    ["a token for two", ["token", "-b", "whatsapp", "-s", "-a", "alice"]],
     ["a device number out of range", ["token", "-b", "whatsapp", "-a", "alice", "-n", "65536"]],
     ["a time without a unit", ["listen", "-b", "whatsapp", "-a", "alice", "--timeout", "10"]],
     ["something to inspect that is not there", ["inspect", "weather"]],
@@ -93,6 +96,28 @@ describe("token", () => {
     const brands = DevelopmentBrands.open(join(directory, "interline-data"));
     const { device } = await (await SignIn.open(brands.settings())).signIn(out.trim());
     expect(formatAddress(device)).toBe(`3/${toHex(accountIdFor("carol"))}/3`);
+  });
+
+  test("of a brand's back end opens the admin API for that brand, and signs no device in", async () => {
+    const account = "00112233445566778899aabbccddeeff";
+    const ask = async (method: string, token: string): Promise<number> => {
+      const authorization = `Bearer ${token}`;
+      const url = `${node.adminUrl}/v1/accounts/${account}`;
+      return (await fetch(url, { method, headers: { authorization } })).status;
+    };
+    const { code, out } = await run("token", "--brand", "messenger", "--service");
+    expect(code).toBe(0);
+    const messenger = out.trim();
+    expect([await ask("PUT", messenger), await ask("GET", messenger)]).toEqual([201, 200]);
+    const { json } = await run("token", "-b", "whatsapp", "-s", "--ttl", "30s", "--json");
+    const other = json()[0] as { token: string; expiresAtMs: number };
+    expect(other).toMatchObject({ ok: true, brand: "whatsapp", scope: "accounts" });
+    expect(Math.abs(other.expiresAtMs - Date.now() - 30_000)).toBeLessThan(5_000);
+    expect(await ask("GET", other.token)).toBe(404);
+    const ofDevice = (await run("token", "-b", "messenger", "-a", account)).out.trim();
+    expect(await ask("GET", ofDevice)).toBe(401);
+    const asDevice = await run("listen", "--token", messenger, "--json", ...at());
+    expect(asDevice.json()[0]).toMatchObject({ ok: false, error: { code: "tokenInvalid" } });
   });
 
   test("says how long it is valid, and keeps to it", async () => {

@@ -9,13 +9,13 @@ import { startCli } from "../cli/run-cli.js";
 const root = resolve(import.meta.dirname, "../..");
 const pages = ["README.md", "docs/operations.md", "docs/protocol.md", "bench/README.md"];
 
-/** The lines of a page's sh blocks, without comments, split at &&. */
+/** The lines of a page's sh blocks, without comments, split at &&, and what a variable is set to. */
 function commandsOf(page: string): string[] {
   const text = readFileSync(join(root, page), "utf8");
   return [...text.matchAll(/```sh\n([\s\S]*?)```/g)]
     .flatMap((match) => (match[1] as string).replaceAll("\\\n", " ").split("\n"))
     .flatMap((line) => line.replace(/\s+#.*$/, "").split("&&"))
-    .map((command) => command.trim())
+    .map((command) => command.trim().replace(/^[A-Z]+=\$\((.*)\)$/, "$1"))
     .filter((command) => command !== "" && !command.startsWith("#"));
 }
 
