@@ -17,12 +17,19 @@ describe("the devices of a process", () => {
   });
 });
 
-/** What a process sends in the first moments of a schedule of 10,000 sends a second. */
+const START_MS = 1000;
+/** Twice what 200 sends take on average, so that every process is past them. */
+const UNTIL_MS = START_MS + 40;
+
+/** What a process sends in the first moments of a schedule of 10,000 sends a second, however long that takes here. */
 async function sendsOf(part: number, parts: number): Promise<string[]> {
   const sends: string[] = [];
+  let reachedMs = 0;
   const traffic = {
-    sendMeantFor: (ms: number, sender: number, target: number) =>
-      sends.push(`${ms.toFixed(6)} ${sender} ${target}`),
+    sendMeantFor(ms: number, sender: number, target: number) {
+      reachedMs = ms;
+      sends.push(`${ms.toFixed(6)} ${sender} ${target}`);
+    },
     flush() {},
   };
   const options = {
@@ -31,11 +38,11 @@ async function sendsOf(part: number, parts: number): Promise<string[]> {
     peers: 4,
     seed: 5,
     share: { part, parts },
-    startMs: 1000,
+    startMs: START_MS,
   };
   const arrivals = new Arrivals(traffic as unknown as Traffic, options, () => 0);
   arrivals.start();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while (reachedMs < UNTIL_MS) await new Promise((resolve) => setTimeout(resolve, 5));
   arrivals.stop();
   return sends;
 }
