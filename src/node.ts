@@ -6,7 +6,7 @@
  *
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
-import { type Admin, startAdmin } from "./admin/server.js";
+import type { Admin } from "./admin/server.js";
 import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
@@ -209,6 +209,8 @@ export class RunningNode {
 
   async #listenForBrands(admin: NonNullable<NodeParts["admin"]>): Promise<void> {
     const { signInService, removalMs, log } = this.#parts;
+    // Loaded only where it is wanted: fastify is a third of what a node takes to start.
+    const { startAdmin } = await import("./admin/server.js");
     this.admin = await startAdmin(admin, { signIn: signInService, removalMs, store: this.store });
     log.info("listening for brands", { url: this.admin.url });
   }
