@@ -15,6 +15,8 @@ import { World } from "../support/world.js";
 const VICTIMS = 24;
 const REMOVALS = amount({ short: 312, full: 10_000 });
 const CONTROL_ROUNDS = 6;
+/** Nodes beside each other: nearly all of a round is the five seconds that clocks may differ by. */
+const LANES = 3;
 /** Short, so that what is written lies in the tail, in a spill and on disk. */
 const SPILL_AGE_MS = 120;
 
@@ -52,23 +54,29 @@ async function run({ name, rounds, build, isEnough = () => false }: Run) {
 }
 
 test("removed devices are gone at once and for good, and nobody inherits from them", async () => {
-  const { revocations, directory } = await run({
-    name: "revocations",
-    rounds: Math.ceil(REMOVALS / VICTIMS),
-  });
-  const { wrongs, removals, kills, openMs, ends } = revocations;
-  tell(
-    `${removals} removals, ${kills} kills, ${openMs.length} connected, gone after ${Math.max(...openMs)} ms at most, ` +
-      `${ends.get(CODE_REVOKED)} told so, ${wrongs.length} wrong`,
+  const rounds = Math.ceil(REMOVALS / VICTIMS / LANES);
+  const lanes = await Promise.all(
+    Array.from({ length: LANES }, (_, lane) => run({ name: `revocations, lane ${lane}`, rounds })),
   );
-  expect(wrongs).toEqual([]);
-  expect(removals).toBeGreaterThanOrEqual(REMOVALS);
-  expect(kills).toBeGreaterThanOrEqual(Math.floor(REMOVALS / VICTIMS / 2));
-  expect(ends.get(CODE_REVOKED) ?? 0).toBeGreaterThan(removals / 6);
-  expect(await checkDirectory(directory)).toMatchObject({ findings: [] });
+  let removed = 0;
+  let told = 0;
+  for (const { revocations, directory } of lanes) {
+    const { wrongs, removals, kills, openMs, ends } = revocations;
+    tell(
+      `${removals} removals, ${kills} kills, ${openMs.length} connected, gone after ${Math.max(...openMs)} ms at most, ` +
+        `${ends.get(CODE_REVOKED)} told so, ${wrongs.length} wrong`,
+    );
+    expect(wrongs).toEqual([]);
+    expect(kills).toBe(Math.floor(rounds / 2));
+    expect(await checkDirectory(directory)).toMatchObject({ findings: [] });
+    removed += removals;
+    told += ends.get(CODE_REVOKED) ?? 0;
+  }
+  expect(removed).toBeGreaterThanOrEqual(REMOVALS);
+  expect(told).toBeGreaterThan(removed / 6);
 });
 
-test.each([
+test.concurrent.each([
   ["removalForgotten", "readmitted"],
   ["removedStaysConnected", "stayed"],
   ["queueOutlivesRemoval", "inherited"],
