@@ -192,6 +192,7 @@ test("control: a node that does for one connection whatever it asks stands still
       const devices = world.devices.slice(2, 2 + BOMBERS);
       await Promise.all(devices.map((device) => drop(message, node.port, world.token(device), 0)));
       longestMs.push((await node.stats()).stallMs.max);
+      if (Math.max(...longestMs) > STALL_ALONE_MS) break;
     }
     tell(`costUnbounded: stalls in ms, ${rounded(longestMs)}`);
     expect(Math.max(...longestMs)).toBeGreaterThan(STALL_ALONE_MS);
