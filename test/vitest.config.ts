@@ -1,4 +1,39 @@
+/**
+ * The suites. `fast` and `faults` run as many files at a time as there are cores, two at least: much of what they do is
+ * waiting for processes, disks and deadlines. Files whose verdict is a time, or that load both cores by themselves,
+ * are in `fast-alone` and `faults-alone`: one file at a time, after the others. `fast-once` runs beside `fast`, and need not run
+ * again on another version of Node. A file named on the command line is found in whatever suite it is.
+ */
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+const maxWorkers = Math.max(2, availableParallelism() - 1);
+
+/** A server and one or more generators each, as busy as they can be. */
+const fastAlone = ["test/bench/smoke.test.ts", "test/bench/load.test.ts", "test/bench/peers.test.ts"];
+
+/**
+ * The texts of the repository, and the kernels' differential operations with their mutants, whose compilation and random
+ * worlds are the same on every Node. The kernels' own tests, with hostile bytes and vectors, are in `fast`.
+ */
+const fastOnce = [
+  "test/tidy.test.ts",
+  "test/docs/**/*.test.ts",
+  "test/model/negative-controls.test.ts",
+  "test/model/worlds-*.test.ts",
+];
+
+/** Judged by latencies, by how long a loop stood still, or by a difference in timing. */
+const faultsAlone = [
+  "test/faults/enumeration.test.ts",
+  "test/faults/half-open.test.ts",
+  "test/faults/hostile-bytes.test.ts",
+  "test/faults/slow-readers.test.ts",
+];
+
+const fast = { testTimeout: 60_000 };
+const faults = { testTimeout: 600_000 };
+const alone = { fileParallelism: false };
 
 export default defineConfig({
   test: {
@@ -8,21 +43,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "fast",
+          ...{ name: "fast", ...fast, maxWorkers },
           include: ["test/**/*.test.ts"],
-          exclude: ["test/faults/**"],
-          testTimeout: 60_000,
+          exclude: ["test/faults/**", ...fastAlone, ...fastOnce],
         },
       },
+      { extends: true, test: { name: "fast-once", ...fast, maxWorkers, include: fastOnce } },
+      { extends: true, test: { name: "fast-alone", ...fast, ...alone, include: fastAlone } },
       {
         extends: true,
         test: {
-          name: "faults",
+          ...{ name: "faults", ...faults, maxWorkers },
           include: ["test/faults/**/*.test.ts"],
-          testTimeout: 600_000,
-          fileParallelism: false,
+          exclude: faultsAlone,
         },
       },
+      { extends: true, test: { name: "faults-alone", ...faults, ...alone, include: faultsAlone } },
     ],
   },
 });
