@@ -60,7 +60,7 @@ const areGone = (peers: readonly BadPeer[]) => peers.every((peer) => peer.closed
 const youngest = (peers: readonly BadPeer[]) => Math.min(...peers.map((peer) => peer.ageMs));
 const oldest = (peers: readonly BadPeer[]) => Math.max(...peers.map((peer) => peer.ageMs));
 
-test.concurrent("silent and half-open connections are gone in time, and others are served meanwhile", async () => {
+test("silent and half-open connections are gone in time, and others are served meanwhile", async () => {
   const world = new World({ brands: 1, accountsPerBrand: 2, devices: () => 1 });
   const node = await NodeUnderTest.create({ world });
   try {
@@ -101,7 +101,7 @@ test.concurrent("silent and half-open connections are gone in time, and others a
   }
 });
 
-test.concurrent("control: a node that waits for a hello is caught", async () => {
+test("control: a node that waits for a hello is caught", async () => {
   const mutant = buildMutant("helloAwaited");
   const world = new World({ brands: 1, accountsPerBrand: 1, devices: () => 1 });
   const node = await NodeUnderTest.create({ world, build: mutant.build });

@@ -76,7 +76,7 @@ test("removed devices are gone at once and for good, and nobody inherits from th
   expect(told).toBeGreaterThan(removed / 6);
 });
 
-test.concurrent.each([
+test.each([
   ["removalForgotten", "readmitted"],
   ["removedStaysConnected", "stayed"],
   ["queueOutlivesRemoval", "inherited"],
