@@ -1,8 +1,8 @@
 /**
- * The suites. `fast` and `faults` run as many files at a time as there are cores, two at least: much of what they do is
- * waiting for processes, disks and deadlines. Files whose verdict is a time, or that load both cores by themselves,
- * are in `fast-alone` and `faults-alone`: one file at a time, after the others. `fast-once` runs beside `fast`, and need not run
- * again on another version of Node. A file named on the command line is found in whatever suite it is.
+ * The suites. `fast` runs as many files at a time as there are cores, two at least: much of what they do is waiting for
+ * processes, disks and deadlines. Files that load both cores by themselves are in `fast-alone`, and those that kill, starve
+ * and time nodes in `faults`: one file at a time, after the others. `fast-once` runs beside `fast`, and need not run again
+ * on another version of Node. A file named on the command line is found in whatever suite it is.
  */
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
@@ -21,14 +21,6 @@ const fastOnce = [
   "test/docs/**/*.test.ts",
   "test/model/negative-controls.test.ts",
   "test/model/worlds-*.test.ts",
-];
-
-/** Judged by latencies, by how long a loop stood still, or by a difference in timing. */
-const faultsAlone = [
-  "test/faults/enumeration.test.ts",
-  "test/faults/half-open.test.ts",
-  "test/faults/hostile-bytes.test.ts",
-  "test/faults/slow-readers.test.ts",
 ];
 
 const fast = { testTimeout: 60_000 };
@@ -50,15 +42,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: "fast-once", ...fast, maxWorkers, include: fastOnce } },
       { extends: true, test: { name: "fast-alone", ...fast, ...alone, include: fastAlone } },
-      {
-        extends: true,
-        test: {
-          ...{ name: "faults", ...faults, maxWorkers },
-          include: ["test/faults/**/*.test.ts"],
-          exclude: faultsAlone,
-        },
-      },
-      { extends: true, test: { name: "faults-alone", ...faults, ...alone, include: faultsAlone } },
+      { extends: true, test: { name: "faults", ...faults, ...alone, include: ["test/faults/**/*.test.ts"] } },
     ],
   },
 });
