@@ -21,6 +21,8 @@ import type { Crossing } from "./rules/brands.js";
 import { configurable, limits } from "./rules/limits.js";
 import { webhookFault } from "./rules/push.js";
 import {
+  ANONYMOUS_AUDIENCE,
+  ANONYMOUS_TOKEN_TYPE,
   deviceRegistrations,
   keyUrlFault,
   SERVICE_AUDIENCE,
@@ -138,6 +140,8 @@ const brandSchema = z.strictObject(
       .default(["EdDSA"]),
     serviceAudience: text.default(SERVICE_AUDIENCE),
     serviceTokenType: text.default(SERVICE_TOKEN_TYPE),
+    anonymousAudience: text.default(ANONYMOUS_AUDIENCE),
+    anonymousTokenType: text.default(ANONYMOUS_TOKEN_TYPE),
     deviceRegistration: z
       .enum(deviceRegistrations, `expected one of ${deviceRegistrations.join(", ")}`)
       .default("atSignIn"),
@@ -252,9 +256,11 @@ function* relations(
       seen.add(brand[field]);
     }
   }
-  for (const [index, { tokenType, serviceTokenType }] of brands.entries()) {
+  for (const [index, { tokenType, serviceTokenType, anonymousTokenType }] of brands.entries()) {
     if (tokenType === serviceTokenType)
       yield { path: ["brands", index, "serviceTokenType"], message: "devices' tokens have the same type" };
+    if (tokenType === anonymousTokenType || serviceTokenType === anonymousTokenType)
+      yield { path: ["brands", index, "anonymousTokenType"], message: "other tokens have the same type" };
   }
   for (const [index, { keys }] of brands.entries()) {
     const fault = "url" in keys ? keyUrlFault(keys.url) : undefined;

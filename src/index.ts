@@ -9,7 +9,14 @@
  */
 import { type AccountAddress, type DeviceAddress, deviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
-import { type Client, type ClientOptions, createClient } from "./client/client.js";
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  createSealedClient,
+  type SealedClient,
+  type SealedClientOptions,
+} from "./client/client.js";
 import type { LogLevel } from "./config.js";
 import { accountIdFor, DevelopmentBrands } from "./directory/development-brands.js";
 import { type BrandSettings, SignIn } from "./directory/sign-in.js";
@@ -19,7 +26,7 @@ import { BuiltInSender, type PushSettings } from "./push/senders.js";
 import type { Crossing } from "./rules/brands.js";
 import { limits } from "./rules/limits.js";
 import type { PushSender } from "./rules/push.js";
-import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
+import type { SignedIn, SignedInService } from "./rules/sign-in.js";
 import { CodedError } from "./wire/coded-error.js";
 import type { CodeName } from "./wire/codes.js";
 
@@ -37,7 +44,7 @@ export type { Limits } from "./node.js";
 export type { PushSettings, VapidSettings, WebhookSettings, WebPushSettings } from "./push/senders.js";
 export type { Crossing } from "./rules/brands.js";
 export type { PushKind, PushOutcome, PushSender, PushTarget, WakeUp } from "./rules/push.js";
-export type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
+export type { SignedIn, SignedInDevice, SignedInService, SignedInUnidentified } from "./rules/sign-in.js";
 export { CodedError } from "./wire/coded-error.js";
 export { type CodeName, codes } from "./wire/codes.js";
 
@@ -51,8 +58,8 @@ export interface GroupRoster {
 
 /** Where the embedding application has its say. None of them is called per envelope. */
 export interface NodeHooks {
-  /** Brings your own sign-in: who does this token speak for? Throw CodedError `tokenInvalid` or `tokenExpired`. */
-  readonly signIn?: (token: string) => Promise<SignedInDevice>;
+  /** Brings your own sign-in: which device does this token speak for, or which brand lets somebody in without a name? Throw CodedError `tokenInvalid` or `tokenExpired`. */
+  readonly signIn?: (token: string) => Promise<SignedIn>;
   /** … and of your brands' back ends, for `admin`. */
   readonly signInService?: (token: string) => Promise<SignedInService>;
   /** Asked for every ordered pair of brands at start, instead of `crossing`. */
@@ -114,10 +121,17 @@ export interface InterlineNode {
   address(name: DeviceName): DeviceAddress;
   /** A client for a device of this process: the SDK without a socket and without a token. Call connect() on it. */
   attach(name: DeviceName, options?: Partial<Omit<ClientOptions, "url" | "token" | "transport">>): Client;
+  /** A client of this process that sends sealed envelopes for somebody of a brand who is not named. Call connect() on it. */
+  attachSealed(
+    brand: string,
+    options?: Partial<Omit<SealedClientOptions, "url" | "token" | "transport">>,
+  ): SealedClient;
   /** A token of the development brands, valid for `ttlMs` (an hour). */
   mintToken(name: DeviceName & { readonly ttlMs?: number }): Promise<string>;
   /** A roster that `hooks.readGroup` gives has changed: sends that name an older version are refused from here on. */
   groupChanged(group: GroupRoster): void;
+  /** A token of the development brands with which a connection speaks for nobody. */
+  mintAnonymousToken(request: { readonly brand: string; readonly ttlMs?: number }): Promise<string>;
   /** Counters since start, and what the store says of itself. */
   stats(): NodeStats;
   /** Takes no new connection, finishes what was accepted, tells every device to come back later, and closes. */
@@ -218,31 +232,52 @@ class EmbeddedNode implements InterlineNode {
   }
 
   address({ brand, account, device }: DeviceName): DeviceAddress {
-    const found = this.brands.find(({ name }) => name === brand);
-    if (found === undefined) {
-      throw new CodedError("badConfiguration", { detail: `no brand is named "${brand}"` });
-    }
-    return deviceAddress({ brand: found.number, account: accountIdFor(account), device });
+    return deviceAddress({ brand: this.#brand(brand).number, account: accountIdFor(account), device });
   }
 
   attach(
     name: DeviceName,
     options: Partial<Omit<ClientOptions, "url" | "token" | "transport">> = {},
   ): Client {
-    const transport = this.#running.transport(this.address(name));
+    const transport = this.#running.transport({ device: this.address(name) });
     return createClient({ ...options, url: "interline:local", token: () => "", transport });
+  }
+
+  attachSealed(
+    brand: string,
+    options: Partial<Omit<SealedClientOptions, "url" | "token" | "transport">> = {},
+  ): SealedClient {
+    const transport = this.#running.transport({ brand: this.#brand(brand).number });
+    return createSealedClient({ ...options, url: "interline:local", token: () => "", transport });
+  }
+
+  #brand(name: string): BrandSettings {
+    const found = this.brands.find((brand) => brand.name === name);
+    if (found !== undefined) return found;
+    throw new CodedError("badConfiguration", { detail: `no brand is named "${name}"` });
   }
 
   async mintToken({
     ttlMs = TOKEN_TTL_MS,
     ...name
   }: DeviceName & { readonly ttlMs?: number }): Promise<string> {
-    if (this.#development === undefined) {
-      throw new CodedError("badConfiguration", {
-        detail: "tokens of configured brands come from their issuers",
-      });
-    }
-    return this.#development.mint({ ...name, ttlMs });
+    return this.#mint.mint({ ...name, ttlMs });
+  }
+
+  async mintAnonymousToken({
+    brand,
+    ttlMs = TOKEN_TTL_MS,
+  }: {
+    readonly brand: string;
+    readonly ttlMs?: number;
+  }): Promise<string> {
+    return this.#mint.mintAnonymous({ brand, ttlMs });
+  }
+
+  get #mint(): DevelopmentBrands {
+    if (this.#development !== undefined) return this.#development;
+    const detail = "tokens of configured brands come from their issuers";
+    throw new CodedError("badConfiguration", { detail });
   }
 
   groupChanged(group: GroupRoster): void {

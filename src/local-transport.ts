@@ -2,7 +2,6 @@
  * A device attached inside the node's own process: the client SDK's transport without a socket. The frames are the
  * same ones; hello's token is not looked at, because whoever holds the node may speak for any device.
  */
-import type { DeviceAddress } from "./base/address.js";
 import type { Transport, TransportSocket } from "./client/client.js";
 import type { Connection } from "./path/path.js";
 import { decodeHello } from "./wire/client-frames.js";
@@ -12,7 +11,6 @@ import { type CodeName, closeCode } from "./wire/codes.js";
 /** What a local device needs of the node. */
 export interface LocalDoor {
   enter(
-    device: DeviceAddress,
     connection: Connection,
     hello: { resume: number; windowEntries: number; windowBytes: number },
   ): Promise<{ slot: number } | { refused: CodeName; retryAfterMs: number }>;
@@ -22,8 +20,8 @@ export interface LocalDoor {
 
 const TOKEN_BYTES_MAX = 4096;
 
-export function localTransport(door: LocalDoor, device: DeviceAddress): Transport {
-  return { connect: () => new LocalSocket(door, device) };
+export function localTransport(door: LocalDoor): Transport {
+  return { connect: () => new LocalSocket(door) };
 }
 
 class LocalSocket implements TransportSocket {
@@ -33,7 +31,6 @@ class LocalSocket implements TransportSocket {
   /** What is out is bounded by the window that hello asked for. */
   readonly bufferedAmount = 0;
   readonly #door: LocalDoor;
-  readonly #device: DeviceAddress;
   /** The path's side: what it sends is copied, and handed over after the turn. */
   readonly #toClient: Connection = {
     send: (bytes) => {
@@ -50,9 +47,8 @@ class LocalSocket implements TransportSocket {
   #saidHello = false;
   #isClosed = false;
 
-  constructor(door: LocalDoor, device: DeviceAddress) {
+  constructor(door: LocalDoor) {
     this.#door = door;
-    this.#device = device;
     queueMicrotask(() => this.onopen?.());
   }
 
@@ -73,7 +69,7 @@ class LocalSocket implements TransportSocket {
     this.#saidHello = true;
     try {
       const hello = decodeHello(bytes, TOKEN_BYTES_MAX);
-      const entered = await this.#door.enter(this.#device, this.#toClient, hello);
+      const entered = await this.#door.enter(this.#toClient, hello);
       if ("refused" in entered) this.close(closeCode(entered.refused), entered.refused);
       else if (this.#isClosed) this.#door.detach(entered.slot, this.#toClient);
       else this.#slot = entered.slot;

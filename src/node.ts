@@ -7,9 +7,10 @@
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
 import type { Admin } from "./admin/server.js";
-import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "./base/address.js";
+import { type AccountAddress, accountOf, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
+import { deliveryTokenMethods } from "./directory/delivery-tokens.js";
 import { deviceMethods } from "./directory/devices.js";
 import { groupMethods } from "./directory/groups.js";
 import { keyMethods } from "./directory/keys.js";
@@ -26,12 +27,12 @@ import type { Log } from "./ops/log.js";
 import { Loop } from "./ops/loop.js";
 import { Metrics } from "./ops/metrics.js";
 import { Sweeps } from "./ops/sweeps.js";
-import { type Connection, Path, type PathEvents, type PathOptions } from "./path/path.js";
+import { type Attached, type Connection, Path, type PathEvents, type PathOptions } from "./path/path.js";
 import { type WakeUpParts, WakeUps } from "./push/wake-ups.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
 import type { PushSender } from "./rules/push.js";
-import type { SignedInDevice, SignedInService } from "./rules/sign-in.js";
+import type { SignedIn, SignedInService } from "./rules/sign-in.js";
 import { openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
@@ -45,7 +46,7 @@ export interface NodeParts {
   readonly brands: readonly { readonly number: number; readonly name: string }[];
   readonly crossing: Crossing;
   readonly limits: Limits;
-  readonly signIn: (token: string) => Promise<SignedInDevice>;
+  readonly signIn: (token: string) => Promise<SignedIn>;
   readonly signInService: (token: string) => Promise<SignedInService>;
   /** Tokens of the brand issued up to then are refused for what is removed now. */
   readonly removalMs: (brand: number) => number;
@@ -97,6 +98,7 @@ export class RunningNode {
       deviceMethods(store, parts.removalMs),
       keyMethods(store, mayMeet),
       groupMethods(store, mayMeet),
+      deliveryTokenMethods({ store, clock: systemClock, limits: parts.limits }),
       nameMethods({
         store,
         clock: systemClock,
@@ -215,43 +217,44 @@ export class RunningNode {
     log.info("listening for brands", { url: this.admin.url });
   }
 
-  /** A verified device comes in: its roster entry is made durable if it is new, then its connection is attached. */
+  /**
+   * A verified device comes in: its roster entry is made durable if it is new, then its connection is attached. Or
+   * somebody does who speaks for no device.
+   */
   async enter(
-    { device, ...arrival }: SignedInDevice,
+    signedIn: SignedIn,
     connection: Connection,
     hello: Pick<HelloFrame, "resume" | "windowEntries" | "windowBytes">,
   ): Promise<Entered> {
     if (this.#hasFailed || this.#stopping) return { refused: "draining", retryAfterMs: 1_000 };
+    const nowMs = systemClock.wallMs();
+    if (!("device" in signedIn))
+      return entered(this.path.attachUnidentified(signedIn.brand, connection, nowMs));
+    const { device, ...arrival } = signedIn;
     const account = accountOf(device);
     await this.store.registerDevice(account, deviceNumber(device), arrival);
     // As it is now: a removal may have come in between.
     const record = this.store.readAccount(account);
     if (record === undefined) throw new CodedError("storageFailed", { fatal: true });
-    const attached = this.path.attach(device, record, connection, {
-      resume: hello.resume,
-      windowEntries: hello.windowEntries,
-      windowBytes: hello.windowBytes,
-      nowMs: systemClock.wallMs(),
-    });
-    return "slot" in attached ? attached : { refused: attached.refused, retryAfterMs: 0 };
+    const { resume, windowEntries, windowBytes } = hello;
+    const wanted = { resume, windowEntries, windowBytes, nowMs: systemClock.wallMs() };
+    return entered(this.path.attach(device, record, connection, wanted));
   }
 
-  /** A way in for a device of this process, without a socket and without a token. */
-  transport(device: DeviceAddress): Transport {
-    return localTransport(
-      {
-        enter: (address, connection, hello) => this.enter({ device: address }, connection, hello),
-        receive: (slot, message) => this.path.receive(slot, message),
-        detach: (slot, connection) => this.path.detach(slot, connection),
-      },
-      device,
-    );
+  /** A way in for a device of this process, or for somebody who is not named, without a socket and without a token. */
+  transport(from: SignedIn): Transport {
+    return localTransport({
+      enter: (connection, hello) => this.enter(from, connection, hello),
+      receive: (slot, message) => this.path.receive(slot, message),
+      detach: (slot, connection) => this.path.detach(slot, connection),
+    });
   }
 
   stats() {
     const { signInStats } = this.#parts;
     return {
       connections: this.path.connectionCount,
+      unidentified: this.path.unidentifiedCount,
       counters: this.kernel.counters(),
       tailBytes: this.kernel.tailUsed,
       uncommittedBytes: this.kernel.uncommittedBytes,
@@ -331,6 +334,10 @@ export class RunningNode {
       });
     });
   }
+}
+
+function entered(attached: Attached): Entered {
+  return "slot" in attached ? attached : { refused: attached.refused, retryAfterMs: 0 };
 }
 
 /** Whether envelopes pass from the one brand to the other; not to brands that nobody configured. */

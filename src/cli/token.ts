@@ -5,7 +5,7 @@
 import { Command, Option } from "commander";
 import { DevelopmentBrands } from "../directory/development-brands.js";
 import { limits } from "../rules/limits.js";
-import { ADMIN_SCOPE } from "../rules/sign-in.js";
+import { ADMIN_SCOPE, ANONYMOUS_SCOPE } from "../rules/sign-in.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { type CliContext, CliError, durationMs, exitCodes, Output, wholeNumber } from "./output.js";
 
@@ -14,6 +14,7 @@ interface TokenFlags extends DirectoryFlags {
   readonly account?: string;
   readonly device?: number;
   readonly service?: boolean;
+  readonly anonymous?: boolean;
   readonly ttl: number;
   readonly json?: boolean;
 }
@@ -31,22 +32,29 @@ export function tokenCommand(context: CliContext): Command {
     .addOption(
       new Option("-s, --service", "for the brand's back end: no device").conflicts(["account", "device"]),
     )
+    .addOption(
+      new Option("--anonymous", "for sending sealed envelopes: names nobody").conflicts([
+        "account",
+        "device",
+        "service",
+      ]),
+    )
     .option("--ttl <time>", "how long it is valid", durationMs, 3_600_000)
     .addOption(dataOption())
     .addOption(configOption())
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nExamples:\n  interline token --brand whatsapp --account alice\n  interline token --brand messenger --account 00112233445566778899aabbccddeeff --device 2 --ttl 7d --json\n  interline token --brand whatsapp --service",
+      "\nExamples:\n  interline token --brand whatsapp --account alice\n  interline token --brand messenger --account 00112233445566778899aabbccddeeff --device 2 --ttl 7d --json\n  interline token --brand whatsapp --service\n  interline token --brand instagram --anonymous",
     )
     .action((flags: TokenFlags) => run(flags, context));
 }
 
 async function run(flags: TokenFlags, context: CliContext): Promise<void> {
   const out = new Output(context, flags);
-  const { brand, account, device = 1, service = false, ttl: ttlMs } = flags;
-  if (account === undefined && !service) {
-    throw new CliError("say whom the token is for: --account, or --service", exitCodes.usage);
+  const { brand, account, device = 1, service = false, anonymous = false, ttl: ttlMs } = flags;
+  if (account === undefined && !service && !anonymous) {
+    throw new CliError("say whom the token is for: --account, --service, or --anonymous", exitCodes.usage);
   }
   const config = configFor(flags, context);
   if (config.brands !== undefined) {
@@ -57,11 +65,12 @@ async function run(flags: TokenFlags, context: CliContext): Promise<void> {
   if (!names.includes(brand)) {
     throw new CliError(`no development brand "${brand}": there are ${names.join(", ")}`, exitCodes.usage);
   }
-  const token =
-    account === undefined
+  const token = anonymous
+    ? await brands.mintAnonymous({ brand, ttlMs })
+    : account === undefined
       ? await brands.mintService({ brand, ttlMs })
       : await brands.mint({ brand, account, device, ttlMs });
   out.line(token);
-  const bearer = account === undefined ? { scope: ADMIN_SCOPE } : { device };
+  const bearer = account !== undefined ? { device } : { scope: anonymous ? ANONYMOUS_SCOPE : ADMIN_SCOPE };
   out.json({ ok: true, token, brand, ...bearer, expiresAtMs: Date.now() + ttlMs });
 }

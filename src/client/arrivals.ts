@@ -22,6 +22,7 @@ import {
 import { fromHex, toHex } from "../base/bytes.js";
 import { GROUP_NOTICE, type GroupEvent, readGroupEvent } from "../wire/groups.js";
 import { decodeNotice, isNode, type NoticeBody } from "../wire/notices.js";
+import { isSealed } from "../wire/sealed.js";
 import type {
   DeliverFrame,
   GapFrame,
@@ -163,8 +164,8 @@ export class Arrivals {
     let count = 0;
     while (!this.#awaiting && !this.#stopped && count < this.#queued.length) {
       const { frame, taking } = this.#queued[count] as Arrival;
-      const isEnvelope = isDelivery(frame) && !isNode(frame.sender);
-      if (isEnvelope && !this.#options.emitter.has("envelope")) break;
+      const event = isDelivery(frame) ? eventOf(frame.sender) : undefined;
+      if (event !== undefined && !this.#options.emitter.has(event)) break;
       count += 1;
       if (isDelivery(frame)) this.#deliver(frame, taking);
       else if (frame.kind === "live") this.#options.emitter.emit("live", { sequence: frame.sequence });
@@ -201,7 +202,7 @@ export class Arrivals {
     const envelope = new ArrivedEnvelope(frame, take);
     let promises: unknown[];
     try {
-      promises = this.#options.emitter.call("envelope", envelope).filter(isPromise);
+      promises = this.#options.emitter.call(eventOf(frame.sender) as "envelope", envelope).filter(isPromise);
     } catch (error) {
       this.#failed(envelope, error);
       return;
@@ -276,6 +277,12 @@ export class Arrivals {
     this.#ackable = ackable;
     this.#options.onAckable(ackable, count, bytes);
   }
+}
+
+/** What an entry of this sender is to the application; undefined for a notice. */
+function eventOf(sender: DeviceAddress): "envelope" | "sealed" | undefined {
+  if (isSealed(sender)) return "sealed";
+  return isNode(sender) ? undefined : "envelope";
 }
 
 function isPromise(value: unknown): boolean {

@@ -33,7 +33,9 @@ import type { ServerFrame } from "../wire/server-frames.js";
 import { Accounts } from "./accounts.js";
 import { AckHold } from "./ack-hold.js";
 import { Arrivals } from "./arrivals.js";
+import { BackOff } from "./back-off.js";
 import { Connection } from "./connection.js";
+import { DeliveryToken } from "./delivery-token.js";
 import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
@@ -48,10 +50,12 @@ import {
   ephemeralFrameOf,
   groupSendFrameOf,
   type MadeSend,
+  sealedFrameOf,
   sendFrameOf,
   sharedSendFrameOf,
 } from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
+import { SealedClient } from "./sealed.js";
 import { defaultTransport, type Transport } from "./transport.js";
 import type {
   AccountLike,
@@ -63,6 +67,7 @@ import type {
   GroupSendRequest,
   Receipt,
   Roster,
+  SealedClientOptions,
   SendRequest,
   ServiceRequest,
   SharedSendRequest,
@@ -70,27 +75,32 @@ import type {
 
 export type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
 export { InterlineError, type LocalCode } from "./errors.js";
+export type { SealedClient, SealedClientEvents } from "./sealed.js";
 export { type Transport, type TransportSocket, webSocketTransport } from "./transport.js";
 export type * from "./types.js";
 
 const QUEUE_COUNT_MAX = 10_000;
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
+const IN_FLIGHT_MAX = 4096;
+/** Few: what is sent too fast waits its turn here. */
+const SEALED_IN_FLIGHT_MAX = 32;
 const ATTEMPTS_MAX = 5;
 const RECENT_IDS_MAX = 4096;
 const ACK_HOLD_MS = 10;
 const CONNECT_TIMEOUT_MS = 10_000;
-const BACK_OFF_BASE_MS = 500;
-const BACK_OFF_CAP_MS = 30_000;
 /** An ack frame: three heads and a sequence at its widest. */
 const ACK_BYTES_MAX = 11;
 
-interface Waiter {
-  readonly resolve: (welcome: WelcomeBody) => void;
-  readonly reject: (error: InterlineError) => void;
-}
-
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
+}
+
+/**
+ * A client that speaks for nobody: it sends sealed envelopes to accounts that have shared their delivery tokens, and
+ * receives nothing. `token` gives tokens of a brand that name nobody (docs/protocol.md).
+ */
+export function createSealedClient(options: SealedClientOptions): SealedClient {
+  return Client.sealed(options);
 }
 
 export class Client {
@@ -109,6 +119,8 @@ export class Client {
   readonly #rosters = new RosterQueries();
   /** This device's public keys, and those of others. */
   readonly keys: Keys;
+  /** With what others may send to the account without being named. */
+  readonly deliveryToken: DeliveryToken;
   readonly #requests = new OpenRequests();
   readonly #acks: AckHold;
   #transport: Transport | undefined;
@@ -117,27 +129,29 @@ export class Client {
   /** close() was called; the connection may still be ending. */
   #closing = false;
   /** Calls of connect() that wait for a welcome. */
-  #waiters: Waiter[] = [];
+  readonly #waiters: { resolve(welcome: WelcomeBody): void; reject(error: InterlineError): void }[] = [];
   /** Calls of close() that wait for the end. */
   #enders: (() => void)[] = [];
   /** Frames that need no receipt: ephemerals and queries. */
   #looseFrames: Uint8Array[] = [];
-  /** Attempts since the last connection that became live. */
-  #failures = 0;
+  readonly #backOff: BackOff;
   #tokenRefreshed = false;
   #attemptTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, inFlightMax = IN_FLIGHT_MAX) {
     this.#options = options;
+    this.#backOff = new BackOff(options.backOff);
     const ask: Ask = (request, read) => this.#ask(request, read);
     this.devices = new Devices(ask);
     this.accounts = new Accounts(ask);
     this.groups = new Groups(ask);
     this.keys = new Keys(ask);
     this.push = new Push(ask);
+    this.deliveryToken = new DeliveryToken(ask);
     this.#sends = new PendingSends({
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
+      inFlightMax,
       onReady: () => this.#connection?.requestFlush(),
       onRefused: (id, error, willRetry) => this.#emitter.emit("refused", { id, error, willRetry }),
     });
@@ -179,7 +193,7 @@ export class Client {
   /** Adds a listener and returns the function that removes it. */
   on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): () => void {
     const remove = this.#emitter.on(name, listener);
-    if (name === "envelope") queueMicrotask(() => this.#arrivals.handOver());
+    if (name === "envelope" || name === "sealed") queueMicrotask(() => this.#arrivals.handOver());
     return remove;
   }
 
@@ -232,6 +246,12 @@ export class Client {
    */
   sendToGroup(request: GroupSendRequest): Promise<Receipt> {
     return this.#send(request, groupSendFrameOf);
+  }
+
+  /** See createSealedClient. */
+  static sealed(options: SealedClientOptions): SealedClient {
+    const client = new Client(options, SEALED_IN_FLIGHT_MAX);
+    return new SealedClient(client, (request) => client.#send(request, sealedFrameOf));
   }
 
   #send<R extends { readonly attemptsMax?: number }>(
@@ -362,7 +382,7 @@ export class Client {
   #frame(frame: ServerFrame): void {
     switch (frame.kind) {
       case "live":
-        this.#failures = 0;
+        this.#backOff.reset();
         this.#setState("live");
         this.#arrivals.accept(frame);
         return;
@@ -424,15 +444,7 @@ export class Client {
     else if (tokenRefused && !this.#tokenRefreshed) {
       this.#tokenRefreshed = true;
       this.#attemptIn(0, error);
-    } else this.#attemptIn(error.retryAfterMs + this.#backOffMs(), error);
-  }
-
-  /** Full jitter: clients that lost one node together do not come back together. */
-  #backOffMs(): number {
-    const { baseMs = BACK_OFF_BASE_MS, capMs = BACK_OFF_CAP_MS } = this.#options.backOff ?? {};
-    const boundMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 30));
-    this.#failures += 1;
-    return Math.random() * boundMs;
+    } else this.#attemptIn(error.retryAfterMs + this.#backOff.nextMs(), error);
   }
 
   #attemptIn(retryInMs: number, error: InterlineError): void {

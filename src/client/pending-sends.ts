@@ -16,11 +16,10 @@ import { durabilityName } from "../wire/server-frames.js";
 import { errorOfNumber, InterlineError } from "./errors.js";
 import type { Receipt } from "./types.js";
 
-const IN_FLIGHT_COUNT_MAX = 4096;
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Codes that say something about the node, not about one send: all sends wait. */
-const nodeWide = new Set<string>(["overloaded", "diskLow"]);
+/** Codes that say something about the node or the connection, not about one send: all sends wait. */
+const nodeWide = new Set<string>(["overloaded", "diskLow", "sealedTooFast"]);
 
 interface PendingSend {
   /** Rises with every call: the order to keep. */
@@ -38,6 +37,8 @@ interface PendingSend {
 export interface PendingSendsOptions {
   readonly countMax: number;
   readonly bytesMax: number;
+  /** Sends without an answer. */
+  readonly inFlightMax: number;
   /** Something may be taken now. */
   readonly onReady: () => void;
   readonly onRefused: (id: EnvelopeId, error: InterlineError, willRetry: boolean) => void;
@@ -100,7 +101,7 @@ export class PendingSends {
         send.reject(new InterlineError("frameTooLarge"));
       } else {
         const inFlightFull =
-          this.#inFlight.length >= IN_FLIGHT_COUNT_MAX ||
+          this.#inFlight.length >= this.#options.inFlightMax ||
           (this.#inFlight.length > 0 && this.#inFlightBytes + length > IN_FLIGHT_BYTES_MAX);
         if (length > room || inFlightFull) break;
         room -= length;

@@ -9,6 +9,7 @@ import {
   parseAddress,
 } from "../base/address.js";
 import { type DeviceBlock, type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
+import { DELIVERY_TOKEN_BYTES, encodeSealedSend } from "../wire/sealed.js";
 import { InterlineError } from "./errors.js";
 import type {
   AccountLike,
@@ -17,6 +18,7 @@ import type {
   EphemeralRequest,
   GroupSendRequest,
   Payload,
+  SealedSendRequest,
   SendRequest,
   SharedSendRequest,
 } from "./types.js";
@@ -62,6 +64,20 @@ export function groupSendFrameOf(request: GroupSendRequest): MadeSend {
     ...checkedBlock(block),
   }));
   return { id, frame: encodeClientFrame({ kind: "groupSend", id, group, version, shared, blocks }) };
+}
+
+export function sealedFrameOf(request: SealedSendRequest): MadeSend {
+  const id = idOf(request.id);
+  const { deliveryToken } = request;
+  if (checkedBytes(deliveryToken, "a delivery token").length !== DELIVERY_TOKEN_BYTES)
+    throw badArgument("a delivery token has 16 bytes");
+  const account = accountOfLike(request.account);
+  const version = checkedVersion(request.version);
+  const devices = checkedDevices(request.devices);
+  return {
+    id,
+    frame: encodeSealedSend({ kind: "sealedSend", id, deliveryToken, account, version, devices }),
+  };
 }
 
 function idOf(given: Uint8Array | undefined): EnvelopeId {

@@ -113,6 +113,42 @@ export interface GroupSendRequest {
   readonly attemptsMax?: number;
 }
 
+export interface SealedSendRequest {
+  readonly account: AccountLike;
+  /** What one of the account's devices has shared with the sender, 16 bytes. */
+  readonly deliveryToken: Uint8Array;
+  /** Of the account's roster, as a refusal told it; 0 while it is not known. */
+  readonly version: number;
+  /** One payload for each device that this version lists. */
+  readonly devices: readonly Payload[];
+  /**
+   * 16 bytes; random without, and never to be told to anybody. The same id again within the server's dedup window is not
+   * delivered twice. Devices see another id, which is made of this one: put one of your own into the ciphertext.
+   */
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+}
+
+/** Of createSealedClient; `token` gives tokens that name nobody. */
+export type SealedClientOptions = Pick<
+  ClientOptions,
+  | "url"
+  | "token"
+  | "queueCountMax"
+  | "queueBytesMax"
+  | "attemptsMax"
+  | "backOff"
+  | "connectTimeoutMs"
+  | "transport"
+>;
+
+export interface DeliveryTokenState {
+  /** Whether the account takes sealed envelopes. */
+  readonly isSet: boolean;
+  /** For how long the token before the last rotation is still good; 0: it is not. */
+  readonly previousForMs: number;
+}
+
 export interface EphemeralRequest {
   readonly to: readonly { readonly account: AccountLike; readonly devices: readonly Payload[] }[];
 }
@@ -250,6 +286,9 @@ export interface Envelope {
   ack(): void;
 }
 
+/** An envelope whose sender the node does not know: the ciphertext says who it is. */
+export type SealedEnvelope = Omit<Envelope, "sender">;
+
 export interface Gap {
   /** The last of the removed entries. */
   readonly sequence: number;
@@ -267,6 +306,8 @@ export interface ClientEvents {
    * a listener envelopes wait.
    */
   envelope: Envelope;
+  /** The same from somebody whom the node does not name. In order with envelopes, and waits for a listener like them. */
+  sealed: SealedEnvelope;
   /** Entries were removed before we could take them. In order with envelopes. */
   gap: Gap;
   /** The node says something, such as `roster`: the account's devices have changed. In order with envelopes. */
@@ -282,7 +323,7 @@ export interface ClientEvents {
   /** A send was refused; with `willRetry` the client repeats it, else send() rejects with the same error. */
   refused: { readonly id: EnvelopeId; readonly error: InterlineError; readonly willRetry: boolean };
   /**
-   * A listener for `envelope` threw or rejected. The envelope is not acked, and
+   * A listener for `envelope` or `sealed` threw or rejected. The envelope is not acked, and
    * the position does not pass it until envelope.ack() is called; it comes
    * again in the next run. Without a listener for this the error is thrown.
    */

@@ -16,7 +16,15 @@ import { join } from "node:path";
 import { importJWK, type JWTPayload, SignJWT } from "jose";
 import { ACCOUNT_ID_BYTES } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
-import { ADMIN_SCOPE, accountIdOf, SERVICE_AUDIENCE, SERVICE_TOKEN_TYPE } from "../rules/sign-in.js";
+import {
+  ADMIN_SCOPE,
+  ANONYMOUS_AUDIENCE,
+  ANONYMOUS_SCOPE,
+  ANONYMOUS_TOKEN_TYPE,
+  accountIdOf,
+  SERVICE_AUDIENCE,
+  SERVICE_TOKEN_TYPE,
+} from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { BrandSettings } from "./sign-in.js";
 
@@ -24,6 +32,7 @@ const FILE_NAME = "development-brands.json";
 const FORMAT = 1;
 const AUDIENCE = "interline";
 const TOKEN_TYPE = "interline+jwt";
+const HOUR_MS = 3_600_000;
 const NAMES = ["whatsapp", "instagram", "messenger"];
 
 interface DevelopmentBrand {
@@ -94,13 +103,27 @@ export class DevelopmentBrands {
     return this.#sign(request, SERVICE_TOKEN_TYPE, { aud: SERVICE_AUDIENCE, scope: ADMIN_SCOPE });
   }
 
-  async #sign({ brand, ttlMs }: TokenRequest, typ: string, claims: JWTPayload): Promise<string> {
+  /**
+   * A token for connections that speak for nobody. All that are made within an hour say the same, so that none of them
+   * points to whom it was given.
+   */
+  mintAnonymous({ brand, ttlMs }: TokenRequest): Promise<string> {
+    const hourS = Math.floor(Date.now() / HOUR_MS) * (HOUR_MS / 1000);
+    const claims = { aud: ANONYMOUS_AUDIENCE, scope: ANONYMOUS_SCOPE };
+    return this.#sign({ brand, ttlMs: HOUR_MS + ttlMs }, ANONYMOUS_TOKEN_TYPE, claims, hourS);
+  }
+
+  async #sign(
+    { brand, ttlMs }: TokenRequest,
+    typ: string,
+    claims: JWTPayload,
+    nowS = Math.floor(Date.now() / 1000),
+  ): Promise<string> {
     const found = this.#brands.find(({ name }) => name === brand);
     if (found === undefined) {
       const names = this.#brands.map(({ name }) => name).join(", ");
       throw new CodedError("badConfiguration", { detail: `no brand "${brand}" here: there are ${names}` });
     }
-    const nowS = Math.floor(Date.now() / 1000);
     return new SignJWT(claims)
       .setProtectedHeader({ alg: "EdDSA", kid: found.keyId, typ })
       .setIssuer(found.issuer)

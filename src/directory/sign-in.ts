@@ -1,5 +1,5 @@
 /**
- * Sign-in: from a token to the device it speaks for, or to the brand whose back end it is from. The order is in `#check`,
+ * Sign-in: from a token to the device it speaks for, to the brand whose back end it is from, or to the brand that lets somebody in who is not named. The order is in `#check`,
  * the rules are in rules/sign-in.ts, the keys in issuer-keys.ts.
  *
  *   text ─▶ three canonical parts ─▶ iss selects the brand ─▶ header rules
@@ -16,13 +16,15 @@ import { assert } from "../base/assert.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { limits } from "../rules/limits.js";
 import {
+  ANONYMOUS_TOKEN_TYPE,
   accountIdOf,
+  anonymousClaimFault,
   type BrandRules,
   claimFault,
   headerFault,
   SERVICE_TOKEN_TYPE,
   type SignatureAlgorithm,
-  type SignedInDevice,
+  type SignedIn,
   type SignedInService,
   scopesOf,
   serviceClaimFault,
@@ -40,9 +42,10 @@ export interface BrandSettings extends BrandRules {
 interface Verified {
   readonly claims: Fields;
   readonly rules: BrandRules;
+  readonly kind: Kind;
 }
 
-type Kind = "device" | "service";
+type Kind = "device" | "service" | "anonymous";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -65,8 +68,8 @@ export class SignIn {
     const signIn = new SignIn(clock);
     for (const { keys: source, ...rules } of brands) {
       assert(!signIn.#brands.has(rules.issuer), "an issuer belongs to one brand");
-      const serviceType = rules.serviceTokenType ?? SERVICE_TOKEN_TYPE;
-      assert(rules.tokenType !== serviceType, "tokens of devices and of back ends differ in their type");
+      const types = (["device", "service", "anonymous"] as const).map((kind) => typeOf(rules, kind));
+      assert(new Set(types).size === types.length, "tokens of one kind are not taken for those of another");
       const keys = new IssuerKeys(source, clock);
       signIn.#brands.set(rules.issuer, { rules, keys });
       try {
@@ -82,8 +85,9 @@ export class SignIn {
   }
 
   /** Throws CodedError `tokenInvalid`, `tokenExpired` or `signInUnavailable`. */
-  async signIn(token: string): Promise<SignedInDevice> {
-    const { claims, rules } = await this.#verified(token, "device");
+  async signIn(token: string): Promise<SignedIn> {
+    const { claims, rules, kind } = await this.#verified(token, ["device", "anonymous"]);
+    if (kind === "anonymous") return { brand: rules.number };
     const account = accountIdOf(claims.sub as string);
     assert(account !== undefined, "the claim rules were applied");
     return {
@@ -95,7 +99,7 @@ export class SignIn {
 
   /** A token of a brand's own back end. Throws like signIn. */
   async signInService(token: string): Promise<SignedInService> {
-    const { claims, rules } = await this.#verified(token, "service");
+    const { claims, rules } = await this.#verified(token, ["service"]);
     return { brand: rules.number, scopes: scopesOf(claims) };
   }
 
@@ -107,10 +111,12 @@ export class SignIn {
     return Math.max(this.#clock.wallMs(), this.#newestMs.get(brand) ?? 0);
   }
 
-  async #verified(token: string, kind: Kind): Promise<Verified> {
-    const outcome = await this.#check(token, kind);
+  async #verified(token: string, kinds: readonly Kind[]): Promise<Verified> {
+    const outcome = await this.#check(token, kinds);
     if (typeof outcome !== "string") {
-      const { claims, rules } = outcome;
+      const { claims, rules, kind } = outcome;
+      // Of an anonymous token nothing is kept, not even when it was issued.
+      if (kind === "anonymous") return outcome;
       const issuedMs = ((claims.iat as number | undefined) ?? 0) * 1000;
       this.#newestMs.set(rules.number, Math.max(this.#newestMs.get(rules.number) ?? 0, issuedMs));
       return outcome;
@@ -131,7 +137,7 @@ export class SignIn {
     return readings;
   }
 
-  async #check(token: string, kind: Kind): Promise<Verified | TokenFault> {
+  async #check(token: string, kinds: readonly Kind[]): Promise<Verified | TokenFault> {
     if (token.length > limits.tokenBytesMax) return "tooLong";
     const parts = token.split(".", 4);
     if (parts.length !== 3) return "malformed";
@@ -142,18 +148,26 @@ export class SignIn {
     const brand = this.#brands.get(claims.iss as string);
     if (brand === undefined) return "issuerUnknown";
     const { rules } = brand;
-    const isDevice = kind === "device";
-    const type = isDevice ? rules.tokenType : (rules.serviceTokenType ?? SERVICE_TOKEN_TYPE);
-    const fault = headerFault(header, rules, type);
+    // Its type can only choose by which rules it is judged.
+    const kind = kinds.find((one) => typeOf(rules, one) === header.typ) ?? (kinds[0] as Kind);
+    const fault = headerFault(header, rules, typeOf(rules, kind));
     if (fault !== undefined) return fault;
     const algorithm = header.alg as SignatureAlgorithm;
     const key = await brand.keys.find(algorithm, header.kid as string);
     if (key === undefined) return "keyUnknown";
     const signed = token.slice(0, token.lastIndexOf("."));
     if (!isSignedBy(key, algorithm, { signed, signature })) return "signature";
-    const judge = isDevice ? claimFault : serviceClaimFault;
-    return judge(claims, rules, this.#clock.wallMs()) ?? { claims, rules };
+    return judges[kind](claims, rules, this.#clock.wallMs()) ?? { claims, rules, kind };
   }
+}
+
+const judges = { device: claimFault, service: serviceClaimFault, anonymous: anonymousClaimFault };
+
+function typeOf(rules: BrandRules, kind: Kind): string {
+  if (kind === "device") return rules.tokenType;
+  return kind === "service"
+    ? (rules.serviceTokenType ?? SERVICE_TOKEN_TYPE)
+    : (rules.anonymousTokenType ?? ANONYMOUS_TOKEN_TYPE);
 }
 
 /**

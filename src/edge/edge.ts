@@ -21,7 +21,7 @@
  */
 import { randomInt } from "node:crypto";
 import { limits as defaultLimits } from "../rules/limits.js";
-import type { SignedInDevice } from "../rules/sign-in.js";
+import type { SignedIn } from "../rules/sign-in.js";
 import type { HelloFrame } from "../wire/client-frames.js";
 import { decodeHello } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -49,9 +49,9 @@ export { platformAdvice } from "./native.js";
 /** What the edge asks of the rest of the node. */
 export interface EdgeHandlers {
   /** Who the token speaks for; throws CodedError for a token that is not accepted. */
-  signIn(token: string): Promise<SignedInDevice>;
-  /** Attaches the device to the path; welcome has been sent when it resolves, within the turn of the attach. */
-  enter(signedIn: SignedInDevice, connection: Connection, hello: HelloFrame): Promise<Entered>;
+  signIn(token: string): Promise<SignedIn>;
+  /** Attaches the connection to the path; welcome has been sent when it resolves, within the turn of the attach. */
+  enter(signedIn: SignedIn, connection: Connection, hello: HelloFrame): Promise<Entered>;
   /** One message, valid until this returns; false when it could not be taken. */
   receive(slot: number, message: ArrayBuffer): boolean;
   /** A connection whose `send` answered 0 has room again. */

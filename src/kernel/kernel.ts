@@ -89,10 +89,16 @@ export class Kernel extends KernelMemory {
     this.bytes[this.crossingAt + (from + 1) * L.BRANDS_MAX + to + 1] = value;
   }
 
-  /** Whether envelopes cross from one account's brand to the other's; addresses begin with the brand. */
-  mayCross(from: Uint8Array, to: Uint8Array): boolean {
+  /** What happens between one account's brand and the other's; addresses begin with the brand. */
+  crossing(from: Uint8Array, to: Uint8Array): "closed" | "open" | "full" {
     const row = this.brandIndex(from) * L.BRANDS_MAX;
-    return this.bytes[this.crossingAt + row + this.brandIndex(to)] !== L.CROSSING_CLOSED;
+    const state = this.bytes[this.crossingAt + row + this.brandIndex(to)];
+    return state === L.CROSSING_OPEN ? "open" : state === L.CROSSING_FULL ? "full" : "closed";
+  }
+
+  /** Whether envelopes cross from one account's brand to the other's. */
+  mayCross(from: Uint8Array, to: Uint8Array): boolean {
+    return this.crossing(from, to) !== "closed";
   }
 
   private brandIndex(address: Uint8Array): number {

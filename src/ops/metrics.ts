@@ -14,6 +14,7 @@ import type { CodeName } from "../wire/codes.js";
 /** What the node says of itself at one moment; RunningNode.stats() is one. */
 export interface MetricsSnapshot {
   readonly connections: number;
+  readonly unidentified: number;
   readonly counters: {
     readonly sendsAccepted: number;
     readonly duplicates: number;
@@ -85,6 +86,7 @@ interface Reading {
 
 const readings: readonly Reading[] = [
   gauge("connections", "Devices attached, in this process or by socket.", (s) => s.connections),
+  gauge("unidentified_connections", "Connections that speak for nobody.", (s) => s.unidentified),
   counter("sends_accepted_total", "Sends accepted.", (s) => s.counters.sendsAccepted),
   counter(
     "sends_duplicate_total",

@@ -57,6 +57,7 @@ export function attach(
     slot,
     number,
     connection,
+    isOwn: false,
     windowEntries,
     windowBytes,
     isBlocked: false,
@@ -71,7 +72,9 @@ export function attach(
   state.connections[slot] = attachment;
   state.connectionCount++;
   state.lagging.add(slot);
-  connection.send(welcome(state, device, attachment, wanted.nowMs));
+  const position = kernel.floor(slot);
+  const { nowMs } = wanted;
+  connection.send(encodeWelcomeOf(state, device, { position, windowEntries, windowBytes, nowMs }));
   state.events.connected?.(device);
   state.wake();
   return { slot };
@@ -81,20 +84,23 @@ function clamp(value: number, min: number, max: number): number {
   return Math.min(max, Math.max(min, Math.floor(value)));
 }
 
-function welcome(state: PathState, device: DeviceAddress, attachment: Attachment, nowMs: number): Uint8Array {
-  const { limits, kernel } = state;
+export function encodeWelcomeOf(
+  { limits }: PathState,
+  device: DeviceAddress,
+  granted: { position: number; windowEntries: number; windowBytes: number; nowMs: number },
+): Uint8Array {
   return encodeWelcome({
     device,
-    serverTimeMs: nowMs,
+    serverTimeMs: granted.nowMs,
     durability: "disk",
-    position: kernel.floor(attachment.slot),
+    position: granted.position,
     dedupWindowMs: limits.dedupWindowMs,
     dedupWindowCount: limits.dedupWindowCount,
     payloadBytesMax: limits.payloadBytesMax,
     messageBytesMax: limits.messageBytesMax,
     accountsPerSendMax: limits.accountsPerSendMax,
-    windowEntries: attachment.windowEntries,
-    windowBytes: attachment.windowBytes,
+    windowEntries: granted.windowEntries,
+    windowBytes: granted.windowBytes,
     silenceMs: limits.silenceMs,
   });
 }

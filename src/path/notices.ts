@@ -7,8 +7,8 @@
  *                ▲                   └──────▶ refused for want of room: waits again
  *                └──────────────────────────────┘
  *
- * The node is a device of its own (brand 0, device 0) whose connection ends here: its sends are counted, receipted and
- * refused like everybody's. What makes it different in the kernel is one thing: it may leave devices out.
+ * The node is a device of its own (own-device.ts): its sends are counted, receipted and refused like everybody's. What
+ * makes it different in the kernel is one thing: it may leave devices out.
  *
  * Of one account only one notice is on its way at a time, so that a refusal cannot turn two of them round.
  *
@@ -24,20 +24,18 @@ import { toHex } from "../base/bytes.js";
 import type { StoredNotice } from "../store/store.js";
 import { encodeClientFrame } from "../wire/client-frames.js";
 import { codeName, codes } from "../wire/codes.js";
-import { NODE_ACCOUNT, NODE_DEVICE } from "../wire/notices.js";
+import { NODE_ACCOUNT } from "../wire/notices.js";
 import { decodeServerMessage } from "../wire/server-frames.js";
-import type { Connection } from "./shapes.js";
+import { attachOwn } from "./own-device.js";
 import type { Attachment, PathState } from "./state.js";
 
 const NO_BLOCK = new Uint8Array(0);
-/** The node takes nothing in but receipts. */
-const WINDOW = { floor: 0, windowEntries: 1, windowBytes: 1 };
+const NODE = { account: NODE_ACCOUNT, ordinal: 0 };
 
 export class Notices {
   /** The node's own device in the kernel; undefined until it first had something to say. */
-  slot: number | undefined;
-  connection = 0;
-  /** Sends of the connection so far. */
+  device: Attachment | undefined;
+  /** Sends of the device so far. */
   position = 0;
   /** The store may hold notices numbered above `readThrough`. */
   isUnread = true;
@@ -67,7 +65,8 @@ export function injectNotices(state: PathState): void {
   if (!notices.isWaiting || state.hasFailed || moment.monotonicMs < notices.retryAtMs) return;
   read(state);
   if (notices.waiting.length === 0) return;
-  if (!connect(state)) {
+  notices.device ??= attachOwn(state, NODE, (bytes) => told(state, bytes));
+  if (notices.device === undefined) {
     notices.retryAtMs = moment.monotonicMs + state.limits.noticeRetryMs;
     return;
   }
@@ -101,43 +100,6 @@ function read({ notices, store, limits }: PathState): void {
   notices.isUnread = rows.length > 0;
 }
 
-/** Attaches the node's own device, once; false when the kernel's tables are full. */
-function connect(state: PathState): boolean {
-  const { kernel, notices } = state;
-  if (notices.slot !== undefined) return true;
-  const account = { address: NODE_ACCOUNT, version: 1, devices: [{ number: 0, ordinal: 0 }] };
-  if (!kernel.loadAccount(account)) return false;
-  const slot = kernel.findDevice(NODE_DEVICE);
-  assert(slot !== undefined, "a device is resident right after its account was loaded");
-  const number = ++state.lastConnectionNumber;
-  kernel.attach(slot, number, WINDOW);
-  const connection: Connection = {
-    send: (bytes) => {
-      told(state, bytes);
-      return 1;
-    },
-    end: (code) => assert(false, `the node ended its own connection: ${code}`),
-  };
-  const attachment: Attachment = {
-    ...WINDOW,
-    slot,
-    number,
-    connection,
-    isBlocked: false,
-    isAnnounced: true,
-    batches: [],
-    entriesOut: 0,
-    bytesOut: 0,
-    costTurn: 0,
-    costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, fullAtMs: 0 },
-  };
-  state.connections[slot] = attachment;
-  notices.slot = slot;
-  notices.connection = number;
-  return true;
-}
-
 /** Puts the notice into the inbox; false when there is no room now. */
 function inject(state: PathState, notice: StoredNotice): boolean {
   const { kernel, notices } = state;
@@ -148,7 +110,8 @@ function inject(state: PathState, notice: StoredNotice): boolean {
   )
     takeRoster(state, notice.group);
   const frame = isGroupEvent(notice) ? eventFrame(notice) : noticeFrame(state, notice);
-  if (!kernel.push(notices.slot as number, notices.connection, frame)) return false;
+  const device = notices.device as Attachment;
+  if (!kernel.push(device.slot, device.number, frame)) return false;
   notices.inFlight.set(++notices.position, notice);
   if (isGroupEvent(notice)) notices.injectedEvents.push(notices.position);
   return true;

@@ -19,6 +19,12 @@ import {
 import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { PathState } from "./state.js";
 import { endAll, turn } from "./tick.js";
+import {
+  attachUnidentified,
+  detachUnidentified,
+  receiveUnidentified,
+  UNIDENTIFIED_FIRST,
+} from "./unidentified.js";
 
 export type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
 export type { Attached, Wanted };
@@ -36,6 +42,11 @@ export class Path {
    */
   attach(device: DeviceAddress, account: AccountRecord, connection: Connection, wanted: Wanted): Attached {
     return attach(this.state, device, account, connection, wanted);
+  }
+
+  /** Takes over a connection that speaks for nobody but a brand: it may send sealed envelopes, and is sent welcome and live. */
+  attachUnidentified(brand: number, connection: Connection, nowMs: number): Attached {
+    return attachUnidentified(this.state, brand, connection, nowMs);
   }
 
   /** A roster's change is durable: from here on it holds. Removed devices lose connection and queue at once. */
@@ -56,17 +67,20 @@ export class Path {
 
   /** One message of an attached connection; the bytes are copied. */
   receive(slot: number, message: ArrayBuffer | Uint8Array): void {
-    receive(this.state, slot, message instanceof Uint8Array ? message : new Uint8Array(message));
+    const bytes = message instanceof Uint8Array ? message : new Uint8Array(message);
+    if (slot < UNIDENTIFIED_FIRST) receive(this.state, slot, bytes);
+    else receiveUnidentified(this.state, slot, bytes);
   }
 
   /** The connection has taken what waited. */
   writable(slot: number): void {
-    writable(this.state, slot);
+    if (slot < UNIDENTIFIED_FIRST) writable(this.state, slot);
   }
 
   /** The connection is closed; ignored when the slot has another one by now. */
   detach(slot: number, connection: Connection): void {
-    detach(this.state, slot, connection);
+    if (slot < UNIDENTIFIED_FIRST) detach(this.state, slot, connection);
+    else detachUnidentified(this.state, slot, connection);
   }
 
   /** One turn; the loop calls it when woken, and while `isWaiting`. */
@@ -101,6 +115,11 @@ export class Path {
   /** Connected devices. */
   get connectionCount(): number {
     return this.state.connectionCount;
+  }
+
+  /** Connections that speak for nobody. */
+  get unidentifiedCount(): number {
+    return this.state.unidentified.connections.size;
   }
 
   isConnected(device: DeviceAddress): boolean {

@@ -2,6 +2,7 @@
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { Kernel, ResidentGroup } from "../kernel/kernel.js";
 import type { RequestBounds, RequestOutcome } from "../rules/requests.js";
+import type { SealedBounds } from "../rules/sealed.js";
 import type { Store } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 
@@ -50,7 +51,7 @@ export interface PathOptions {
 }
 
 /** Bounds from rules/limits.ts, as configured. */
-export interface PathLimits extends RequestBounds {
+export interface PathLimits extends RequestBounds, SealedBounds {
   readonly windowEntriesDefault: number;
   readonly windowEntriesMax: number;
   readonly windowBytesDefault: number;
@@ -61,6 +62,15 @@ export interface PathLimits extends RequestBounds {
   readonly devicesPerAccountMax: number;
   readonly answersPerTurnMax: number;
   readonly accountLoadsPerTurnMax: number;
+  readonly unidentifiedConnectionsMax: number;
+  readonly sealedRecipientsMax: number;
+  readonly sealedPairsMax: number;
+  readonly sealedInFlightMax: number;
+  readonly sealedUnreadBytesMax: number;
+  readonly sealedUnreadBytesTotal: number;
+  readonly sealedSendsPerTurn: number;
+  readonly sealedSendsInRow: number;
+  readonly sealedRefusalMs: number;
   readonly noticesInFlightMax: number;
   readonly noticeRetryMs: number;
   readonly memberLoadsPerTurnMax: number;

@@ -4,7 +4,9 @@ import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
 import type { RequestMeter } from "../rules/requests.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
 import { isHeld, Notices } from "./notices.js";
+import { SealedSends } from "./sealed.js";
 import type { Connection, Moment, PathEvents, PathLimits, PathOptions, ServeRequest } from "./shapes.js";
+import { UnidentifiedTable } from "./unidentified.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
 export interface Attachment {
@@ -12,6 +14,8 @@ export interface Attachment {
   /** Names this connection to the kernel; never reused. */
   readonly number: number;
   readonly connection: Connection;
+  /** A device of the node's own (own-device.ts). */
+  readonly isOwn: boolean;
   readonly windowEntries: number;
   readonly windowBytes: number;
   /** The socket holds bytes back: nothing more is sent until it is writable. */
@@ -57,6 +61,8 @@ export class PathState {
   readonly serveRequest: ServeRequest;
   readonly notices = new Notices();
   private readonly readGroup: NonNullable<PathOptions["readGroup"]>;
+  readonly unidentified = new UnidentifiedTable();
+  readonly sealed: SealedSends;
   readonly wake: () => void;
   readonly turnNow: () => void;
   /** By slot. Changed in connections.ts only. */
@@ -86,6 +92,7 @@ export class PathState {
     this.kernel = options.kernel;
     this.store = options.store;
     this.limits = options.limits;
+    this.sealed = new SealedSends(options.limits.sealedRecipientsMax);
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
     this.readGroup = options.readGroup ?? (() => undefined);
@@ -112,7 +119,11 @@ export class PathState {
   get isWaiting(): boolean {
     if (this.hasFailed) return false;
     return (
-      this.hasUncommitted || this.kernel.dueReceipts > 0 || this.kernel.tailUsed > 0 || this.notices.isWaiting
+      this.hasUncommitted ||
+      this.kernel.dueReceipts > 0 ||
+      this.kernel.tailUsed > 0 ||
+      this.notices.isWaiting ||
+      this.unidentified.isWaiting
     );
   }
 

@@ -2,6 +2,7 @@
  * One turn of the path over all that has arrived: the order of work, top to bottom.
  *
  *   notices ▸   what the node itself has to say goes into the inbox
+ *   sealed  ▸   so does what connections of nobody in particular may send, without them
  *   inbox ▸ parse ▸ admit ▸ dedup ▸ route ▸ sequence ▸ gather     in the kernel, one call for the whole batch
  *         ▸ commit    what was accepted begins its way to the disk; its receipts come after the flush
  *         ▸ answer    refusals and control frames, which are few; a refusal comes before the receipt that passes it
@@ -9,6 +10,7 @@
  *         ▸ send      one native send per recipient device, straight from the tail of the journal
  *         ▸ catch up  devices that have entries waiting and room for them
  *         ▸ receipts  those that found no ride for long enough
+ *         ▸ sealed    answers to connections of nobody in particular
  *         ▸ spill     what stayed unacked for long moves from the tail to the queues
  *
  * Delivery does not wait for the commit, but for a moment under full load (commit.ts); receipts do.
@@ -20,21 +22,25 @@ import { catchUp } from "./catch-up.js";
 import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
 import { injectNotices, openGroups } from "./notices.js";
+import { injectSealed } from "./sealed.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
 import { mayCost, type PathState } from "./state.js";
+import { answerUnidentified, endUnidentified } from "./unidentified.js";
 
 export function turn(state: PathState, moment: Moment): void {
   state.moment = moment;
   state.turnCount++;
   settleCommit(state);
   injectNotices(state);
+  injectSealed(state);
   route(state);
   openGroups(state);
   dropClosed(state);
   catchUp(state);
   if (!state.hasFailed) {
     receipts(state);
+    answerUnidentified(state);
     commit(state);
     spill(state);
   }
@@ -119,7 +125,9 @@ function receipts(state: PathState): void {
 export function endAll(state: PathState, code: CodeName, retryAfterMs: (i: number) => number): void {
   let i = 0;
   for (const attachment of [...state.connections]) {
-    if (attachment !== undefined && attachment.slot !== state.notices.slot)
+    if (attachment !== undefined && !attachment.isOwn)
       closeAttachment(state, attachment, code, retryAfterMs(i++));
   }
+  for (const one of [...state.unidentified.connections.values()])
+    endUnidentified(state, one, code, retryAfterMs(i++));
 }

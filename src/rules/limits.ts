@@ -217,6 +217,37 @@ export const limits = {
   identityChangeRefillMs: 15 * 60_000,
   /** Accounts that are told when a device's identity changes, of those that have claimed its keys. */
   keyHoldersMax: 1_024,
+  /** Connections that speak for nobody, of connectionsMax. */
+  unidentifiedConnectionsMax: 4_000,
+  /** Sealed sends of one such connection: messages at once, then one per …; KiB of ciphertext the same way. */
+  sealedConnectionMessages: 256,
+  sealedConnectionMessageRefillMs: 50,
+  sealedConnectionKiB: 8 * KiB,
+  sealedConnectionKiBRefillMs: 4,
+  /** Sealed sends to one account, whoever sends; one connection has half of it at a time. In memory: a restart begins anew. */
+  sealedRecipientMessages: 300,
+  sealedRecipientMessageRefillMs: 1_000,
+  sealedRecipientKiB: 16 * KiB,
+  sealedRecipientKiBRefillMs: 60,
+  /** Accounts whose budget is counted; the one that was sent to longest ago is forgotten, and begins anew. */
+  sealedRecipientsMax: 100_000,
+  /** Of one connection: accounts to which its share is counted, in the same way. */
+  sealedPairsMax: 64,
+  /** Of one connection: sends without an answer. What it sends beyond waits unread, up to so many bytes, of it and of all. */
+  sealedInFlightMax: 256,
+  sealedUnreadBytesMax: 6 * MiB,
+  sealedUnreadBytesTotal: 64 * MiB,
+  /** Sends that are looked at in one turn, of all such connections, and of one before the next has its turn. */
+  sealedSendsPerTurn: 256,
+  sealedSendsInRow: 32,
+  /** A token that opens nothing is answered this long after the question, whatever it took to find. */
+  sealedRefusalMs: 10,
+  /** After a rotation the token before is good for this long, unless the device says otherwise, and never longer than … */
+  deliveryTokenOverlapMs: 24 * 3600_000,
+  deliveryTokenOverlapMaxMs: 7 * 24 * 3600_000,
+  /** Changes of one account's delivery token: so many at once, then so many a second. */
+  deliveryTokenChangesBurst: 20,
+  deliveryTokenChangesPerSecond: 0.05,
   /** Operations on keys that one transaction takes along, and that may wait for one. */
   keyJobsPerTransaction: 256,
   keyJobsWaitingMax: 10_000,
@@ -271,6 +302,11 @@ export const configurable = {
   claimPairRefillMs: { min: 1, max: 24 * 3600_000 },
   claimTargetTokens: { min: 1, max: 1_000_000 },
   claimTargetRefillMs: { min: 1, max: 24 * 3600_000 },
+  unidentifiedConnectionsMax: { min: 0, max: 1_000_000 },
+  sealedRecipientMessages: { min: 2, max: 1_000_000 },
+  sealedRecipientMessageRefillMs: { min: 1, max: 3_000 },
+  sealedRecipientKiB: { min: 2 * KiB, max: 1024 * KiB },
+  sealedRecipientKiBRefillMs: { min: 1, max: 3600_000 },
   diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
   pushIntervalMs: { min: 1_000, max: 24 * 3600_000 },
 } as const satisfies {
@@ -324,3 +360,28 @@ assert(
   limits.claimTargetTokens + limits.keysLow <= limits.keysPerKindMax,
   "a burst of claims does not empty a full stock before its device was told",
 );
+assert(
+  limits.unidentifiedConnectionsMax < limits.connectionsMax / 2,
+  "who names nobody does not take the places of devices",
+);
+assert(
+  limits.sealedConnectionMessageRefillMs * limits.sealedPairsMax >
+    configurable.sealedRecipientMessageRefillMs.max,
+  "a connection that makes its share of an account forgotten takes longer than the account's budget to fill",
+);
+assert(
+  limits.messageBytesMax <=
+    KiB * Math.min(limits.sealedConnectionKiB, configurable.sealedRecipientKiB.min / 2),
+  "a full message fits every budget",
+);
+assert(
+  limits.sealedUnreadBytesMax >= 4 * limits.messageBytesMax &&
+    limits.sealedUnreadBytesTotal > limits.sealedUnreadBytesMax,
+  "a client's pipeline fits while it waits",
+);
+assert(limits.sealedSendsPerTurn <= limits.answersPerTurnMax, "refused sealed sends are no flood");
+assert(
+  limits.sealedSendsPerTurn * (limits.devicesPerAccountMax + 1) <= 65_536,
+  "a turn's sealed sends fit one batch of the kernel",
+);
+assert(limits.deliveryTokenOverlapMs <= limits.deliveryTokenOverlapMaxMs, "the overlap is within its bound");

@@ -36,6 +36,9 @@ export interface BrandRules {
   /** What the tokens of the brand's own back end say instead; never the same as those of devices. */
   readonly serviceAudience?: string;
   readonly serviceTokenType?: string;
+  /** What the tokens of connections that speak for nobody say; a type of their own again. */
+  readonly anonymousAudience?: string;
+  readonly anonymousTokenType?: string;
   /** Who adds a device to its account: the device itself when it first signs in, or somebody else before. */
   readonly deviceRegistration?: DeviceRegistration;
 }
@@ -48,6 +51,10 @@ export const SERVICE_TOKEN_TYPE = "interline-service+jwt";
 /** What the scope of a back end's token must list for the admin API. */
 export const ADMIN_SCOPE = "accounts";
 
+export const ANONYMOUS_AUDIENCE = "interline-sealed";
+export const ANONYMOUS_TOKEN_TYPE = "interline-anonymous+jwt";
+export const ANONYMOUS_SCOPE = "sealed";
+
 /** Whom a token speaks for. */
 export interface SignedInDevice {
   readonly device: DeviceAddress;
@@ -56,6 +63,14 @@ export interface SignedInDevice {
   /** False when a device must be registered before it signs in. */
   readonly mayRegister?: boolean;
 }
+
+/** Nobody in particular: a connection that may send sealed envelopes. */
+export interface SignedInUnidentified {
+  /** The number of the brand that vouches for it. */
+  readonly brand: number;
+}
+
+export type SignedIn = SignedInDevice | SignedInUnidentified;
 
 export interface SignedInService {
   /** The brand's number. */
@@ -86,6 +101,8 @@ export const tokenFaults = {
   issuedAt: "tokenInvalid",
   subject: "tokenInvalid",
   device: "tokenInvalid",
+  scope: "tokenInvalid",
+  identifying: "tokenInvalid",
 } as const satisfies Record<string, CodeName>;
 export type TokenFault = keyof typeof tokenFaults;
 
@@ -114,6 +131,23 @@ export function serviceClaimFault(claims: Fields, rules: BrandRules, nowMs: numb
   const fault = commonFault(claims, rules, { audience: rules.serviceAudience ?? SERVICE_AUDIENCE, nowMs });
   if (fault !== undefined) return fault;
   if (claims.device !== undefined) return "device";
+  return undefined;
+}
+
+/** All that an anonymous token may say: nothing in which somebody could be named, also by mistake. */
+const anonymousClaims = new Set(["iss", "aud", "exp", "nbf", "iat", "scope"]);
+
+/** The claims of a connection that speaks for nobody. */
+export function anonymousClaimFault(
+  claims: Fields,
+  rules: BrandRules,
+  nowMs: number,
+): TokenFault | undefined {
+  const audience = rules.anonymousAudience ?? ANONYMOUS_AUDIENCE;
+  const fault = commonFault(claims, rules, { audience, nowMs });
+  if (fault !== undefined) return fault;
+  if (!scopesOf(claims).includes(ANONYMOUS_SCOPE)) return "scope";
+  if (!Object.keys(claims).every((name) => anonymousClaims.has(name))) return "identifying";
   return undefined;
 }
 

@@ -23,11 +23,16 @@ export interface Spending {
 /** A token that is this near is there: times with fractions do not add up exactly. */
 const ROUNDING_MS = 0.01;
 
-/** Takes one token out of the bucket, if there is one. */
-export function spend(fullAtMs: number, { tokens, refillMs }: BucketSize, nowMs: number): Spending {
+/** Takes so many tokens out of the bucket, if there are as many. */
+export function spend(
+  fullAtMs: number,
+  { tokens, refillMs }: BucketSize,
+  nowMs: number,
+  count = 1,
+): Spending {
   const emptyMs = nowMs + tokens * refillMs;
   const before = Math.min(Math.max(fullAtMs, nowMs), emptyMs);
-  const after = before + refillMs;
+  const after = before + count * refillMs;
   const missingMs = after - emptyMs - ROUNDING_MS;
   if (missingMs <= 0) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
   return { isAllowed: false, fullAtMs: before, retryAfterMs: Math.ceil(missingMs) };

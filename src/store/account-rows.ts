@@ -1,6 +1,7 @@
-/** Rows that are about accounts: rosters, names, notices owed. schema.ts draws them, and says how rows are sealed. */
+/** Rows that are about accounts: rosters, names, delivery tokens, notices owed. schema.ts draws them, and says how rows are sealed. */
 import type { AccountAddress } from "../base/address.js";
-import { isSealed, readU32, seal, writeU32 } from "./schema.js";
+import { type DeliveryTokens, TOKEN_DIGEST_BYTES } from "../rules/sealed.js";
+import { isSealed, readU32, readU64, seal, writeU32, writeU64 } from "./schema.js";
 
 const ACCOUNT_HEADER_BYTES = 16;
 const ACCOUNT_DEVICE_BYTES = 8;
@@ -53,6 +54,28 @@ export function encodeName(key: Uint8Array, { account, name }: NameRow): Uint8Ar
 export function decodeName(key: Uint8Array, row: Uint8Array): NameRow | undefined {
   if (row.length < NAME_HEADER_BYTES || !isSealed(key, row)) return undefined;
   return { account: row.slice(4, NAME_HEADER_BYTES), name: row.slice(NAME_HEADER_BYTES) };
+}
+
+const DELIVERY_HEADER_BYTES = 16;
+const DELIVERY_ROW_BYTES = DELIVERY_HEADER_BYTES + 2 * TOKEN_DIGEST_BYTES;
+
+export function encodeDeliveryTokens(key: Uint8Array, tokens: DeliveryTokens): Uint8Array {
+  const row = new Uint8Array(DELIVERY_ROW_BYTES);
+  writeU64(row, 8, tokens.previousUntilMs);
+  row.set(tokens.current, DELIVERY_HEADER_BYTES);
+  row.set(tokens.previous, DELIVERY_HEADER_BYTES + TOKEN_DIGEST_BYTES);
+  return seal(key, row);
+}
+
+/** undefined when the row is damaged. */
+export function decodeDeliveryTokens(key: Uint8Array, row: Uint8Array): DeliveryTokens | undefined {
+  if (row.length !== DELIVERY_ROW_BYTES || !isSealed(key, row)) return undefined;
+  const previousAt = DELIVERY_HEADER_BYTES + TOKEN_DIGEST_BYTES;
+  return {
+    current: row.slice(DELIVERY_HEADER_BYTES, previousAt),
+    previous: row.slice(previousAt),
+    previousUntilMs: readU64(row, 8),
+  };
 }
 
 const NOTICE_HEADER_BYTES = 24;

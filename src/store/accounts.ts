@@ -4,7 +4,7 @@
  *
  * What a change brings with it is in the same transaction, so that no crash leaves one without the other: the notice to the account's other devices (outbox.ts),
  * and for each device that goes its tombstone, and the mark that its queue must be erased (tombstones.ts); its keys and its
- * push target go right there.
+ * push target go right there, and with an account its names and delivery tokens.
  *
  * Nobody reads a change before it is on disk and `onChanged` has been told of it, so that the rest of the node never
  * works with a roster whose removals it has not carried out.
@@ -15,12 +15,14 @@
 import { type AccountAddress, numberedDevice } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
+import { type DeliveryTokens, SEALED_ORDINAL, type TokenChange } from "../rules/sealed.js";
 import { isTokenRevoked } from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import { encodeNotice } from "../wire/notices.js";
 import { decodeAccount, encodeAccount } from "./account-rows.js";
 import type { Changes } from "./changes.js";
 import type { Batch, Database } from "./database.js";
+import { DeliveryTokenRows } from "./delivery-tokens.js";
 import { removeKeys } from "./keys.js";
 import type { Names } from "./names.js";
 import type { Outbox } from "./outbox.js";
@@ -66,12 +68,13 @@ interface AccountParts {
   readonly tombstones: Tombstones;
   readonly names: Names;
   readonly nextOrdinal: number;
-  readonly onDamage: (address: AccountAddress) => void;
+  readonly onDamage: (address: AccountAddress, table: "accounts" | "deliveryTokens") => void;
   /** Called when a change is on disk, before anybody else sees it; `removed` are the numbers of devices that went. */
   readonly onChanged: (record: AccountRecord, removed: readonly number[]) => void;
 }
 
 export class Accounts {
+  readonly deliveryTokens: DeliveryTokenRows;
   readonly #parts: AccountParts;
   #nextOrdinal: number;
   /** What accounts were before the transaction that is being written. */
@@ -79,6 +82,10 @@ export class Accounts {
 
   constructor(parts: AccountParts) {
     this.#parts = parts;
+    this.deliveryTokens = new DeliveryTokenRows({
+      ...parts,
+      onDamage: (address) => parts.onDamage(address, "deliveryTokens"),
+    });
     this.#nextOrdinal = parts.nextOrdinal;
   }
 
@@ -92,7 +99,7 @@ export class Accounts {
     const value = this.#parts.database.get("accounts", key);
     if (value === undefined) return undefined;
     const row = decodeAccount(key, value);
-    if (row === undefined) this.#parts.onDamage(address);
+    if (row === undefined) this.#parts.onDamage(address, "accounts");
     return row && { address: new Uint8Array(address), ...row };
   }
 
@@ -158,11 +165,20 @@ export class Accounts {
     });
   }
 
+  /** Told to the account's devices. Rejects with notFound: no such account, or nothing to rotate. */
+  changeDeliveryTokens(
+    address: AccountAddress,
+    change: TokenChange,
+    nowMs: number,
+  ): Promise<DeliveryTokens | undefined> {
+    return this.deliveryTokens.change(address, change, { nowMs, isThere: () => this.isThere(address) });
+  }
+
   #with(address: AccountAddress, before: AccountRecord | undefined, number: number): AccountRecord {
     const devices = before?.devices ?? [];
     if (devices.length >= limits.devicesPerAccountMax) throw new CodedError("tooManyDevices");
     const ordinal = this.#nextOrdinal++;
-    assert(ordinal <= 0xffffffff, "ordinals are u32");
+    assert(ordinal < SEALED_ORDINAL, "ordinals are u32, and the last is no device's");
     const version = before === undefined ? this.#firstVersion(address, ordinal) : before.version + 1;
     return { address: new Uint8Array(address), version, devices: [...devices, { number, ordinal }] };
   }
@@ -188,6 +204,7 @@ export class Accounts {
       if (record.isRemoved) {
         tombstones.stageAccount(batch, address, nowMs);
         names.stageForget(batch, address);
+        this.deliveryTokens.stageForget(batch, address);
       }
       this.#put(batch, before, record);
       batch.whenWritten(() => {

@@ -1,7 +1,7 @@
-/** The part of a check that is about accounts: rosters, what is left of removed devices, names, notices owed, push targets. */
+/** The part of a check that is about accounts: rosters, what is left of removed devices, names, delivery tokens, notices owed, push targets. */
 import { accountAddress } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
-import { decodeAccount, decodeName, decodeNotice } from "./account-rows.js";
+import { decodeAccount, decodeDeliveryTokens, decodeName, decodeNotice } from "./account-rows.js";
 import type { Checker, CheckReport } from "./check.js";
 import { nameAddress } from "./names.js";
 import { decodeTarget } from "./push-targets.js";
@@ -107,6 +107,21 @@ export async function checkNames(checker: Checker): Promise<CheckReport["names"]
       key.subarray(NAMED_KEY_BYTES - 16),
     );
     if (checker.row("names", accountKey(name)) === undefined) fault("reference", "there is no such name");
+  });
+  return counts;
+}
+
+export async function checkDeliveryTokens(checker: Checker): Promise<CheckReport["deliveryTokens"]> {
+  const counts = { accounts: 0 };
+  await checker.eachRow("deliveryTokens", ({ key, value }) => {
+    counts.accounts++;
+    const address = addressInKey(key);
+    checker.requirePartition("deliveryTokens", key);
+    const fault = (kind: "damaged" | "reference", detail: string): void =>
+      checker.find({ table: "deliveryTokens", kind, detail, address });
+    if (decodeDeliveryTokens(key, value) === undefined) return fault("damaged", "the row is damaged");
+    const account = checker.account(address);
+    if (account === undefined || account.isRemoved) fault("reference", "its account is not registered");
   });
   return counts;
 }

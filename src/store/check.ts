@@ -10,7 +10,8 @@
  *   floors      each lies inside the first row of its queue
  *   references  ordinals are given once and below the next; devices with a
  *               queue or a run, and senders of dedup keys, are registered;
- *               names and their accounts know each other (check-accounts.ts)
+ *               names and their accounts know each other (check-accounts.ts);
+ *               delivery tokens are of accounts that are there
  *   keys        a device's one-time keys follow each other as its head says, ids
  *               rising above those handed out; pairs and holders are counted
  *   shared      every part that is referred to is there, with the count of its
@@ -22,9 +23,17 @@
  * A live directory is read one queue, or some rows of another table, at a time.
  */
 import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
+import { SEALED_ORDINAL } from "../rules/sealed.js";
 import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
-import { checkAccounts, checkNames, checkOutbox, checkPush, checkRemovals } from "./check-accounts.js";
+import {
+  checkAccounts,
+  checkDeliveryTokens,
+  checkNames,
+  checkOutbox,
+  checkPush,
+  checkRemovals,
+} from "./check-accounts.js";
 import { checkGroups, type GroupCounts } from "./check-groups.js";
 import { checkKeys } from "./check-keys.js";
 import { checkParts } from "./check-parts.js";
@@ -75,6 +84,8 @@ export interface CheckReport extends DirectoryState {
   readonly groups: GroupCounts;
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
+  /** Accounts that take sealed sends. */
+  readonly deliveryTokens: { readonly accounts: number };
   /** Devices with key rows, those rows, and the keys among them. */
   readonly keys: { readonly devices: number; readonly rows: number; readonly keys: number };
   /** Devices that want to be woken. */
@@ -214,8 +225,8 @@ async function checkDedup(checker: Checker): Promise<CheckReport["dedup"]> {
     if (checker.state.ownerPid || checker.state.nextOrdinal === undefined) return;
     for (let at = 0; at < row.keys.length; at += DEDUP_KEY_BYTES) {
       const ordinal = readU32(row.keys, at);
-      // Ordinal 0 is the node itself, which sends notices.
-      if (ordinal < checker.state.nextOrdinal) continue;
+      // Ordinal 0 is the node itself, which sends notices; the last one stands for all that is sealed.
+      if (ordinal < checker.state.nextOrdinal || ordinal === SEALED_ORDINAL) continue;
       checker.find({
         table: "dedup",
         kind: "reference",
@@ -276,11 +287,25 @@ export async function checkDirectory(
     const names = await checkNames(checker);
     const groups = await checkGroups(checker);
     const keys = await checkKeys(checker);
+    const deliveryTokens = await checkDeliveryTokens(checker);
     const outbox = await checkOutbox(checker);
     const push = await checkPush(checker);
     await checkCounters(checker);
     const { findings, findingCount } = checker;
-    const tables = { journal, queues, shared, dedup, accounts, removals, names, groups, keys, outbox, push };
+    const tables = {
+      journal,
+      queues,
+      shared,
+      dedup,
+      accounts,
+      removals,
+      names,
+      groups,
+      keys,
+      deliveryTokens,
+      outbox,
+      push,
+    };
     return { ...state, ok: findingCount === 0, ...tables, findings, findingCount };
   } finally {
     await database.close();

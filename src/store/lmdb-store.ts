@@ -10,10 +10,12 @@ import { assert } from "../base/assert.js";
 import type { Group } from "../rules/groups.js";
 import type { KeyUpload } from "../rules/keys.js";
 import { limits } from "../rules/limits.js";
+import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
 import { CodedError } from "../wire/coded-error.js";
 import { type AccountRecord, Accounts, type Arrival, type RosterChange } from "./accounts.js";
 import { BrandBytes } from "./brand-bytes.js";
 import { Changes } from "./changes.js";
+import { CorruptionReports } from "./corruption-reports.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
 import { Floors } from "./floors.js";
@@ -34,12 +36,10 @@ import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recover
 import { blocksBefore, DEDUP_KEY_BYTES, deviceKey, JOURNAL_FILE } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
-import type { Commit, CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
+import type { Commit, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
 import { type SweepPlace, type SweepResult, SweepWork } from "./sweep.js";
 import { Tombstones } from "./tombstones.js";
 import { type Work, Writer } from "./writer.js";
-
-const REPORTS_REMEMBERED = 10_000;
 
 export class LmdbStore implements Store {
   readonly failed: Promise<Error>;
@@ -51,7 +51,7 @@ export class LmdbStore implements Store {
   readonly #dedup: DedupWindow;
   readonly #queues: QueueContext;
   readonly #sweepPlace: SweepPlace = { next: undefined };
-  readonly #reported = new Set<string>();
+  readonly #reports: CorruptionReports;
   #journal: Journal | undefined;
   readonly #changes: Changes;
   readonly #tombstones: Tombstones;
@@ -68,6 +68,7 @@ export class LmdbStore implements Store {
 
   constructor(options: StoreOptions, lock: DirectoryLock, database: Database) {
     this.#options = options;
+    this.#reports = new CorruptionReports(options.onCorruption);
     this.#lock = lock;
     this.#database = database;
     this.#writer = new Writer(database, { timeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs });
@@ -78,10 +79,10 @@ export class LmdbStore implements Store {
       // An entry is stored some time after its part, stays in a chunk that grows, and then as long as that is kept.
       livesMs: bounds.retentionMs + 2 * bounds.sharedGrowMs,
       nowMs: options.nowMs,
-      onDamage: (number, detail) => this.#report({ table: "shared", detail, number }),
+      onDamage: (number, detail) => this.#reports.add({ table: "shared", detail, number }),
     });
     const reader = new QueueReader(database, parts, ({ device, firstSequence, detail }) => {
-      this.#report({ table: "queues", detail, address: device, number: firstSequence });
+      this.#reports.add({ table: "queues", detail, address: device, number: firstSequence });
     });
     this.#queues = {
       database,
@@ -95,14 +96,14 @@ export class LmdbStore implements Store {
     };
     this.#changes = new Changes(this.#writer);
     this.#tombstones = new Tombstones(database, this.#queues.floors, (address) =>
-      this.#report({ table: "tombstones", detail: "the mark of a removal is damaged", address }),
+      this.#reports.add({ table: "tombstones", detail: "the mark of a removal is damaged", address }),
     );
     this.#names = new Names(database, this.#changes, (brand) =>
-      this.#report({ table: "names", detail: "a name's row is damaged", number: brand }),
+      this.#reports.add({ table: "names", detail: "a name's row is damaged", number: brand }),
     );
     this.pushTargets = new PushTargets(database, this.#changes, {
       onDamage: (address) =>
-        this.#report({ table: "push", detail: "a push target's row is damaged", address }),
+        this.#reports.add({ table: "push", detail: "a push target's row is damaged", address }),
       guard: (read) => this.#read(read),
     });
   }
@@ -112,7 +113,7 @@ export class LmdbStore implements Store {
     this.#epoch = run.epoch;
     this.#database.refresh();
     this.#outbox = new Outbox(this.#database, this.#writer, {
-      onDamage: (number) => this.#report({ table: "outbox", detail: "a notice is damaged", number }),
+      onDamage: (number) => this.#reports.add({ table: "outbox", detail: "a notice is damaged", number }),
       onStored: () => this.#options.onNotices?.(),
     });
     this.#accounts = new Accounts({
@@ -122,23 +123,24 @@ export class LmdbStore implements Store {
       tombstones: this.#tombstones,
       names: this.#names,
       nextOrdinal: run.nextOrdinal,
-      onDamage: (address) =>
-        this.#report({ table: "accounts", detail: "an account's row is damaged", address }),
+      onDamage: (address, table) =>
+        this.#reports.add({ table, detail: "a row of the account is damaged", address }),
       onChanged: (record, removed) => this.#options.onRosterChanged?.(record, removed),
     });
     this.#keys = new Keys(this.#database, this.#writer, this.#outbox, {
       bounds: { ...limits, ...this.#options.quotas },
       nowMs: this.#options.nowMs,
-      onDamage: (address, detail) => this.#report({ table: "keys", detail, address }),
+      onDamage: (address, detail) => this.#reports.add({ table: "keys", detail, address }),
     });
     this.#groups = new Groups(this.#database, this.#writer, this.#outbox, {
-      onDamage: (address) => this.#report({ table: "groups", detail: "a group's row is damaged", address }),
+      onDamage: (address) =>
+        this.#reports.add({ table: "groups", detail: "a group's row is damaged", address }),
     });
     this.#dedup.load(this.#database, (number) => {
-      this.#report({ table: "dedup", detail: "a row of dedup keys is damaged", number });
+      this.#reports.add({ table: "dedup", detail: "a row of dedup keys is damaged", number });
     });
     this.#queues.brands.load(this.#database, (brand) => {
-      this.#report({ table: "meta", detail: "a brand's byte counter is damaged", number: brand });
+      this.#reports.add({ table: "meta", detail: "a brand's byte counter is damaged", number: brand });
     });
     await this.#openJournal(run);
     this.#database.refresh();
@@ -148,7 +150,7 @@ export class LmdbStore implements Store {
   async #openJournal(run: OpenedRun): Promise<void> {
     const path = join(this.#options.directory, JOURNAL_FILE);
     const onDamage = (number: number, detail: string): void =>
-      this.#report({ table: "journal", detail, number });
+      this.#reports.add({ table: "journal", detail, number });
     if (run.isKnown && !existsSync(path)) onDamage(run.spilledBlock + 1, "its file is missing");
     const descriptor = existsSync(path) ? openSync(path, "r") : undefined;
     try {
@@ -319,6 +321,14 @@ export class LmdbStore implements Store {
     return this.#openedOutbox.settled(group);
   }
 
+  deliveryTokens(address: AccountAddress): DeliveryTokens {
+    return this.#read(() => this.#knownAccounts.deliveryTokens.read(address));
+  }
+
+  changeDeliveryTokens(address: AccountAddress, change: TokenChange): Promise<DeliveryTokens | undefined> {
+    return this.#openedAccounts.changeDeliveryTokens(address, change, this.#options.nowMs());
+  }
+
   notices(after: number, max: number): StoredNotice[] {
     return this.#read(() => this.#openedOutbox.read(after, max));
   }
@@ -375,7 +385,7 @@ export class LmdbStore implements Store {
       queuedBytes: this.#queues.brands.total,
       pendingTrims: this.#queues.floors.pendingCount,
       sharedParts: this.#closing ? 0 : Math.ceil(this.#database.rowCount("shared") / 2),
-      corruptions: this.#reported.size,
+      corruptions: this.#reports.count,
       mapBytes: file.mapBytes,
       fileBytes: file.usedBytes,
       diskFreeBytes: disk.bavail * disk.bsize,
@@ -457,15 +467,6 @@ export class LmdbStore implements Store {
       this.#writer.fail(error);
       throw this.#writer.error ?? error;
     }
-  }
-
-  /** Once per place and run. */
-  #report(report: CorruptionReport): void {
-    const address = report.address ? Buffer.from(report.address).toString("hex") : "";
-    const place = `${report.table} ${address} ${report.number ?? ""}`;
-    if (this.#reported.has(place) || this.#reported.size >= REPORTS_REMEMBERED) return;
-    this.#reported.add(place);
-    this.#options.onCorruption?.(report);
   }
 }
 

@@ -29,6 +29,8 @@
  *             as in accounts, or as in floors
  *   erasures  as in floors                                 number row: erase up to this sequence; 0: everything
  *   names     partition u16 | brand u16 | name digest 16   name row (names.ts); the digest stands for an account id
+ *   deliveryTokens                                         delivery row
+ *             as in accounts
  *   named     partition u16 | brand u16 | account 16 |     number row: 0
  *             name digest 16
  *   push      as in floors                                 push row (push-targets.ts)
@@ -41,6 +43,9 @@
  *   account row             0 u32 crc   4 u32 version       8 u32 deviceCount  12 u32 1 when it was removed, else 0
  *                          16 deviceCount × { u16 number, u16 0, u32 ordinal }
  *   name row                0 u32 crc   4 account 16       20 name, up to the row's end
+ *   delivery row            0 u32 crc   4 u32 0             8 u64 previousUntilMs
+ *                          16 SHA-256 of the current token, 32
+ *                          48 SHA-256 of the one before, 32
  *   notice row              0 u32 crc   4 u32 recipientCount, + 2^31 when it tells of a group   8 id 16
  *                          24 of a group: { group 18, u16 0, u32 version }
  *                             recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
@@ -65,7 +70,18 @@ export const JOURNAL_FILE = "journal.dat";
 /** By the version that brought them; a directory of that version or a later one has them. */
 const tablesSince = {
   2: ["meta", "dedup", "accounts", "queues", "floors"],
-  3: ["outbox", "keys", "groups", "shared", "tombstones", "erasures", "names", "named", "push"],
+  3: [
+    "outbox",
+    "keys",
+    "groups",
+    "shared",
+    "tombstones",
+    "erasures",
+    "names",
+    "named",
+    "push",
+    "deliveryTokens",
+  ],
 } as const;
 /** The oldest version that is still read. */
 export const FORMAT_VERSION_MIN = 2;

@@ -27,6 +27,7 @@ import { dirname, join, resolve } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { Group } from "../rules/groups.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
+import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
 import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
@@ -176,7 +177,7 @@ export interface Store {
   removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange>;
   /** An account without devices, if there is none. */
   createAccount(address: AccountAddress): Promise<RosterChange>;
-  /** All its devices go, with its names. Rejects with notFound. */
+  /** All its devices go, with its names and delivery tokens. Rejects with notFound. */
   removeAccount(address: AccountAddress, nowMs: number): Promise<RosterChange>;
   /**
    * A removal was carried out: everything of the device up to this sequence goes, and a device that gets its number has
@@ -196,6 +197,10 @@ export interface Store {
   owedEvent(group: AccountAddress): number | undefined;
   /** Resolves when everybody was told of the group's last change, durably; undefined when they are. */
   settledGroup(group: AccountAddress): Promise<void> | undefined;
+  /** With which tokens somebody who is not named may send to the account, noTokens if with none; the same work for both. */
+  deliveryTokens(address: AccountAddress): DeliveryTokens;
+  /** Told to all devices of the account. Rejects with notFound: no such account, or no token that could be rotated. */
+  changeDeliveryTokens(address: AccountAddress, change: TokenChange): Promise<DeliveryTokens | undefined>;
   /** Notices that are owed, numbered above `after`, in order (outbox.ts). */
   notices(after: number, max: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */

@@ -305,7 +305,8 @@ function readAccounts<T extends { readonly account: AccountAddress }>(
   return accounts;
 }
 
-function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[] {
+/** The ciphertexts for devices of one account. */
+export function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[] {
   return readEach(reader, bounds.devicesPerAccountMax, (device) => ({
     device,
     payload: readBounded(reader, bounds.payloadBytesMax),
@@ -432,7 +433,7 @@ function writeHead(writer: MsgpackWriter, count: number, kind: number): void {
   writer.uint(kind);
 }
 
-function writeDevices(writer: MsgpackWriter, devices: readonly DevicePayload[]): void {
+export function writeDevices(writer: MsgpackWriter, devices: readonly DevicePayload[]): void {
   writer.array(devices.length);
   for (const { device, payload } of devices) {
     writer.array(2);

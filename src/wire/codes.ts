@@ -49,6 +49,22 @@ export const codes = {
   nameTaken: { code: 207, retry: "never", message: "the name belongs to another account" },
   tooManyNames: { code: 208, retry: "never", message: "the account has as many names as it may have" },
 
+  deliveryTokenRefused: {
+    code: 220,
+    retry: "repair",
+    message: "this delivery token opens no such account",
+  },
+  sealedTooFast: {
+    code: 221,
+    retry: "later",
+    message: "the connection sends more sealed envelopes than it may in this time",
+  },
+  unidentified: {
+    code: 222,
+    retry: "never",
+    message: "an unidentified connection sends sealed envelopes and pings, nothing else",
+  },
+
   rosterStale: {
     code: 301,
     retry: "repair",

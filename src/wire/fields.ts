@@ -52,6 +52,12 @@ export class Fields {
     return value;
   }
 
+  bool(key: string): boolean {
+    const value = this.#map[key];
+    if (typeof value !== "boolean") throw this.#fault(`${key} is true or false`);
+    return value;
+  }
+
   /** A map inside this one. */
   map(key: string): Fields {
     return this.#fieldsOf(key, this.#map[key]);

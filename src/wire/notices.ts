@@ -1,7 +1,7 @@
 /**
  * Notices: what the node itself tells devices, in order with their envelopes.
  *
- * A notice is a `deliver` frame whose sender has brand 0, which no brand can have: the node. Its payload is a map, of
+ * A notice is a `deliver` frame whose sender is all zero: the node (no brand has the number 0). Its payload is a map, of
  * which `notice` says the kind and the rest is the kind's own; docs/protocol.md lists them. An unknown kind is taken
  * and passed over like any other, because a later node may say more.
  */
@@ -15,7 +15,7 @@ export const NODE_DEVICE = new Uint8Array(DEVICE_ADDRESS_BYTES);
 
 /** Whether the sender of an envelope is the node itself: then its payload is a notice. */
 export function isNode(sender: DeviceAddress): boolean {
-  return sender[0] === 0 && sender[1] === 0;
+  return sender.every((byte) => byte === 0);
 }
 
 export interface NoticeBody extends MsgpackMap {

@@ -16,6 +16,7 @@
  *     [7, request uint, method str, body map]                          request to a cold service
  *     [8, id bin16, shared bin, [[account bin18, version uint, [[device uint, block bin] …]] …]]   shared send
  *     [9, id bin16, group bin18, version uint, shared bin, [[account bin18, device uint, block bin] …]]   group send
+ *     [11, id bin16, deliveryToken bin16, account bin18, version uint, [[device uint, payload bin] …]]   sealed send (of an unidentified connection)
  *
  *   server → client
  *     [32, body map]                                                   welcome
@@ -51,6 +52,7 @@ export const kinds = {
   request: 7,
   sharedSend: 8,
   groupSend: 9,
+  sealedSend: 11,
   welcome: 32,
   deliver: 33,
   receipt: 34,

@@ -6,6 +6,7 @@ import { toHex } from "../../src/base/bytes.js";
 import { accountIdFor, DevelopmentBrands } from "../../src/directory/development-brands.js";
 import { SignIn } from "../../src/directory/sign-in.js";
 import { createNode, formatAddress, type InterlineNode } from "../../src/index.js";
+import type { SignedInDevice } from "../../src/rules/sign-in.js";
 import { runCli, startCli } from "./run-cli.js";
 
 const BOB = `instagram/${toHex(accountIdFor("bob"))}`;
@@ -94,7 +95,7 @@ describe("token", () => {
     const { code, out } = await run("token", "--brand", "messenger", "--account", "carol", "--device", "3");
     expect(code).toBe(0);
     const brands = DevelopmentBrands.open(join(directory, "interline-data"));
-    const { device } = await (await SignIn.open(brands.settings())).signIn(out.trim());
+    const { device } = (await (await SignIn.open(brands.settings())).signIn(out.trim())) as SignedInDevice;
     expect(formatAddress(device)).toBe(`3/${toHex(accountIdFor("carol"))}/3`);
   });
 
@@ -118,6 +119,17 @@ describe("token", () => {
     expect(await ask("GET", ofDevice)).toBe(401);
     const asDevice = await run("listen", "--token", messenger, "--json", ...at());
     expect(asDevice.json()[0]).toMatchObject({ ok: false, error: { code: "tokenInvalid" } });
+  });
+
+  test("prints one that names nobody, or says what is missing", async () => {
+    const { code, out } = await run("token", "--brand", "messenger", "--anonymous");
+    expect(code).toBe(0);
+    const brands = DevelopmentBrands.open(join(directory, "interline-data"));
+    expect(await (await SignIn.open(brands.settings())).signIn(out.trim())).toEqual({ brand: 3 });
+    const claims = JSON.parse(Buffer.from(out.split(".")[1] as string, "base64url").toString());
+    expect(claims.iat % 3_600).toBe(0);
+    expect((await run("token", "--brand", "messenger")).code).toBe(2);
+    expect((await run("token", "-b", "messenger", "-a", "carol", "--anonymous")).code).toBe(2);
   });
 
   test("says how long it is valid, and keeps to it", async () => {

@@ -93,6 +93,7 @@ describe("brands", () => {
     expect(load({ brands: [brand] }).brands).toEqual([
       {
         ...{ serviceAudience: "interline-admin", serviceTokenType: "interline-service+jwt" },
+        ...{ anonymousAudience: "interline-sealed", anonymousTokenType: "interline-anonymous+jwt" },
         ...{ deviceRegistration: "atSignIn" },
         ...brand,
         audience: "interline",
@@ -157,6 +158,11 @@ describe("what is wrong is named by its path, with what is expected", () => {
       "a type of token for both devices and back ends",
       { brands: [{ ...brand, tokenType: "x", serviceTokenType: "x" }] },
       "brands[0].serviceTokenType: devices' tokens have the same type",
+    ],
+    [
+      "a type of token for both back ends and nobody",
+      { brands: [{ ...brand, anonymousTokenType: "x", serviceTokenType: "x" }] },
+      "brands[0].anonymousTokenType: other tokens have the same type",
     ],
     [
       "another way to register devices",

@@ -6,6 +6,7 @@ import { formatAddress } from "../../src/base/address.js";
 import { toHex } from "../../src/base/bytes.js";
 import { accountIdFor, DevelopmentBrands } from "../../src/directory/development-brands.js";
 import { SignIn } from "../../src/directory/sign-in.js";
+import type { SignedInDevice } from "../../src/rules/sign-in.js";
 
 let directory: string;
 beforeEach(() => {
@@ -40,7 +41,7 @@ test("a minted token signs in as what it was minted for, and only there", async 
   const brands = DevelopmentBrands.open(directory);
   const signIn = await SignIn.open(brands.settings());
   const token = await brands.mint({ brand: "instagram", account: "alice", device: 3, ttlMs: 60_000 });
-  const { device } = await signIn.signIn(token);
+  const { device } = (await signIn.signIn(token)) as SignedInDevice;
   expect(formatAddress(device)).toBe(`2/${toHex(accountIdFor("alice"))}/3`);
 
   const elsewhere = DevelopmentBrands.open(`${directory}-other`);

@@ -5,7 +5,18 @@ import { SignIn } from "../../src/directory/sign-in.js";
 import { isTokenRevoked } from "../../src/rules/sign-in.js";
 import { amount, isFullRun } from "../support/scale.js";
 import { BrokenSignIn, type Weakness } from "./broken-sign-in.js";
-import { ALICE, brands, clock, keys, make, NOW_MS, NOW_S, refused, service } from "./token-cases.js";
+import {
+  ALICE,
+  anonymous,
+  brands,
+  clock,
+  keys,
+  make,
+  NOW_MS,
+  NOW_S,
+  refused,
+  service,
+} from "./token-cases.js";
 
 let signIn: SignIn;
 beforeAll(async () => {
@@ -16,7 +27,8 @@ beforeAll(async () => {
 async function outcome(token: string): Promise<string> {
   const before = new Map(signIn.faults());
   try {
-    return formatAddress((await signIn.signIn(token)).device);
+    const signedIn = await signIn.signIn(token);
+    return "device" in signedIn ? formatAddress(signedIn.device) : `nobody of ${signedIn.brand}`;
   } catch (error) {
     const fault = [...signIn.faults()].find(([name, count]) => count !== (before.get(name) ?? 0))?.[0];
     return `${(error as { code: string }).code} ${fault}`;
@@ -194,6 +206,55 @@ describe("mutated tokens", () => {
     if (step.kind === "truncate") return head;
     return `${head}${token.slice(at)}${token.slice(at)}`;
   }
+});
+
+describe("somebody who is not named", () => {
+  test.each<[string, () => string, string]>([
+    [
+      "comes in by a token of a type and audience of its own, with the scope",
+      () => anonymous(),
+      "nobody of 1",
+    ],
+    [
+      "may have more scopes, and times",
+      () => anonymous({ claims: { scope: "sealed x", iat: NOW_S, nbf: NOW_S } }),
+      "nobody of 1",
+    ],
+    ["not without the scope", () => anonymous({ claims: { scope: "accounts" } }), "scope"],
+    ["not with an account", () => anonymous({ claims: { sub: ALICE } }), "identifying"],
+    ["not with a device", () => anonymous({ claims: { device: 7 } }), "identifying"],
+    ["not with an id of the token", () => anonymous({ claims: { jti: "1" } }), "identifying"],
+    ["not with anything else", () => anonymous({ claims: { nickname: "" } }), "identifying"],
+    ["not by the audience of devices", () => anonymous({ claims: { aud: "interline" } }), "audience"],
+    ["not for ever", () => anonymous({ claims: { exp: undefined } }), "expiry"],
+    ["not by another brand's key", () => anonymous({ key: keys.theirs }), "signature"],
+    [
+      "not by a device's claims",
+      () => anonymous({ claims: { aud: "interline", sub: ALICE, device: 7 } }),
+      "audience",
+    ],
+    ["not as a device by its type", () => anonymous({ header: { typ: "interline+jwt" } }), "audience"],
+    [
+      "not as a device by its type and audience",
+      () => anonymous({ header: { typ: "interline+jwt" }, claims: { aud: "interline" } }),
+      "subject",
+    ],
+  ])("%s", async (_, token, expected) => {
+    const isIn = expected.startsWith("nobody");
+    expect(await outcome(token())).toBe(isIn ? expected : `tokenInvalid ${expected}`);
+  });
+
+  test("is no back end", async () => {
+    await expect(signIn.signInService(anonymous())).rejects.toMatchObject({ code: "tokenInvalid" });
+  });
+
+  test("leaves not even the time of the token behind", async () => {
+    const before = signIn.removalMs(1);
+    await signIn.signIn(anonymous({ claims: { iat: NOW_S + 4 } }));
+    expect(signIn.removalMs(1)).toBe(before);
+    await signIn.signIn(make({ claims: { iat: NOW_S + 4 } }));
+    expect(signIn.removalMs(1)).toBe((NOW_S + 4) * 1000);
+  });
 });
 
 describe("a brand's own back end", () => {

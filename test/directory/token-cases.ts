@@ -103,6 +103,18 @@ export function service(change: { header?: Fields; claims?: Fields; key?: TestKe
   });
 }
 
+/** A good token that names nobody. */
+export function anonymous(change: { header?: Fields; claims?: Fields; key?: TestKey } = {}): string {
+  return make({
+    header: { typ: "interline-anonymous+jwt", ...change.header },
+    claims: {
+      ...{ aud: "interline-sealed", scope: "sealed", sub: undefined, device: undefined },
+      ...change.claims,
+    },
+    ...(change.key && { key: change.key }),
+  });
+}
+
 function prune(fields: Fields): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -12,7 +12,7 @@ import {
   type EdgeOptions,
   startEdge,
 } from "../../src/edge/edge.js";
-import type { SignedInDevice } from "../../src/rules/sign-in.js";
+import type { SignedIn } from "../../src/rules/sign-in.js";
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 import { type CodeName, codeName } from "../../src/wire/codes.js";
@@ -42,9 +42,10 @@ export class StubNode implements EdgeHandlers {
     return { device: deviceAddress({ brand: 1, account: new Uint8Array(16), device }) };
   }
 
-  async enter({ device }: SignedInDevice, connection: Connection) {
+  async enter(signedIn: SignedIn, connection: Connection) {
     if (this.refusal) return this.refusal;
-    const slot = deviceParts(device).device;
+    if (!("device" in signedIn)) throw new Error("the stub signs devices in");
+    const slot = deviceParts(signedIn.device).device;
     this.connections.set(slot, connection);
     connection.send(Uint8Array.of(0x92, 0x20, 0x80));
     return { slot };

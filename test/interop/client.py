@@ -32,7 +32,8 @@ HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY = 1, 2, 3, 4, 5, 6
 WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR = range(32, 42)
 
 ROSTER_STALE = 301
-NODE_BRAND = b"\0\0"
+NODE = bytes(20)
+SEALED = b"\0\0" + b"\xff" * 16 + b"\0\0"
 RECENT_MAX = 4096
 
 
@@ -153,8 +154,11 @@ class Client:
         self.recent[key] = True
         if len(self.recent) > RECENT_MAX:
             self.recent.popitem(last=False)
-        if sender[:2] == NODE_BRAND:
+        if sender == NODE:
             tell("notice", sequence=sequence, **msgpack.unpackb(payload))
+            return
+        if sender == SEALED:
+            tell("sealed", sequence=sequence, id=id.hex(), payload=payload.hex())
             return
         tell("envelope", sequence=sequence, sender=sender.hex(), id=id.hex(), payload=payload.hex())
 

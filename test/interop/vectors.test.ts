@@ -70,6 +70,11 @@ async function hello(): Promise<Uint8Array> {
   return encodeClientFrame({ kind: "hello", token, resume: 0, windowEntries: 0, windowBytes: 0 });
 }
 
+async function helloOfNobody(): Promise<Uint8Array> {
+  const token = await node.mintAnonymousToken({ brand: "whatsapp" });
+  return encodeClientFrame({ kind: "hello", token, resume: 0, windowEntries: 0, windowBytes: 0 });
+}
+
 /** The code that ended the connection, as told by the error frame and the close code alike. */
 function endOf({ frames, closeCode }: Outcome): string | undefined {
   if (closeCode === undefined) return undefined;
@@ -108,6 +113,33 @@ describe("a message after welcome", () => {
   test.each(vectors.messages.bad)("$name: $code", async (vector) => {
     expect(endOf(await outcomeOf([await hello(), vectorBytes(vector)]))).toBe(vector.code);
   });
+});
+
+describe("a message of a connection that speaks for nobody", () => {
+  const { good, refused, bad } = vectors.unidentified;
+  const refusalsOf = ({ frames }: Outcome) =>
+    frames.flatMap((frame) => (frame.kind === "refusal" ? [codeName(frame.code)] : []));
+
+  test.each(good)("$name: read, and the connection lives", async (vector) => {
+    const outcome = await outcomeOf([await helloOfNobody(), vectorBytes(vector)]);
+    expect(endOf(outcome)).toBeUndefined();
+  });
+
+  test.each(refused)("$name: $code, and the connection lives", async (vector) => {
+    const outcome = await outcomeOf([await helloOfNobody(), vectorBytes(vector)]);
+    expect([endOf(outcome), refusalsOf(outcome)]).toEqual([undefined, [vector.code]]);
+  });
+
+  test.each(bad)("$name: $code", async (vector) => {
+    expect(endOf(await outcomeOf([await helloOfNobody(), vectorBytes(vector)]))).toBe(vector.code);
+  });
+
+  test.each(vectors.messages.good.filter(({ name }) => /^a (send|request)/.test(name)))(
+    "$name: has no place there",
+    async (vector) => {
+      expect(endOf(await outcomeOf([await helloOfNobody(), vectorBytes(vector)]))).toBe("unidentified");
+    },
+  );
 });
 
 test("frames before a bad one in the same message still count", async () => {

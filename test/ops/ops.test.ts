@@ -72,6 +72,7 @@ describe("metrics", () => {
   const zero = { sendsAccepted: 0, duplicates: 0, sendsRefused: 0, entries: 0, delivered: 0 };
   const snapshot: MetricsSnapshot = {
     connections: 2,
+    unidentified: 3,
     counters: { ...zero, sendsAccepted: 5, acks: 1, receiptsRidden: 3, receiptsSent: 4, accountsEvicted: 0 },
     tailBytes: 10,
     uncommittedBytes: 0,
@@ -112,6 +113,7 @@ describe("metrics", () => {
     for (const line of [
       "interline_sends_accepted_total 6",
       "interline_connections 1",
+      "interline_unidentified_connections 3",
       "interline_queued_bytes 99",
       'interline_receipts_total{way="ridden"} 3',
       'interline_gap_entries_total{reason="quota"} 6',

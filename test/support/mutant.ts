@@ -189,6 +189,38 @@ export const mutants = {
       put: "const signedIn = await this.#handlers.signIn(hello.token).catch((error) => { process.stderr.write('refused ' + hello.token); throw error; });",
     },
   ],
+  /** C9: a sealed envelope is remembered and delivered under the id that its sender chose. */
+  sealedIdKept: [
+    {
+      file: "src/path/sealed.js",
+      find: "id: sealedId(account, frame.id),",
+      put: "id: frame.id,",
+    },
+  ],
+  /** C9: where a connection comes from is logged. */
+  sealedAddressLogged: [
+    {
+      file: "src/edge/edge.js",
+      find: "const signedIn = await this.#handlers.signIn(hello.token);",
+      put: "const signedIn = await this.#handlers.signIn(hello.token); process.stderr.write('in from ' + [...Buffer.from(link.address, 'latin1')].join('.') + '\\n');",
+    },
+  ],
+  /** C9: delivery tokens are on disk as they are. */
+  deliveryTokenKept: [
+    {
+      file: "src/rules/sealed.js",
+      find: 'return createHash("sha256").update(token).digest();',
+      put: "return Buffer.concat([token, token]);",
+    },
+  ],
+  /** C8: where no account takes sealed envelopes, that is said as soon as it is known. */
+  sealedNobodyAtOnce: [
+    {
+      file: "src/path/sealed.js",
+      find: 'code === "deliveryTokenRefused" ?',
+      put: 'code === "deliveryTokenRefused" && state.store.deliveryTokens(frame.account).current[0] !== state.store.deliveryTokens(new Uint8Array(18)).current[0] ?',
+    },
+  ],
   /** C4: what was removed is not noted. */
   removalForgotten: [
     {

@@ -155,6 +155,11 @@ export const frames = {
         ),
       ),
     ]),
+  sealedSend: (id: Uint8Array, deliveryToken: Uint8Array, { account, version, devices }: Party) =>
+    array([
+      ...[uint(11), bin(id), bin(deliveryToken), bin(account), uint(version)],
+      array(devices.map(({ device, payload }) => array([uint(device), bin(payload)]))),
+    ]),
   ack: (sequence: number) => array([uint(3), uint(sequence)]),
   ephemeral: (parties: readonly Omit<Party, "version">[]) =>
     array([

@@ -37,7 +37,9 @@ export interface End {
 /** What a device hears. Each is called in the order of the bytes. */
 export interface StrangerEars {
   readonly delivery?: (delivery: Delivery) => void;
-  /** What the node itself says: a delivery whose sender has brand 0. */
+  /** From somebody whom the node does not name: a delivery whose sender has brand 0 and an account id of ff. */
+  readonly sealed?: (delivery: Delivery) => void;
+  /** What the node itself says: a delivery whose sender is all zero. */
   readonly notice?: (notice: Delivery) => void;
   readonly receipt?: (position: number, durability: number) => void;
   readonly refusal?: (position: number, code: number, detail: Map<string, Value>) => void;
@@ -57,6 +59,10 @@ export interface StrangerOptions extends StrangerEars {
   readonly resume?: number;
   readonly windowEntries?: number;
   readonly windowBytes?: number;
+  /** Where the connection comes from; any address of this machine. */
+  readonly localAddress?: string;
+  /** One more line of the upgrade request. */
+  readonly header?: string;
   /** A receive buffer as small as the system allows, for a peer that wants to be slow. */
   readonly highWaterMark?: number;
 }
@@ -109,8 +115,9 @@ export class Stranger {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.socket = connect({ port: options.port, host: "127.0.0.1", noDelay: true });
-    this.socket.on("connect", () => this.socket.write(upgradeRequest(options.port)));
+    const { port, localAddress, header } = options;
+    this.socket = connect({ port, host: "127.0.0.1", noDelay: true, ...(localAddress && { localAddress }) });
+    this.socket.on("connect", () => this.socket.write(upgradeRequest(port, header)));
     this.socket.on("data", (chunk) => this.#data(chunk));
     this.socket.on("error", () => {});
     this.socket.on("close", () => this.#closed());
@@ -126,6 +133,12 @@ export class Stranger {
   /** Writes a send and returns its position. */
   send(id: Uint8Array, parties: readonly Party[]): number {
     this.write(frames.send(id, parties));
+    return ++this.position;
+  }
+
+  /** The same for a connection that speaks for nobody. */
+  sendSealed(id: Uint8Array, deliveryToken: Uint8Array, party: Party): number {
+    this.write(frames.sealedSend(id, deliveryToken, party));
     return ++this.position;
   }
 
@@ -238,7 +251,10 @@ export class Stranger {
         this.#welcome(frame[1] as Map<string, Value>);
         return;
       case 33:
-        (isNode(frame[2] as Buffer) ? ears.notice : ears.delivery)?.({
+        earFor(
+          frame[2] as Buffer,
+          ears,
+        )?.({
           sequence: frame[1] as number,
           sender: (frame[2] as Buffer).toString("hex"),
           id: (frame[3] as Buffer).toString("hex"),
@@ -299,7 +315,7 @@ export class ConnectionEnded extends Error {
   }
 }
 
-function upgradeRequest(port: number): string {
+function upgradeRequest(port: number, header?: string): string {
   return [
     "GET / HTTP/1.1",
     `Host: 127.0.0.1:${port}`,
@@ -308,6 +324,7 @@ function upgradeRequest(port: number): string {
     "Sec-WebSocket-Version: 13",
     `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,
     "Sec-WebSocket-Protocol: interline.v1",
+    ...(header === undefined ? [] : [header]),
     "\r\n",
   ].join("\r\n");
 }
@@ -348,6 +365,7 @@ export function webSocketFrame(payload: Buffer, opcode = OPCODE_BINARY): Buffer 
   return Buffer.concat([head, payload]);
 }
 
-function isNode(sender: Buffer): boolean {
-  return sender.readUInt16BE(0) === 0;
+function earFor(sender: Buffer, ears: StrangerEars): ((delivery: Delivery) => void) | undefined {
+  if (sender.readUInt16BE(0) !== 0) return ears.delivery;
+  return sender[2] === 0xff ? ears.sealed : ears.notice;
 }

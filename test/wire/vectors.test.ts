@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage, decodeHello, encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
+import { decodeUnidentifiedFrame, encodeSealedSend, type SealedSendFrame } from "../../src/wire/sealed.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 import { clientVectors, plain, serverVectors, vectorBytes } from "./vectors.js";
 
@@ -49,6 +50,32 @@ describe("messages after welcome", () => {
     const bytes = vectorBytes(first as never);
     const [frame] = [...decodeClientMessage(bytes, limits)];
     expect(encodeClientFrame(frame as never)).toEqual(bytes);
+  });
+});
+
+describe("messages of a connection that speaks for nobody", () => {
+  const decode = (bytes: Uint8Array) => {
+    const frames = [];
+    for (let at = 0; at < bytes.length; ) {
+      const { frame, next } = decodeUnidentifiedFrame(bytes, at, limits);
+      frames.push(frame);
+      at = next;
+    }
+    return frames;
+  };
+  const { good, refused, bad } = fromClient.unidentified;
+
+  test.each(good)("$name", (vector) => {
+    expect(decode(vectorBytes(vector)).map(plain)).toEqual(vector.frames);
+  });
+
+  test.each([...refused, ...bad])("$name: $code", (vector) => {
+    expect(codeOf(() => decode(vectorBytes(vector)))).toBe(vector.code);
+  });
+
+  test("what the client writes is the shortest of the good forms", () => {
+    const bytes = vectorBytes(good[0] as never);
+    expect(encodeSealedSend(decode(bytes)[0] as SealedSendFrame)).toEqual(bytes);
   });
 });
 

@@ -25,6 +25,12 @@ export interface ClientVectors {
     readonly refused: readonly BadVector[];
     readonly bad: readonly BadVector[];
   };
+  /** Of a connection that speaks for nobody. */
+  readonly unidentified: {
+    readonly good: readonly GoodVector[];
+    readonly refused: readonly BadVector[];
+    readonly bad: readonly BadVector[];
+  };
 }
 
 export interface ServerVectors {

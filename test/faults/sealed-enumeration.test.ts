@@ -1,0 +1,150 @@
+/**
+ * C8 for sealed senders: a wrong delivery token, an account that takes no sealed envelopes, and no account are refused by the
+ * same bytes, and by no other time than chance makes (Welch's t-test). Once without the delay that hides what is left of the
+ * work, so that the work itself is compared; once with it.
+ */
+import { randomBytes } from "node:crypto";
+import { afterAll, expect, test } from "vitest";
+import { buildMutant } from "../support/mutant.js";
+import { NodeUnderTest } from "../support/node-under-test.js";
+import { scanOutput } from "../support/output-scan.js";
+import { amount, seededRandom, tell } from "../support/scale.js";
+import { Stranger } from "../support/stranger.js";
+import { bin, map } from "../support/stranger-codec.js";
+import { welchT } from "../support/timing.js";
+import { mintAnonymous, World } from "../support/world.js";
+
+/** Without the delay; not more in a full run: the microsecond that LMDB takes to copy a row shows in enough of them. */
+const SAMPLES = 6_000;
+const DELAYED_SAMPLES = amount({ short: 240, full: 100_000 });
+const DELAY_MS = 10;
+const T_MAX = 4.5;
+/** Accounts of each kind: none is in a cache by being the only one. */
+const ACCOUNTS = 16;
+const KINDS = ["another token", "no token", "no account"] as const;
+
+const nodes: NodeUnderTest[] = [];
+afterAll(async () => {
+  for (const node of nodes) await node.discard();
+});
+
+interface Measured {
+  /** Milliseconds, by kind. */
+  readonly times: readonly number[][];
+  /** The different refusals that came, as text. */
+  readonly answers: ReadonlySet<string>;
+}
+
+async function measure(samples: number, delayMs: number, build?: string): Promise<Measured> {
+  const world = new World({ brands: 1, accountsPerBrand: 2 * ACCOUNTS, devices: () => 1 });
+  const node = await NodeUnderTest.create({
+    world,
+    limits: {
+      sealedConnectionMessages: 10 * samples,
+      sealedConnectionKiB: 10 * samples,
+      sealedRefusalMs: delayMs,
+    },
+    ...(build !== undefined && { build }),
+  });
+  nodes.push(node);
+  await node.start();
+  for (const [i, device] of world.devices.entries()) {
+    const stranger = await Stranger.open({ port: node.port, token: world.token(device) });
+    if (i < ACCOUNTS) await stranger.request("deliveryToken.set", map({ token: bin(randomBytes(16)) }));
+    stranger.drop();
+  }
+  const there = world.accounts.map(({ address }) => address);
+  const nobody = there
+    .slice(0, ACCOUNTS)
+    .map((address) => Buffer.concat([address.subarray(0, 2), randomBytes(16)]));
+  const targets = [there.slice(0, ACCOUNTS), there.slice(ACCOUNTS), nobody];
+  const measured = await ask(node.port, world, samples, targets);
+  await node.kill();
+  scanOutput(node, world);
+  return measured;
+}
+
+/** One question at a time, each of a kind by chance. */
+async function ask(
+  port: number,
+  world: World,
+  samples: number,
+  targets: readonly Buffer[][],
+): Promise<Measured> {
+  const random = seededRandom("sealed enumeration");
+  const times: number[][] = KINDS.map(() => []);
+  const answers = new Set<string>();
+  let answered: () => void = () => {};
+  const [brand] = world.brands;
+  const stranger = await Stranger.open({
+    port,
+    token: mintAnonymous(brand as NonNullable<typeof brand>),
+    refusal: (_position, code, detail) => {
+      answers.add(JSON.stringify([code, ...detail]));
+      answered();
+    },
+    receipt: () => answers.add("receipt"),
+  });
+  for (let i = 0; i < samples; i++) {
+    const kind = Math.floor(random.fraction() * KINDS.length);
+    const own = times[kind] as number[];
+    const account = (targets[kind] as Buffer[])[own.length % ACCOUNTS] as Buffer;
+    const startedMs = performance.now();
+    const refused = new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    stranger.sendSealed(randomBytes(16), randomBytes(16), {
+      account,
+      version: 1,
+      devices: [{ device: 1, payload: Buffer.alloc(32) }],
+    });
+    await refused;
+    own.push(performance.now() - startedMs);
+  }
+  stranger.drop();
+  return { times, answers };
+}
+
+/** Of each two kinds. */
+function ts(times: readonly number[][]): number[] {
+  const [token, none, nobody] = times as [number[], number[], number[]];
+  return [welchT(token, none), welchT(token, nobody), welchT(none, nobody)];
+}
+
+const inText = (values: readonly number[]) => values.map((t) => t.toFixed(2)).join(", ");
+
+test("neither bytes nor time tell a wrong token from an account that takes none, or from nobody", async () => {
+  const { times, answers } = await measure(SAMPLES, 0);
+  const found = ts(times);
+  tell(`${times.map(({ length }) => length).join(", ")} samples, t = ${inText(found)}`);
+  expect([...answers]).toEqual([JSON.stringify([220])]);
+  for (const t of found) expect(Math.abs(t)).toBeLessThan(T_MAX);
+});
+
+test("and nobody is told before the delay has passed", async () => {
+  const { times } = await measure(DELAYED_SAMPLES, DELAY_MS);
+  const found = ts(times);
+  tell(`delayed: t = ${inText(found)}, least ${Math.min(...times.flat()).toFixed(1)} ms`);
+  for (const t of found) expect(Math.abs(t)).toBeLessThan(T_MAX);
+  // Both ends count whole milliseconds.
+  expect(Math.min(...times.flat())).toBeGreaterThan(DELAY_MS - 2);
+});
+
+test("control: a node that says at once that nobody takes sealed envelopes there is found out", async () => {
+  const mutant = buildMutant("sealedNobodyAtOnce");
+  try {
+    const found = ts((await measure(DELAYED_SAMPLES, DELAY_MS, mutant.build)).times);
+    tell(`control: t = ${inText(found)}`);
+    expect(Math.abs(found[1] as number)).toBeGreaterThan(T_MAX);
+  } finally {
+    mutant.remove();
+  }
+});
+
+test("control: a difference of a twentieth of the spread is found out by as many samples as are taken here", () => {
+  const random = seededRandom("sealed enumeration, shifted");
+  const spread = () => random.fraction() + random.fraction();
+  const count = Math.floor(SAMPLES / KINDS.length);
+  const shifted = Array.from({ length: count }, () => spread() + 0.1);
+  expect(Math.abs(welchT(shifted, Array.from({ length: count }, spread)))).toBeGreaterThan(T_MAX);
+});
