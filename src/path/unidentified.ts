@@ -191,11 +191,14 @@ export function open({ unidentified }: PathState, one: Unidentified): OpenSend {
 
 /** Answers what can be answered by now: each connection's sends from the oldest on, up to the first that cannot. */
 export function answerUnidentified(state: PathState): void {
-  for (const one of state.unidentified.waiting) {
-    const frames = answersOf(one, state.moment.monotonicMs);
-    if (one.open.length === 0) state.unidentified.waiting.delete(one);
-    if (frames.length > 0) say(state, one, concatBytes(frames));
-  }
+  for (const one of state.unidentified.waiting) answerOpen(state, one);
+}
+
+/** The same for one connection: before anything else is said to it. */
+export function answerOpen(state: PathState, one: Unidentified): void {
+  const frames = answersOf(one, state.moment.monotonicMs);
+  if (one.open.length === 0) state.unidentified.waiting.delete(one);
+  if (frames.length > 0) say(state, one, concatBytes(frames));
 }
 
 function answersOf(one: Unidentified, monotonicMs: number): Uint8Array[] {
