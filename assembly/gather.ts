@@ -10,7 +10,8 @@
  * An entry that is one of many with a shared part has a reference in the place of its frame (shared.ts), and the parts
  * lie before the runs; the frames of such a run are composed when it is sent.
  *
- *   deliver frame     96 21 │ cf sequence 8 │ c4 14 sender 20 │ c4 10 id 16 │ cf time 8 │ c6 length 4 │ payload
+ *   deliver frame     96 21, or 96 2e from a device of the own account to this one alone
+ *                     │ cf sequence 8 │ c4 14 sender 20 │ c4 10 id 16 │ cf time 8 │ c6 length 4 │ payload
  */
 import * as L from "./layout";
 import { callAttention, clearFlag, control, copyBytes, count, flag, items, runsMask, sends, slotAt, touched } from "./memory";
@@ -37,9 +38,9 @@ export function countPart(payloadBytes: u32): void {
 
 /**
  * Counts in the item behind the column's end: appends it to its device's list and gives it the next sequence. `shared`
- * is the row of the part to which the item's payload is the block, or 0.
+ * is the row of the part to which the item's payload is the block, or 0; then `head` begins the item's frame.
  */
-export function addItem(sender: usize, idAt: u32, shared: u32): void {
+export function addItem(sender: usize, idAt: u32, shared: u32, head: u32): void {
   const item = items + <usize>itemCount * L.ITEM_BYTES;
   const index = load<u32>(item, L.ITEM_SLOT);
   const slot = slotAt(index);
@@ -47,6 +48,7 @@ export function addItem(sender: usize, idAt: u32, shared: u32): void {
   const bytes = header + load<u32>(item, L.ITEM_PAYLOAD_BYTES);
   store<u32>(item, idAt, L.ITEM_ID);
   store<u32>(item, shared, L.ITEM_SHARED);
+  store<u32>(item, head, L.ITEM_HEAD);
   store<u32>(item, <u32>sender, L.ITEM_SENDER);
   store<u32>(item, 0, L.ITEM_NEXT);
   const n = load<u32>(slot, L.SLOT_ITEM_COUNT);
@@ -128,7 +130,7 @@ function layFrame(to: usize, item: usize, sequence: u64, time: u64): usize {
   const sender = load<u32>(item, L.ITEM_SENDER) + L.SLOT_ADDRESS;
   const id = load<u32>(item, L.ITEM_ID);
   const bytes = load<u32>(item, L.ITEM_PAYLOAD_BYTES);
-  store<u16>(to, 0x2196);
+  store<u16>(to, load<u16>(item, L.ITEM_HEAD));
   store<u8>(to, 0xcf, 2);
   store<u64>(to, bswap<u64>(sequence), 3);
   store<u16>(to, 0x14c4, 11);

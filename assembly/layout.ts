@@ -147,6 +147,8 @@ export const ITEM_SENDER: u32 = 16;
 export const ITEM_NEXT: u32 = 20;
 /** Address of the row of the shared part; 0: the payload is the device's own. */
 export const ITEM_SHARED: u32 = 24;
+/** The first two bytes of its frame, when that is not of a shared part. */
+export const ITEM_HEAD: u32 = 28;
 
 /** Send: bytes to hand to one connection, as they lie, or to be composed from stored entries. */
 export const SEND_BYTES: u32 = 20;
@@ -256,6 +258,9 @@ export const JOURNAL_RUN_RIDE: u32 = 56;
 export const JOURNAL_ACK_BYTES: u32 = 32;
 /** Array header, kind, sequence, sender, id, time, payload header: see gather.ts. */
 export const DELIVER_HEADER_BYTES: u32 = 65;
+/** Array header and kind, of both kinds of frames with that shape. */
+export const DELIVER_HEAD: u32 = 0x2196;
+export const OWN_DELIVER_HEAD: u32 = 0x2e96;
 export const RECEIPT_BYTES: u32 = 8;
 /** A reference in a run, without its block; begins with a byte that begins nothing in msgpack. */
 export const REFERENCE_BYTES: u32 = 24;
@@ -294,6 +299,7 @@ export const CODE_OVERLOADED: u32 = 401;
 export const CODE_DISK_LOW: u32 = 402;
 export const CODE_BRAND_QUOTA: u32 = 403;
 export const CODE_POSITION_AHEAD: u32 = 602;
+export const CODE_DEVICE_NOT_OWN: u32 = 640;
 
 // Crossing between two brands.
 export const CROSSING_CLOSED: u32 = 0;

@@ -1,9 +1,10 @@
 /**
- * Sends, of all three kinds: what one must satisfy, and what taking it in does.
+ * Sends, of all four kinds: what one must satisfy, and what taking it in does.
  *
  *   send                 a ciphertext for each device of the listed accounts
  *   multi-recipient      one shared part, and for each of those devices a block of its own, which may be empty
  *   group                one shared part for the devices of a group's members (group-send.ts), blocks for some of them
+ *   own                  a ciphertext for one other device of the sender's account, and nobody else
  *
  * A send is looked at whole before anything of it takes effect. What it refers to and is not resident is asked for, all
  * of it at once, and the send is read again when the host has loaded it; a few times, for the tables may be so full that
@@ -25,6 +26,8 @@ export const NEEDS_ACCOUNTS: u32 = 0xffffffff;
 export const NEEDS_GROUP: u32 = 0xfffffffe;
 /** The send fits a batch, but not this one. */
 export const BATCH_FULL: u32 = 0xfffffffd;
+/** Of the rules that hold for every kind: nothing is known of it yet. */
+const IS_NEW: u32 = 0xfffffffc;
 /** The node's own device, which writes notices: it may name some of an account's devices, under any version. */
 const NODE_ORDINAL: u32 = 0;
 /** Marks an item whose device is in no roster, where the slot would stand. */
@@ -64,18 +67,49 @@ export function forgetAsks(): void {
 export function judgeSend(slot: usize, isGroup: bool, isShared: bool, timeMs: f64): u32 {
   const shape = readSend(isGroup, isShared);
   if (shape != ACCEPTED) return shape;
+  const early = judgeAny(slot);
+  if (early != IS_NEW) return early;
+  const recipients = isGroup ? judgeGroup(slot) : judgeParties(slot, isShared);
+  if (recipients != ACCEPTED) return recipients;
+  accept(slot, isShared, L.DELIVER_HEAD, timeMs);
+  return ACCEPTED;
+}
+
+/**
+ * The same for a send to one other device of the sender's own account. The frame cannot name an account, and the roster
+ * has no say: who is not meant is not left out.
+ */
+export function judgeOwnSend(slot: usize, timeMs: f64): u32 {
+  if (readBin() != 16 || failed) return L.CODE_BAD_FRAME;
+  idAt = binAt;
+  readItems = itemCount;
+  const shape = readEntry(L.PAYLOAD_BYTES_MAX);
+  if (shape != ACCEPTED) return shape;
+  const early = judgeAny(slot);
+  if (early != IS_NEW) return early;
+  if (!hasRoom(itemsBytes(L.DELIVER_HEADER_BYTES), 1)) return L.CODE_OVERLOADED;
+  store<u32>(partyAt(0), <u32>(slot + L.SLOT_ADDRESS));
+  partyCount = 1;
+  const brands = judgeBrands(slot);
+  if (brands != ACCEPTED) return brands;
+  const account = accountAt(load<u32>(slot, L.SLOT_ACCOUNT));
+  const item = items + <usize>itemCount * L.ITEM_BYTES;
+  const position = devicePosition(account, load<u32>(item, L.ITEM_SLOT));
+  if (position < 0 || slotAt(slotOf(account, position)) == slot) return L.CODE_DEVICE_NOT_OWN;
+  store<u32>(item, slotOf(account, position), L.ITEM_SLOT);
+  accept(slot, false, L.OWN_DELIVER_HEAD, timeMs);
+  return ACCEPTED;
+}
+
+/** What holds for every kind of send that can be read: IS_NEW when the rest must be looked at. */
+function judgeAny(slot: usize): u32 {
   if (isReceiptLogFull() && !flag(slot, L.FLAG_SENT_NOW)) return L.CODE_OVERLOADED;
-  const ordinal = load<u32>(slot, L.SLOT_ORDINAL);
-  if (isDuplicate(ordinal, idAt)) {
+  if (isDuplicate(load<u32>(slot, L.SLOT_ORDINAL), idAt)) {
     count(L.CONTROL_COUNT_DUPLICATES, 1);
     return ACCEPTED;
   }
   if (load<u32>(control, L.CONTROL_DISK_LOW) != 0) return L.CODE_DISK_LOW;
-  if (isLogFull()) return L.CODE_OVERLOADED;
-  const recipients = isGroup ? judgeGroup(slot) : judgeParties(slot, isShared);
-  if (recipients != ACCEPTED) return recipients;
-  accept(slot, ordinal, isShared, timeMs);
-  return ACCEPTED;
+  return isLogFull() ? L.CODE_OVERLOADED : IS_NEW;
 }
 
 function readSend(isGroup: bool, isShared: bool): u32 {
@@ -135,8 +169,9 @@ export function setReadItems(end: u32): void {
   readItems = end;
 }
 
-function accept(slot: usize, ordinal: u32, isShared: bool, timeMs: f64): void {
-  remember(ordinal, idAt, timeMs);
+/** `head` begins the frames of what is not shared. */
+function accept(slot: usize, isShared: bool, head: u32, timeMs: f64): void {
+  remember(load<u32>(slot, L.SLOT_ORDINAL), idAt, timeMs);
   count(L.CONTROL_COUNT_SENDS_ACCEPTED, 1);
   const last = readItems;
   let shared: u32 = 0;
@@ -150,7 +185,7 @@ function accept(slot: usize, ordinal: u32, isShared: bool, timeMs: f64): void {
       shared = addShared(sharedAt, sharedBytes, slot, idAt, groupAt, groupVersion);
       countPart(sharedBytes);
     }
-    addItem(slot, <u32>idAt, shared);
+    addItem(slot, <u32>idAt, shared, head);
   }
 }
 
@@ -187,6 +222,11 @@ function readParty(party: usize, payloadMax: u32): u32 {
 
 function readItem(payloadMax: u32): u32 {
   if (readArray() != 2 || failed) return L.CODE_BAD_FRAME;
+  return readEntry(payloadMax);
+}
+
+/** A device's number and what is for it: an item. */
+function readEntry(payloadMax: u32): u32 {
   const number = readUint();
   const bytes = readBin();
   if (failed || number == 0 || number > 0xffff) return L.CODE_BAD_FRAME;

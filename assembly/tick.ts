@@ -13,7 +13,7 @@ import { gather, gatherBytes, itemCount } from "./gather";
 import { addDirtyAck } from "./journal";
 import { logSenders, noteSender } from "./receipt-log";
 import { at, begin, end, failed, readArray, readUint, skip } from "./msgpack";
-import { ACCEPTED, BATCH_FULL, forgetAsks, judgeSend, NEEDS_ACCOUNTS, NEEDS_GROUP } from "./send";
+import { ACCEPTED, BATCH_FULL, forgetAsks, judgeOwnSend, judgeSend, NEEDS_ACCOUNTS, NEEDS_GROUP } from "./send";
 import { sharedCount } from "./shared";
 
 // Kinds of frames (src/wire/protocol.ts).
@@ -24,6 +24,7 @@ const KIND_PING: u32 = 5;
 const KIND_REQUEST: u32 = 7;
 const KIND_SHARED_SEND: u32 = 8;
 const KIND_GROUP_SEND: u32 = 9;
+const KIND_OWN_SEND: u32 = 10;
 
 // Where the turn stands in the inbox; kept while the host loads an account or empties the columns.
 let messageAt: usize = 0;
@@ -102,7 +103,8 @@ function isSend(kind: u64, fields: u32): bool {
   return (
     (kind == KIND_SEND && fields == 3) ||
     (kind == KIND_SHARED_SEND && fields == 4) ||
-    (kind == KIND_GROUP_SEND && fields == 6)
+    (kind == KIND_GROUP_SEND && fields == 6) ||
+    (kind == KIND_OWN_SEND && fields == 4)
   );
 }
 
@@ -172,7 +174,10 @@ function markAckDirty(slot: usize): void {
 
 function readSend(slot: usize, index: u32, kind: u32): u32 {
   const isGroup = kind == KIND_GROUP_SEND;
-  const code = judgeSend(slot, isGroup, kind == KIND_SHARED_SEND || isGroup, timeMs);
+  const code =
+    kind == KIND_OWN_SEND
+      ? judgeOwnSend(slot, timeMs)
+      : judgeSend(slot, isGroup, kind == KIND_SHARED_SEND || isGroup, timeMs);
   if (code == BATCH_FULL) return L.STATUS_AGAIN;
   if (code == NEEDS_ACCOUNTS || code == NEEDS_GROUP) {
     store<u32>(control, index, L.CONTROL_NEEDED_BY);

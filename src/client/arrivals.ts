@@ -28,6 +28,7 @@ import type {
   GapFrame,
   GroupDeliverFrame,
   LiveFrame,
+  OwnDeliverFrame,
   SharedDeliverFrame,
 } from "../wire/server-frames.js";
 import { gapReasonName } from "../wire/server-frames.js";
@@ -36,7 +37,7 @@ import type { ClientEvents, Envelope } from "./types.js";
 
 const KEY_BYTES = DEVICE_ADDRESS_BYTES + ENVELOPE_ID_BYTES;
 
-type AnyDeliverFrame = DeliverFrame | SharedDeliverFrame | GroupDeliverFrame;
+type AnyDeliverFrame = DeliverFrame | OwnDeliverFrame | SharedDeliverFrame | GroupDeliverFrame;
 
 function isDelivery(frame: AnyDeliverFrame | GapFrame | LiveFrame): frame is AnyDeliverFrame {
   return frame.kind !== "gap" && frame.kind !== "live";
@@ -44,7 +45,7 @@ function isDelivery(frame: AnyDeliverFrame | GapFrame | LiveFrame): frame is Any
 
 /** Bytes of ciphertext. */
 function bytesOf(frame: AnyDeliverFrame): number {
-  return frame.kind === "deliver" ? frame.payload.length : frame.block.length + frame.shared.length;
+  return "payload" in frame ? frame.payload.length : frame.block.length + frame.shared.length;
 }
 
 /** Whether an entry is taken. */
@@ -69,8 +70,8 @@ class ArrivedEnvelope implements Envelope {
     this.sender = frame.sender;
     this.id = frame.id;
     this.timeMs = frame.timeMs;
-    this.payload = frame.kind === "deliver" ? frame.payload : frame.shared;
-    this.block = frame.kind === "deliver" ? undefined : frame.block;
+    this.payload = "payload" in frame ? frame.payload : frame.shared;
+    this.block = "payload" in frame ? undefined : frame.block;
     this.group = frame.kind === "groupDeliver" ? { address: frame.group, version: frame.version } : undefined;
     this.ack = ack;
   }
@@ -164,8 +165,8 @@ export class Arrivals {
     let count = 0;
     while (!this.#awaiting && !this.#stopped && count < this.#queued.length) {
       const { frame, taking } = this.#queued[count] as Arrival;
-      const event = isDelivery(frame) ? eventOf(frame.sender) : undefined;
-      if (event !== undefined && !this.#options.emitter.has(event)) break;
+      const event = isDelivery(frame) ? eventOf(frame) : undefined;
+      if ((event === "envelope" || event === "sealed") && !this.#options.emitter.has(event)) break;
       count += 1;
       if (isDelivery(frame)) this.#deliver(frame, taking);
       else if (frame.kind === "live") this.#options.emitter.emit("live", { sequence: frame.sequence });
@@ -190,8 +191,13 @@ export class Arrivals {
       return;
     }
     this.#remember(key, taking);
-    if (isNode(frame.sender)) {
+    const event = eventOf(frame);
+    if (event === undefined) {
       this.#tellNotice(frame, taking);
+      return;
+    }
+    if (!this.#options.emitter.has(event)) {
+      taking.taken = true;
       return;
     }
     const take = (): void => {
@@ -202,7 +208,7 @@ export class Arrivals {
     const envelope = new ArrivedEnvelope(frame, take);
     let promises: unknown[];
     try {
-      promises = this.#options.emitter.call(eventOf(frame.sender) as "envelope", envelope).filter(isPromise);
+      promises = this.#options.emitter.call(event as "envelope", envelope).filter(isPromise);
     } catch (error) {
       this.#failed(envelope, error);
       return;
@@ -231,7 +237,7 @@ export class Arrivals {
     let body: NoticeBody;
     let change: GroupEvent | undefined;
     try {
-      body = decodeNotice(frame.kind === "deliver" ? frame.payload : frame.shared);
+      body = decodeNotice("shared" in frame ? frame.shared : frame.payload);
       if (body.notice === GROUP_NOTICE) change = readGroupEvent(body);
     } catch (error) {
       throwOutside(error);
@@ -280,7 +286,8 @@ export class Arrivals {
 }
 
 /** What an entry of this sender is to the application; undefined for a notice. */
-function eventOf(sender: DeviceAddress): "envelope" | "sealed" | undefined {
+function eventOf({ kind, sender }: AnyDeliverFrame): "envelope" | "ownEnvelope" | "sealed" | undefined {
+  if (kind === "ownDeliver") return "ownEnvelope";
   if (isSealed(sender)) return "sealed";
   return isNode(sender) ? undefined : "envelope";
 }

@@ -50,6 +50,7 @@ import {
   ephemeralFrameOf,
   groupSendFrameOf,
   type MadeSend,
+  ownSendFrameOf,
   sealedFrameOf,
   sendFrameOf,
   sharedSendFrameOf,
@@ -65,6 +66,7 @@ import type {
   ClientState,
   EphemeralRequest,
   GroupSendRequest,
+  OwnSendRequest,
   Receipt,
   Roster,
   SealedClientOptions,
@@ -248,6 +250,14 @@ export class Client {
     return this.#send(request, groupSendFrameOf);
   }
 
+  /**
+   * Sends to one other device of the own account and to nobody else: not for messages, which every device is to have.
+   * Rejects with `deviceNotOwn` when the account has no such other device. In order with sends.
+   */
+  sendToOwn(request: OwnSendRequest): Promise<Receipt> {
+    return this.#send(request, ownSendFrameOf);
+  }
+
   /** See createSealedClient. */
   static sealed(options: SealedClientOptions): SealedClient {
     const client = new Client(options, SEALED_IN_FLIGHT_MAX);
@@ -387,6 +397,7 @@ export class Client {
         this.#arrivals.accept(frame);
         return;
       case "deliver":
+      case "ownDeliver":
       case "sharedDeliver":
       case "groupDeliver":
       case "gap":

@@ -17,6 +17,7 @@ import type {
   DeviceLike,
   EphemeralRequest,
   GroupSendRequest,
+  OwnSendRequest,
   Payload,
   SealedSendRequest,
   SendRequest,
@@ -64,6 +65,14 @@ export function groupSendFrameOf(request: GroupSendRequest): MadeSend {
     ...checkedBlock(block),
   }));
   return { id, frame: encodeClientFrame({ kind: "groupSend", id, group, version, shared, blocks }) };
+}
+
+export function ownSendFrameOf(request: OwnSendRequest): MadeSend {
+  const id = idOf(request.id);
+  const { device, payload } = request;
+  checkNumber(device);
+  checkedBytes(payload, "a payload");
+  return { id, frame: encodeClientFrame({ kind: "ownSend", id, device, payload }) };
 }
 
 export function sealedFrameOf(request: SealedSendRequest): MadeSend {

@@ -113,6 +113,11 @@ export interface GroupSendRequest {
   readonly attemptsMax?: number;
 }
 
+export interface OwnSendRequest extends Payload {
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+}
+
 export interface SealedSendRequest {
   readonly account: AccountLike;
   /** What one of the account's devices has shared with the sender, 16 bytes. */
@@ -308,6 +313,11 @@ export interface ClientEvents {
   envelope: Envelope;
   /** The same from somebody whom the node does not name. In order with envelopes, and waits for a listener like them. */
   sealed: SealedEnvelope;
+  /**
+   * An envelope of another device of the own account to this one alone, in order with the others and acked like them.
+   * Without a listener it is dropped. Transfers (interline/transfer) listen here, and pass over what is not theirs.
+   */
+  ownEnvelope: Envelope;
   /** Entries were removed before we could take them. In order with envelopes. */
   gap: Gap;
   /** The node says something, such as `roster`: the account's devices have changed. In order with envelopes. */
@@ -323,7 +333,7 @@ export interface ClientEvents {
   /** A send was refused; with `willRetry` the client repeats it, else send() rejects with the same error. */
   refused: { readonly id: EnvelopeId; readonly error: InterlineError; readonly willRetry: boolean };
   /**
-   * A listener for `envelope` or `sealed` threw or rejected. The envelope is not acked, and
+   * A listener for `envelope`, `ownEnvelope` or `sealed` threw or rejected. The envelope is not acked, and
    * the position does not pass it until envelope.ack() is called; it comes
    * again in the next run. Without a listener for this the error is thrown.
    */

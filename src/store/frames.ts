@@ -2,13 +2,14 @@
  * Walks entries as the kernel lays them out in runs: `deliver` frames, and references to shared parts. Of their content
  * the store needs only where each ends, which sequence it carries, and of a reference to what it refers:
  *
- *   deliver     0x96 0x21 | 0xcf sequence u64 BE | 0xc4 0x14 sender 20 | 0xc4 0x10 id 16 |
+ *   deliver     0x96 0x21 (or 0x2e: own deliver) | 0xcf sequence u64 BE | 0xc4 0x14 sender 20 | 0xc4 0x10 id 16 |
  *               0xcf timeMs u64 BE | 0xc6 length u32 BE | payload
  *   reference   0xc1 | kind u8 (44, 45) | 0 | sequence u64 BE | 0 | block bytes u16 | part number u48 |
  *               bytes of its frame u32 | block
  *
  * 0xc1 begins nothing in msgpack. A reference stands for a frame, which parts.ts composes.
  */
+import { kinds } from "../wire/protocol.js";
 import { readU32, readU64BE, writeU32, writeU64BE } from "./schema.js";
 
 export const FRAME_HEADER_BYTES = 65;
@@ -28,7 +29,7 @@ export function entryBytesAt(entries: Uint8Array, at: number): number {
 
 function deliverBytesAt(entries: Uint8Array, at: number): number {
   if (at + FRAME_HEADER_BYTES > entries.length) return 0;
-  if (entries[at] !== 0x96 || entries[at + 1] !== 0x21 || entries[at + 2] !== 0xcf) return 0;
+  if (entries[at] !== 0x96 || !isDeliverKind(entries[at + 1]) || entries[at + 2] !== 0xcf) return 0;
   if (entries[at + 60] !== 0xc6) return 0;
   const payload =
     (((entries[at + 61] as number) << 24) |
@@ -37,6 +38,10 @@ function deliverBytesAt(entries: Uint8Array, at: number): number {
       (entries[at + 64] as number)) >>>
     0;
   return FRAME_HEADER_BYTES + payload;
+}
+
+function isDeliverKind(byte: number | undefined): boolean {
+  return byte === kinds.deliver || byte === kinds.ownDeliver;
 }
 
 function referenceBytesAt(entries: Uint8Array, at: number): number {

@@ -87,6 +87,12 @@ export interface GroupSendFrame {
   readonly blocks: readonly GroupBlock[];
 }
 
+/** A ciphertext for one other device of the sender's own account. */
+export interface OwnSendFrame extends DevicePayload {
+  readonly kind: "ownSend";
+  readonly id: EnvelopeId;
+}
+
 export interface AckFrame {
   readonly kind: "ack";
   readonly sequence: number;
@@ -126,6 +132,7 @@ export type ClientFrame =
   | SendFrame
   | SharedSendFrame
   | GroupSendFrame
+  | OwnSendFrame
   | AckFrame
   | EphemeralFrame
   | PingFrame
@@ -183,6 +190,7 @@ function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame
   if (kind === kinds.send && fields === 2) return readSend(reader, bounds);
   if (kind === kinds.sharedSend && fields === 3) return readSharedSend(reader, bounds);
   if (kind === kinds.groupSend && fields === 5) return readGroupSend(reader, bounds);
+  if (kind === kinds.ownSend && fields === 3) return readOwnSend(reader, bounds);
   if (kind === kinds.ack && fields === 1) return { kind: "ack", sequence: reader.uint() };
   if (kind === kinds.ephemeral && fields === 1) return readEphemeral(reader, bounds);
   if (kind === kinds.ping && fields === 1) return { kind: "ping", nonce: reader.uint() };
@@ -267,6 +275,15 @@ function readGroupSend(reader: MsgpackReader, bounds: SendBounds): GroupSendFram
   }
   if (seen.size !== count) throw new CodedError("repeatedRecipient");
   return { kind: "groupSend", id, group, version, shared, blocks };
+}
+
+function readOwnSend(reader: MsgpackReader, bounds: SendBounds): OwnSendFrame {
+  return {
+    kind: "ownSend",
+    id: reader.binOf(ENVELOPE_ID_BYTES),
+    device: readDeviceNumber(reader),
+    payload: readBounded(reader, bounds.payloadBytesMax),
+  };
 }
 
 /** The group of a group send that the kernel has read: its blocks, which may be many, are left alone. */
@@ -396,6 +413,12 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
         writer.uint(device);
         writer.bin(block);
       }
+      return;
+    case "ownSend":
+      writeHead(writer, 4, kinds.ownSend);
+      writer.bin(frame.id);
+      writer.uint(frame.device);
+      writer.bin(frame.payload);
       return;
     case "ack":
       writeHead(writer, 2, kinds.ack);

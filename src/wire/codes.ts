@@ -1,8 +1,9 @@
 /**
  * The one registry of refusals. A code is never reused or renumbered.
  * Ranges: 1xx frames, 2xx sign-in, 3xx the send itself, 4xx capacity,
- * 5xx the connection's end, 6xx requests, 7xx the data directory and
- * the start of a node (never on the wire).
+ * 5xx the connection's end, 6xx requests (64x own sends, and the transfers that
+ * devices make with them), 7xx the data directory and the start of a node
+ * (never on the wire).
  *
  * `retry`: `never` — the same bytes will be refused again; `repair` — after
  * the change the refusal names; `now`; `later` — after `retryAfterMs`.
@@ -144,6 +145,22 @@ export const codes = {
     code: 634,
     retry: "later",
     message: "the members have yet to be told of an earlier change of the group",
+  },
+
+  deviceNotOwn: { code: 640, retry: "repair", message: "the account has no other device of this number" },
+  transferCancelled: { code: 641, retry: "never", message: "the transfer was given up" },
+  transferTampered: {
+    code: 642,
+    retry: "never",
+    message: "a message of the transfer is not as the other device sent it",
+  },
+  transferTooLarge: { code: 643, retry: "never", message: "the transfer is larger than it may be" },
+  transferChanged: { code: 644, retry: "never", message: "what is sent is not what the transfer began with" },
+  transferBroken: { code: 645, retry: "later", message: "parts of the transfer go missing again and again" },
+  invitationBad: {
+    code: 646,
+    retry: "never",
+    message: "the invitation cannot be read, or is not of another device of this account",
   },
 
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },

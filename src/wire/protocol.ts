@@ -16,6 +16,7 @@
  *     [7, request uint, method str, body map]                          request to a cold service
  *     [8, id bin16, shared bin, [[account bin18, version uint, [[device uint, block bin] …]] …]]   shared send
  *     [9, id bin16, group bin18, version uint, shared bin, [[account bin18, device uint, block bin] …]]   group send
+ *     [10, id bin16, device uint, payload bin]                         own send: to one other device of the own account
  *     [11, id bin16, deliveryToken bin16, account bin18, version uint, [[device uint, payload bin] …]]   sealed send (of an unidentified connection)
  *
  *   server → client
@@ -32,6 +33,7 @@
  *     [42, request uint, code uint, retryAfterMs uint, body map]       answer to a request; code 0: done
  *     [44, sequence u64, sender bin20, id bin16, timeMs u64, block bin, shared bin]   shared deliver
  *     [45, sequence u64, sender bin20, id bin16, timeMs u64, group bin18, version u32, block bin, shared bin]   group deliver
+ *     [46, sequence u64, sender bin20, id bin16, timeMs u64, payload bin]   own deliver: an own send, delivered
  *
  * A shared send says `shared` to every device it lists, and to each a `block` of its own; a group send says it to every
  * device of the group's members but the sending one, with blocks for those that it lists.
@@ -52,6 +54,7 @@ export const kinds = {
   request: 7,
   sharedSend: 8,
   groupSend: 9,
+  ownSend: 10,
   sealedSend: 11,
   welcome: 32,
   deliver: 33,
@@ -66,6 +69,7 @@ export const kinds = {
   answer: 42,
   sharedDeliver: 44,
   groupDeliver: 45,
+  ownDeliver: 46,
 } as const;
 
 /** A whole `request` frame, and the method's name in it. */

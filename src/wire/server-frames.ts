@@ -67,6 +67,11 @@ export interface GroupDeliverFrame {
   readonly shared: Uint8Array;
 }
 
+/** From another device of the own account, to this one alone. */
+export interface OwnDeliverFrame extends Omit<DeliverFrame, "kind"> {
+  readonly kind: "ownDeliver";
+}
+
 export interface ReceiptFrame {
   readonly kind: "receipt";
   readonly position: number;
@@ -142,6 +147,7 @@ export interface UnknownFrame {
 /** What is written here; `welcome` and refusals with a detail need control.ts. */
 export type PlainServerFrame =
   | DeliverFrame
+  | OwnDeliverFrame
   | SharedDeliverFrame
   | GroupDeliverFrame
   | ReceiptFrame
@@ -180,7 +186,8 @@ const readers: Readonly<
   Record<number, { readonly count: number; readonly fields: (reader: MsgpackReader) => ServerFrame }>
 > = {
   [kinds.welcome]: { count: 2, fields: (reader) => ({ kind: "welcome", body: readWelcome(reader.body()) }) },
-  [kinds.deliver]: { count: 6, fields: readDeliver },
+  [kinds.deliver]: { count: 6, fields: (reader) => ({ kind: "deliver", ...readDeliver(reader) }) },
+  [kinds.ownDeliver]: { count: 6, fields: (reader) => ({ kind: "ownDeliver", ...readDeliver(reader) }) },
   [kinds.sharedDeliver]: { count: 7, fields: readSharedDeliver },
   [kinds.groupDeliver]: { count: 9, fields: readGroupDeliver },
   [kinds.receipt]: {
@@ -232,9 +239,8 @@ const readers: Readonly<
   },
 };
 
-function readDeliver(reader: MsgpackReader): DeliverFrame {
+function readDeliver(reader: MsgpackReader): Omit<DeliverFrame, "kind"> {
   return {
-    kind: "deliver",
     sequence: reader.uint(),
     sender: reader.binOf(DEVICE_ADDRESS_BYTES),
     id: reader.binOf(ENVELOPE_ID_BYTES),
@@ -293,6 +299,7 @@ function readRoster(reader: MsgpackReader): RosterFrame {
 export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame): void {
   switch (frame.kind) {
     case "deliver":
+    case "ownDeliver":
       writeDeliver(writer, frame);
       return;
     case "sharedDeliver":
@@ -345,9 +352,9 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
 }
 
 /** Always 65 bytes and the payload: the kernel finds its way in it by offsets. */
-function writeDeliver(writer: MsgpackWriter, frame: DeliverFrame): void {
+function writeDeliver(writer: MsgpackWriter, frame: DeliverFrame | OwnDeliverFrame): void {
   writer.array(6);
-  writer.uint(kinds.deliver);
+  writer.uint(kinds[frame.kind]);
   writer.uint64(frame.sequence);
   writer.bin(frame.sender);
   writer.bin(frame.id);

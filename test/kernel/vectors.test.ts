@@ -9,13 +9,15 @@ import { clientVectors, vectorBytes } from "../wire/vectors.js";
 import { Stage, type StageDevice } from "./stage.js";
 
 const OWN_ACCOUNT = `0001${"11".repeat(16)}`;
-const SEND_KINDS = ["send", "sharedSend", "groupSend"];
+const SEND_KINDS = ["send", "sharedSend", "groupSend", "ownSend"];
 const CONTROL_KINDS = ["ephemeral", "ping", "rosterQuery", "request"];
 
 interface VectorFrame {
   readonly kind: string;
   readonly sequence?: number;
   readonly group?: string;
+  /** Of an own send. */
+  readonly device?: number;
   readonly version?: number;
   readonly blocks?: readonly { readonly account: string; readonly device: number }[];
   readonly accounts?: readonly {
@@ -50,6 +52,7 @@ function stageFor(frames: readonly VectorFrame[]): { stage: Stage; sender: Stage
     stage.pair.loadGroup({ address: fromHex(group) as Uint8Array, version, members });
   }
   const ownNumbers = own?.devices.map(({ device }) => device) ?? [];
+  for (const { device } of frames) if (device !== undefined) ownNumbers.push(device);
   const sender = stage.connect(record(OWN_ACCOUNT, own?.version ?? 1, [1, ...ownNumbers]));
   // Whatever an ack of the vectors names was sent before.
   stage.pair.setCursor(sender.slot, Number.MAX_SAFE_INTEGER);

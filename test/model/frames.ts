@@ -94,6 +94,10 @@ export class FrameBuilder {
     return this;
   }
 
+  ownSend(id: Uint8Array, number: number, payload: Uint8Array): this {
+    return this.array(4).uint(10).bin(id).uint(number).bin(payload);
+  }
+
   ack(sequence: number): this {
     return this.array(2).uint(3).uint(sequence);
   }

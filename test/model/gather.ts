@@ -51,13 +51,20 @@ export class Gather {
   ) {}
 
   /** Gives the ciphertext the device's next sequence. */
-  add(device: ModelDevice, sender: Uint8Array, id: Uint8Array, payload: Uint8Array, part?: Part): void {
+  add(
+    device: ModelDevice,
+    sender: Uint8Array,
+    id: Uint8Array,
+    payload: Uint8Array,
+    part: Part | undefined,
+    isOwn: boolean,
+  ): void {
     if (device.items.length === 0) {
       this.touched.push(device);
       this.bytes += RUN_HEADER_BYTES + PADDING_BYTES_MAX;
     }
     device.last++;
-    device.items.push({ sender, id, payload, sequence: device.last, ...(part && { part }) });
+    device.items.push({ sender, id, payload, sequence: device.last, isOwn, ...(part && { part }) });
     this.bytes += (part === undefined ? FRAME_HEADER_BYTES : REFERENCE_BYTES) + payload.length;
     this.itemCount++;
   }

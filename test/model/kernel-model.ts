@@ -12,15 +12,13 @@ import { type GroupRecord, Groups } from "./groups.js";
 import { Receipts } from "./receipts.js";
 import { type AccountRecord, type ModelDevice, Residents } from "./residents.js";
 import {
+  type AnySend,
   type Crossing,
   codes,
   type GroupSend,
-  judgeGroupSend,
-  judgeSend,
+  judgeAnySend,
   type Recipient,
-  readGroupSend,
-  readSend,
-  type Send,
+  readAnySend,
   type SendContext,
   type Verdict,
 } from "./send-rules.js";
@@ -200,7 +198,10 @@ export class KernelModel {
       const fields = reader.array();
       const kind = reader.uint();
       const isSend =
-        (kind === 2 && fields === 3) || (kind === 8 && fields === 4) || (kind === 9 && fields === 6);
+        (kind === 2 && fields === 3) ||
+        (kind === 8 && fields === 4) ||
+        (kind === 9 && fields === 6) ||
+        (kind === 10 && fields === 4);
       if (isSend) yield* this.readSend(device, message, reader, { from, kind });
       else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
       else if (kind >= 4 && kind <= 7) {
@@ -272,7 +273,7 @@ export class KernelModel {
     reader: ByteReader,
     { from, kind }: { readonly from: number; readonly kind: number },
   ): Generator<Status, void> {
-    const send = kind === 9 ? readGroupSend(reader) : readSend(reader, kind === 8);
+    const send = readAnySend(reader, kind);
     const verdict: Verdict =
       typeof send === "number" ? { kind: "refused", code: send } : yield* this.judge(device, send);
     device.position++;
@@ -286,14 +287,14 @@ export class KernelModel {
     }
     this.receipts.expect(device);
     if (verdict.kind === "duplicate") this.counts.duplicates++;
-    else if (verdict.kind === "accepted") this.accept(device, send as Send | GroupSend, verdict.recipients);
+    else if (verdict.kind === "accepted") this.accept(device, send as AnySend, verdict.recipients);
   }
 
   /** What is not resident is asked for, and the send is judged again; a few times. */
-  private *judge(sender: ModelDevice, send: Send | GroupSend): Generator<Status, Verdict> {
+  private *judge(sender: ModelDevice, send: AnySend): Generator<Status, Verdict> {
     for (let asks = 0; ; ) {
       const context = this.contextOf(sender, send);
-      const verdict = "group" in send ? judgeGroupSend(send, context) : judgeSend(send, context);
+      const verdict = judgeAnySend(send, context);
       if (verdict.kind === "batchFull") {
         this.finishBatch();
         yield "again";
@@ -312,7 +313,7 @@ export class KernelModel {
     }
   }
 
-  private contextOf(sender: ModelDevice, send: Send | GroupSend): SendContext {
+  private contextOf(sender: ModelDevice, send: AnySend): SendContext {
     const partBytes = send.shared === undefined ? 0 : partBytesMax(send.shared);
     return {
       sender,
@@ -329,7 +330,7 @@ export class KernelModel {
     };
   }
 
-  private accept(sender: ModelDevice, send: Send | GroupSend, recipients: readonly Recipient[]): void {
+  private accept(sender: ModelDevice, send: AnySend, recipients: readonly Recipient[]): void {
     const key = dedupKey(sender.ordinal, send.id);
     this.window.add(textOf(key), this.timeMs);
     this.dedupLog.push(key);
@@ -337,10 +338,10 @@ export class KernelModel {
     const part = recipients.length > 0 ? this.partOf(send) : undefined;
     if (part !== undefined) this.gather.addPart(part, sender.address, send.id);
     for (const { device, payload } of recipients)
-      this.gather.add(device, sender.address, send.id, payload, part);
+      this.gather.add(device, sender.address, send.id, payload, part, "own" in send);
   }
 
-  private partOf(send: Send | GroupSend): Part | undefined {
+  private partOf(send: AnySend): Part | undefined {
     if (send.shared === undefined) return undefined;
     const number = this.nextPart++;
     if (!("group" in send)) return { number, payload: send.shared };

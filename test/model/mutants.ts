@@ -464,6 +464,36 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     ],
   ],
   [
+    "lets a device send to itself alone",
+    [
+      {
+        file: "send.ts",
+        from: "position < 0 || slotAt(slotOf(account, position)) == slot",
+        to: "position < 0",
+      },
+    ],
+  ],
+  [
+    "delivers a send to one own device like one that all devices have",
+    [
+      {
+        file: "send.ts",
+        from: "accept(slot, false, L.OWN_DELIVER_HEAD, timeMs)",
+        to: "accept(slot, false, L.DELIVER_HEAD, timeMs)",
+      },
+    ],
+  ],
+  [
+    "takes a send to one own device twice",
+    [
+      {
+        file: "send.ts",
+        from: "  const shape = readEntry(L.PAYLOAD_BYTES_MAX);\n  if (shape != ACCEPTED) return shape;\n  const early = judgeAny(slot);\n  if (early != IS_NEW) return early;\n",
+        to: "  const shape = readEntry(L.PAYLOAD_BYTES_MAX);\n  if (shape != ACCEPTED) return shape;\n",
+      },
+    ],
+  ],
+  [
     "forgets to count the room for a shared part",
     [{ file: "gather.ts", from: "  gatherBytes += partBytes(payloadBytes);\n", to: "" }],
   ],

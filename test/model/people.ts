@@ -189,6 +189,24 @@ export class People {
     frames.sharedSend(this.id(sender), this.shared(), parties);
   }
 
+  /** To another device of the own account; at times there is none of that number, or it is the sender's own. */
+  writeOwnSend(frames: FrameBuilder, sender: Uint8Array): void {
+    const { random } = this;
+    const self = (sender[18] as number) * 256 + (sender[19] as number);
+    const others = this.record(sender.subarray(0, 18)).devices.filter(({ number }) => number !== self);
+    const isKnown = others.length > 0 && random.chance(0.9);
+    const number = isKnown
+      ? random.pick(others).number
+      : random.weighted([
+          [50, random.between(1, 0xffff)],
+          [40, self],
+          [1, 0],
+          [1, 0x1_0000 + self],
+        ]);
+    const payload = random.chance(0.01) ? this.pool.subarray(0, 98_305) : this.payload();
+    frames.ownSend(this.id(sender), number, payload);
+  }
+
   private shared(): Uint8Array {
     return this.random.chance(0.01) ? this.pool.subarray(0, 98_305) : this.payload();
   }

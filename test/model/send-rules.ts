@@ -7,6 +7,8 @@
  *
  *   room for its shared part ▸ member, or the node ▸ version ▸ held ▸ brands ▸ blocks ▸ room for all
  *
+ * and of an own send: … ▸ room ▸ brands ▸ the device
+ *
  * A send that names accounts or a group which are not resident cannot be judged yet.
  */
 import { type ByteReader, Unreadable } from "./byte-reader.js";
@@ -27,6 +29,7 @@ export const codes = {
   diskLow: 402,
   brandQuota: 403,
   positionAhead: 602,
+  deviceNotOwn: 640,
 } as const;
 
 const PAYLOAD_BYTES_MAX = 96 * 1024;
@@ -64,6 +67,15 @@ export interface GroupSend {
   }[];
 }
 
+/** To one other device of the sender's account. */
+export interface OwnSend {
+  readonly id: Uint8Array;
+  readonly own: { readonly number: number; readonly payload: Uint8Array };
+  readonly shared?: undefined;
+}
+
+export type AnySend = Send | GroupSend | OwnSend;
+
 class TooMuch extends Error {
   constructor(readonly code: number) {
     super();
@@ -71,7 +83,12 @@ class TooMuch extends Error {
 }
 
 /** The send that begins here, after its kind; a code for one that is over a bound; throws Unreadable. */
-export function readSend(reader: ByteReader, isShared: boolean): Send | number {
+export function readAnySend(reader: ByteReader, kind: number): AnySend | number {
+  if (kind === 9) return readGroupSend(reader);
+  return kind === 10 ? readOwnSend(reader) : readSend(reader, kind === 8);
+}
+
+function readSend(reader: ByteReader, isShared: boolean): Send | number {
   return boundedBy(() => {
     const id = binOf(reader, 16);
     const shared = isShared ? payloadOf(reader, PAYLOAD_BYTES_MAX) : undefined;
@@ -84,7 +101,7 @@ export function readSend(reader: ByteReader, isShared: boolean): Send | number {
   });
 }
 
-export function readGroupSend(reader: ByteReader): GroupSend | number {
+function readGroupSend(reader: ByteReader): GroupSend | number {
   return boundedBy(() => {
     const id = binOf(reader, 16);
     const group = binOf(reader, 18);
@@ -101,6 +118,18 @@ export function readGroupSend(reader: ByteReader): GroupSend | number {
     });
     return { id, group, version, shared, blocks };
   });
+}
+
+function readOwnSend(reader: ByteReader): OwnSend | number {
+  return boundedBy(() => ({ id: binOf(reader, 16), own: readEntry(reader, PAYLOAD_BYTES_MAX) }));
+}
+
+function readEntry(reader: ByteReader, payloadMax: number): { number: number; payload: Uint8Array } {
+  const number = reader.uint();
+  const payload = reader.bin();
+  if (number === 0 || number > 0xffff) throw new Unreadable();
+  if (payload.length > payloadMax) throw new TooMuch(codes.payloadTooLarge);
+  return { number, payload };
 }
 
 function boundedBy<T>(read: () => T): T | number {
@@ -142,11 +171,7 @@ function readParty(reader: ByteReader, payloadMax: number): Party {
   if (count > DEVICES_MAX) throw new TooMuch(codes.tooManyRecipients);
   const devices = Array.from({ length: count }, () => {
     arrayOf(reader, 2);
-    const number = reader.uint();
-    const payload = reader.bin();
-    if (number === 0 || number > 0xffff) throw new Unreadable();
-    if (payload.length > payloadMax) throw new TooMuch(codes.payloadTooLarge);
-    return { number, payload };
+    return readEntry(reader, payloadMax);
   });
   return { address, version, devices };
 }
@@ -186,7 +211,12 @@ export type Verdict =
   /** There is room for it only in the next batch. */
   | { readonly kind: "batchFull" };
 
-export function judgeSend(send: Send, context: SendContext): Verdict {
+export function judgeAnySend(send: AnySend, context: SendContext): Verdict {
+  if ("group" in send) return judgeGroupSend(send, context);
+  return "own" in send ? judgeOwnSend(send, context) : judgeSend(send, context);
+}
+
+function judgeSend(send: Send, context: SendContext): Verdict {
   const early = judgeAny(context);
   if (early !== undefined) return early;
   const payloads = send.parties.flatMap((party) => party.devices.map((entry) => entry.payload));
@@ -195,6 +225,20 @@ export function judgeSend(send: Send, context: SendContext): Verdict {
   if (!context.hasRoom(room)) return refused(codes.overloaded);
   const addresses = send.parties.map((party) => party.address);
   return judgeBrands(addresses, context) ?? judgeRosters(send, context);
+}
+
+/** No roster has a say in it: nobody is left out who is not meant. */
+function judgeOwnSend(send: OwnSend, context: SendContext): Verdict {
+  const early = judgeAny(context);
+  if (early !== undefined) return early;
+  const { number, payload } = send.own;
+  if (!context.hasRoom(FRAME_BYTES_MAX + payload.length)) return refused(codes.overloaded);
+  const { sender } = context;
+  const brands = judgeBrands([sender.address], context);
+  if (brands !== undefined) return brands;
+  const device = sender.account.devices.find((candidate) => candidate.number === number);
+  if (device === undefined || device === sender) return refused(codes.deviceNotOwn);
+  return { kind: "accepted", recipients: [{ device, payload }] };
 }
 
 /** What holds for every kind of send. */
@@ -214,7 +258,7 @@ function judgeBrands(addresses: readonly Uint8Array[], context: SendContext): Ve
 }
 
 /** The group's members say who gets it: for whoever is not among them there is no such group. */
-export function judgeGroupSend(send: GroupSend, context: SendContext): Verdict {
+function judgeGroupSend(send: GroupSend, context: SendContext): Verdict {
   const early = judgeAny(context);
   if (early !== undefined) return early;
   if (!context.hasRoom(0)) return refused(codes.overloaded);

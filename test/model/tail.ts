@@ -19,6 +19,8 @@ export interface Item {
   readonly payload: Uint8Array;
   readonly sequence: number;
   readonly part?: Part;
+  /** From a device of the own account to this one alone. */
+  readonly isOwn: boolean;
 }
 
 /** What a send says to everybody. */
@@ -225,7 +227,7 @@ export function frameOf(item: Item, timeMs: number): Uint8Array {
 }
 
 /** Of a shared frame: sender, id and time, then the group and its version if it has one. */
-function middleOf({ sender, id, part }: Omit<Item, "sequence" | "payload">, timeMs: number): Uint8Array {
+function middleOf({ sender, id, part }: Pick<Item, "sender" | "id" | "part">, timeMs: number): Uint8Array {
   const time = Buffer.alloc(9);
   time[0] = 0xcf;
   time.writeBigUInt64BE(BigInt(timeMs), 1);
@@ -278,10 +280,10 @@ export function partBytes(
   return bytes;
 }
 
-/** A deliver frame: [33, sequence, sender, id, timeMs, payload] in its fixed shape. */
+/** A deliver frame: [33 or 46, sequence, sender, id, timeMs, payload] in its fixed shape. */
 function deliverFrame(item: Item, timeMs: number): Uint8Array {
   const frame = Buffer.alloc(65 + item.payload.length);
-  frame.set([0x96, 33, 0xcf], 0);
+  frame.set([0x96, item.isOwn ? 46 : 33, 0xcf], 0);
   frame.writeBigUInt64BE(BigInt(item.sequence), 3);
   frame.set([0xc4, 20], 11);
   frame.set(item.sender, 13);

@@ -232,6 +232,7 @@ export class World {
       [450, "send"],
       [100, "shared"],
       [150, "group"],
+      [60, "own"],
       [250, "ack"],
       [30, "ping"],
       [30, "control"],
@@ -241,6 +242,7 @@ export class World {
     if (kind === "send") this.people.writeSend(frames, link.device);
     else if (kind === "shared") this.people.writeSharedSend(frames, link.device);
     else if (kind === "group") this.people.writeGroupSend(frames, link.device);
+    else if (kind === "own") this.people.writeOwnSend(frames, link.device);
     else if (kind === "ack") frames.ack(this.ackSequence(link));
     else if (kind === "ping") frames.ping(random.below(1000));
     else if (kind === "control" && random.chance(0.2)) frames.control();

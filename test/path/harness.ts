@@ -70,18 +70,15 @@ export class FakeConnection implements Connection {
   get entries(): string[] {
     return this.frames.flatMap((frame) => {
       if (frame.kind === "deliver" && isNode(frame.sender)) return [];
-      if (frame.kind === "deliver") return [Buffer.from(frame.payload).toString()];
+      if (frame.kind === "deliver" || frame.kind === "ownDeliver")
+        return [Buffer.from(frame.payload).toString()];
       if (frame.kind !== "sharedDeliver" && frame.kind !== "groupDeliver") return [];
       return [`${Buffer.from(frame.shared)}+${Buffer.from(frame.block)}`];
     });
   }
 
   get sequences(): number[] {
-    return this.frames.flatMap((frame) =>
-      frame.kind === "deliver" || frame.kind === "sharedDeliver" || frame.kind === "groupDeliver"
-        ? [frame.sequence]
-        : [],
-    );
+    return this.frames.flatMap((frame) => ("sequence" in frame && "id" in frame ? [frame.sequence] : []));
   }
 }
 
@@ -162,6 +159,11 @@ export class Device {
         block: Buffer.from(block),
       })),
     });
+  }
+
+  /** To the device of this number of the own account. */
+  sendToOwn(id: number | Uint8Array, text: string, device: number): this {
+    return this.say({ kind: "ownSend", id: envelopeId(id), device, payload: Buffer.from(text) });
   }
 
   ack(sequence: number): this {
