@@ -53,6 +53,7 @@ const fronts: Record<string, string> = {
 
 /** Files of a folder that others import besides its front, with the reason. */
 const sideDoors = new Map([
+  ["client/transfer.ts", "an entry of its own, loaded only by who uses it"],
   ["store/inspect.ts", "read-only views for the CLI, which must not open the store"],
   ["store/check.ts", "verification for the CLI, which must not open the store"],
 ]);
@@ -146,6 +147,7 @@ describe("structure", () => {
     const entries = [
       "src/index.ts",
       "src/client/client.ts",
+      "src/client/transfer.ts",
       "src/cli/main.ts",
       "src/store/journal-thread.ts",
       "bench/main.ts",

@@ -1,5 +1,5 @@
 /**
- * The client behind `send` and `listen`: which device it is, with what token,
+ * The client behind `send`, `listen` and `transfer`: which device it is, with what token,
  * at which node. A token is given, or minted from the development brands of the
  * data directory afresh for every attempt.
  */
@@ -45,13 +45,21 @@ export interface DeviceClient {
   readonly welcome: WelcomeBody;
 }
 
-/** Connects; rejects when the first attempt fails. Later cuts are mended by the client itself. */
-export async function connectDevice(flags: DeviceFlags, context: CliContext): Promise<DeviceClient> {
+/**
+ * Connects; rejects when the first attempt fails. Later cuts are mended by the client itself. What must listen before
+ * anything arrives is begun by `prepare`.
+ */
+export async function connectDevice(
+  flags: DeviceFlags,
+  context: CliContext,
+  prepare: (client: Client) => Promise<void> = async () => {},
+): Promise<DeviceClient> {
   const config = configFor(flags, context);
   const token = tokenSource(flags, config);
   const url = flags.url ?? urlOf(config);
   const client = createClient({ url, token });
   try {
+    await prepare(client);
     const welcome = await firstWelcome(client, url);
     return { client, names: BrandNames.of(config), welcome };
   } catch (error) {

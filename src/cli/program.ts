@@ -13,6 +13,7 @@ import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js
 import { sendCommand } from "./send.js";
 import { serveCommand } from "./serve.js";
 import { tokenCommand } from "./token.js";
+import { transferCommand } from "./transfer.js";
 
 /** Runs one command and resolves with the exit code. Rejects only for a bug of ours. */
 export async function runProgram(
@@ -36,6 +37,7 @@ export async function runProgram(
     tokenCommand,
     sendCommand,
     listenCommand,
+    transferCommand,
     inspectCommand,
     checkCommand,
     demoCommand,

@@ -205,6 +205,7 @@ export class Arrivals {
       taking.taken = true;
       this.#advance();
     };
+    const isManual = this.#options.manualAcks && name === "envelope";
     const envelope = new ArrivedEnvelope(frame, take);
     let promises: unknown[];
     try {
@@ -214,16 +215,16 @@ export class Arrivals {
       return;
     }
     if (promises.length === 0) {
-      if (!this.#options.manualAcks) taking.taken = true;
+      if (!isManual) taking.taken = true;
       return;
     }
     const settled = Promise.all(promises).then(
       () => {
-        if (!this.#options.manualAcks) taking.taken = true;
+        if (!isManual) taking.taken = true;
       },
       (error: unknown) => this.#failed(envelope, error),
     );
-    if (this.#options.manualAcks) return;
+    if (isManual) return;
     this.#awaiting = true;
     void settled.then(() => {
       this.#awaiting = false;

@@ -314,8 +314,8 @@ export interface ClientEvents {
   /** The same from somebody whom the node does not name. In order with envelopes, and waits for a listener like them. */
   sealed: SealedEnvelope;
   /**
-   * An envelope of another device of the own account to this one alone, in order with the others and acked like them.
-   * Without a listener it is dropped. Transfers (interline/transfer) listen here, and pass over what is not theirs.
+   * An envelope of another device of the own account to this one alone, in order with the others. It counts as taken when
+   * the listeners' promises have resolved, in `manual` mode too; without a listener it is dropped. Transfers (interline/transfer) listen here, and pass over what is not theirs.
    */
   ownEnvelope: Envelope;
   /** Entries were removed before we could take them. In order with envelopes. */

@@ -10,7 +10,7 @@ import type { SignedInDevice } from "../../src/rules/sign-in.js";
 import { runCli, startCli } from "./run-cli.js";
 
 const BOB = `instagram/${toHex(accountIdFor("bob"))}`;
-const verbs = ["serve", "token", "send", "listen", "inspect", "check", "demo"];
+const verbs = ["serve", "token", "send", "listen", "transfer", "inspect", "check", "demo"];
 
 let directory: string;
 let node: InterlineNode;
@@ -59,6 +59,8 @@ describe("help and usage", () => {
     ["inspect device without a device", ["inspect", "device"]],
     ["send without a payload", ["send", "-b", "whatsapp", "-a", "alice", "-t", BOB]],
     ["send with two payloads", ["send", "-b", "whatsapp", "-a", "alice", "-t", BOB, "-x", "a", "-f", "b"]],
+    ["a transfer of which no side is named", ["transfer", "-b", "whatsapp", "-a", "alice"]],
+    ["a transfer of both sides", ["transfer", "-b", "whatsapp", "-a", "alice", "--into", "a", "--from", "b"]],
     ["a sender without a name", ["send", "-t", BOB, "-x", "a"]],
     ["a brand nobody knows", ["token", "-b", "signal", "-a", "alice"]],
     ["a configuration that is not there", ["check", "--config", "nowhere.json"]],

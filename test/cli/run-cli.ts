@@ -14,6 +14,8 @@ export interface CliRun {
   readonly outcome: Promise<CliOutcome>;
   /** Resolves when standard output holds the text. */
   shows(text: string): Promise<void>;
+  /** Standard output so far. */
+  text(): string;
   interrupt(): void;
 }
 
@@ -45,7 +47,12 @@ export function startCli(setting: CliSetting, ...parameters: string[]): CliRun {
         .split("\n")
         .map((line) => JSON.parse(line)),
   }));
-  return { outcome, shows: (text) => out.shows(text), interrupt: () => interruption.abort() };
+  return {
+    outcome,
+    shows: (text) => out.shows(text),
+    text: () => out.text,
+    interrupt: () => interruption.abort(),
+  };
 }
 
 export function runCli(setting: CliSetting, ...parameters: string[]): Promise<CliOutcome> {

@@ -8,10 +8,11 @@ import { encodeWelcome } from "../../src/wire/control.js";
 import { welcomeBody } from "./scripted-transport.js";
 
 const GZIPPED_BYTES_MAX = 20 * 1024;
+const TRANSFER_GZIPPED_BYTES_MAX = 10 * 1024;
 
-async function bundle(format: "esm" | "iife"): Promise<string> {
+async function bundle(format: "esm" | "iife", entry = "client"): Promise<string> {
   const result = await build({
-    entryPoints: ["src/client/client.ts"],
+    entryPoints: [`src/client/${entry}.ts`],
     bundle: true,
     minify: true,
     write: false,
@@ -29,6 +30,16 @@ test("the bundle for browsers is at most 20 KB gzipped", async () => {
   console.log(`client bundle: ${bytes} bytes gzipped`);
   expect(bytes).toBeLessThanOrEqual(GZIPPED_BYTES_MAX);
   expect(bytes).toBeGreaterThan(1_000);
+});
+
+test("transfers are an entry of their own, which holds no client and no Node", async () => {
+  const text = await bundle("esm", "transfer");
+  const bytes = gzipSync(text).length;
+  console.log(`transfer bundle: ${bytes} bytes gzipped`);
+  expect(bytes).toBeLessThanOrEqual(TRANSFER_GZIPPED_BYTES_MAX);
+  for (const trace of [/node:/, /require\(/, /\bprocess\b/, /\bBuffer\b/, /WebSocket/])
+    expect(text).not.toMatch(trace);
+  expect(await bundle("esm")).not.toContain("interline-transfer");
 });
 
 test("the bundle holds nothing of Node and no dependency", async () => {

@@ -7,7 +7,7 @@ import { createNode, type InterlineNode } from "../../src/index.js";
 import { startCli } from "../cli/run-cli.js";
 
 const root = resolve(import.meta.dirname, "../..");
-const pages = ["README.md", "docs/operations.md", "docs/protocol.md", "bench/README.md"];
+const pages = ["README.md", "docs/operations.md", "docs/protocol.md", "docs/transfer.md", "bench/README.md"];
 
 /** The lines of a page's sh blocks, without comments, split at &&, and what a variable is set to. */
 function commandsOf(page: string): string[] {
