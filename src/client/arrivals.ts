@@ -205,7 +205,7 @@ export class Arrivals {
       taking.taken = true;
       this.#advance();
     };
-    const isManual = this.#options.manualAcks && name === "envelope";
+    const isManual = this.#options.manualAcks && event !== "ownEnvelope";
     const envelope = new ArrivedEnvelope(frame, take);
     let promises: unknown[];
     try {

@@ -42,6 +42,7 @@ import { InterlineError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { Keys } from "./keys.js";
 import { OpenRequests } from "./open-requests.js";
+import { Outgoing } from "./outgoing.js";
 import { PendingSends } from "./pending-sends.js";
 import { Push } from "./push.js";
 import {
@@ -90,8 +91,6 @@ const ATTEMPTS_MAX = 5;
 const RECENT_IDS_MAX = 4096;
 const ACK_HOLD_MS = 10;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** An ack frame: three heads and a sequence at its widest. */
-const ACK_BYTES_MAX = 11;
 
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
@@ -134,8 +133,7 @@ export class Client {
   readonly #waiters: { resolve(welcome: WelcomeBody): void; reject(error: InterlineError): void }[] = [];
   /** Calls of close() that wait for the end. */
   #enders: (() => void)[] = [];
-  /** Frames that need no receipt: ephemerals and queries. */
-  #looseFrames: Uint8Array[] = [];
+  readonly #outgoing: Outgoing;
   readonly #backOff: BackOff;
   #tokenRefreshed = false;
   #attemptTimer: ReturnType<typeof setTimeout> | undefined;
@@ -166,6 +164,7 @@ export class Client {
       onAckable: (sequence, entries, bytes) => this.#acks.rose(sequence, entries, bytes),
     });
     this.#acks = new AckHold(options.ackHoldMs ?? ACK_HOLD_MS, () => this.#connection?.requestFlush());
+    this.#outgoing = new Outgoing(this.#acks, this.#sends);
   }
 
   get state(): ClientState {
@@ -361,7 +360,7 @@ export class Client {
         onWelcome: (welcome) => this.#welcomed(welcome),
         onFrame: (frame) => this.#frame(frame),
         onMessageEnd: () => this.#arrivals.handOver(),
-        collect: (bytesMax) => this.#collect(bytesMax),
+        collect: (bytesMax) => this.#outgoing.collect(bytesMax),
         onEnd: (error) => this.#attemptEnded(error),
       });
     } catch (cause) {
@@ -383,7 +382,7 @@ export class Client {
     this.#tokenRefreshed = false;
     this.#arrivals.connected(welcome.position);
     this.#acks.start(welcome);
-    this.#looseFrames = [...this.#rosters.frames(), ...this.#requests.frames()];
+    this.#outgoing.restart([...this.#rosters.frames(), ...this.#requests.frames()]);
     this.#setState("catchingUp");
     this.#emitter.emit("welcome", welcome);
     for (const { resolve } of this.#waiters.splice(0)) resolve(welcome);
@@ -422,31 +421,13 @@ export class Client {
   }
 
   #write(frame: Uint8Array): void {
-    this.#looseFrames.push(frame);
+    this.#outgoing.add(frame);
     this.#connection?.requestFlush();
-  }
-
-  /** The next message: the ack first, if it is due or has company. */
-  #collect(bytesMax: number): Uint8Array[] {
-    const frames: Uint8Array[] = [];
-    let room = bytesMax - (this.#acks.waiting ? ACK_BYTES_MAX : 0);
-    let looseCount = 0;
-    for (const frame of this.#looseFrames) {
-      if (frame.length > room) break;
-      room -= frame.length;
-      looseCount += 1;
-    }
-    frames.push(...this.#looseFrames.splice(0, looseCount), ...this.#sends.take(room, bytesMax));
-    const company = frames.length > 0 || this.#looseFrames.length > 0 || this.#sends.waiting;
-    if (this.#acks.due || (this.#acks.waiting && company)) {
-      frames.unshift(encodeClientFrame({ kind: "ack", sequence: this.#acks.take() }));
-    }
-    return frames;
   }
 
   #attemptEnded(error: InterlineError): void {
     this.#connection = undefined;
-    this.#looseFrames = [];
+    this.#outgoing.restart();
     this.#acks.stop();
     this.#sends.disconnected();
     const tokenRefused = error.code === "tokenInvalid" || error.code === "tokenExpired";
