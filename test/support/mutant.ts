@@ -147,7 +147,7 @@ export const mutants = {
                     for (const notice of notices) this.#outbox.stageNotice(later, notice);
                     return true;
                 },
-            }), 40);
+            }), 300);
 `,
     },
   ],
