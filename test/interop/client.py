@@ -3,23 +3,32 @@
 
 Needs python3-websockets and python3-msgpack, and nothing of this repository.
 It is driven by lines of JSON: commands on standard input, events on standard
-output. Byte strings are hex in both.
+output. Byte strings are hex in both; in the bodies of requests, answers and
+notices they begin with "0x", so that they differ from text.
 
   commands  {"do": "connect", "url", "token"}   sign in; resumes where this process stands
             {"do": "send", "to": [account …], "payload"}   to every device of the accounts
+            {"do": "groupSend", "group", "payload", "blocks": [[account, device, block] …]}
+            {"do": "request", "method", "body"} ask a service
+            {"do": "upload", "keys": {kind: [[id, key] …]}}  own public keys; keeps a record of them
+            {"do": "compare"}                   are the stored keys those of the record?
             {"do": "ack", "sequence"}           everything up to here is taken
             {"do": "cut"}                       drop the connection without a word
             {"do": "close"}                     end
 
-  events    welcome, live, envelope, gap, receipt, repeated, refused, ended
+  events    welcome, live, envelope, notice, gap, receipt, repeated, refused, answer, compared, ended
 
 A send that has no receipt when the connection ends is repeated on the next one
-under the same id. Envelopes that come again are not told again.
+under the same id. One that is refused for a roster of before is made anew for
+the roster of now. Envelopes that come again are not told again.
 """
 
 import asyncio
+import hashlib
 import json
 import os
+import random
+import struct
 import sys
 from collections import OrderedDict
 
@@ -28,10 +37,22 @@ import websockets
 
 SUBPROTOCOL = "interline.v1"
 
-HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY = 1, 2, 3, 4, 5, 6
-WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR = range(32, 42)
+HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY, REQUEST, SHARED_SEND, GROUP_SEND = range(1, 10)
+WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR, ANSWER = range(32, 43)
+SHARED_DELIVER, GROUP_DELIVER = 44, 45
 
-ROSTER_STALE = 301
+ROSTER_STALE, GROUP_STALE = 301, 311
+LATER = {401, 402, 403}
+KEY_KINDS = {
+    "identity": 1,
+    "signedPreKey": 2,
+    "lastResortKyber": 3,
+    "lastResortKeyPackage": 4,
+    "preKey": 16,
+    "kyberPreKey": 17,
+    "keyPackage": 18,
+}
+ONE_TIME = {"preKey", "kyberPreKey", "keyPackage"}
 NODE = bytes(20)
 SEALED = b"\0\0" + b"\xff" * 16 + b"\0\0"
 RECENT_MAX = 4096
@@ -48,6 +69,32 @@ def frames_of(message):
     return list(unpacker)
 
 
+def shown(value):
+    """A body as JSON."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, dict):
+        return {key: shown(one) for key, one in value.items()}
+    return [shown(one) for one in value] if isinstance(value, list) else value
+
+
+def meant(value):
+    """A body from JSON."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return bytes.fromhex(value[2:])
+    if isinstance(value, dict):
+        return {key: meant(one) for key, one in value.items()}
+    return [meant(one) for one in value] if isinstance(value, list) else value
+
+
+def key_digest(device, kind, keys):
+    """Of stored keys, by rising ids."""
+    parts = [b"interline keys v1", device, struct.pack(">BI", KEY_KINDS[kind], len(keys))]
+    for id, key in keys:
+        parts += [struct.pack(">QI", id, len(key)), key]
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
 class Send:
     """One envelope for all devices of some accounts, until it has its receipt."""
 
@@ -57,12 +104,36 @@ class Send:
         # account address → (roster version, device numbers); None until the roster is known
         self.rosters = {account: None for account in accounts}
 
-    def frame(self):
+    def lacks(self, client):
+        """The requests for what this send has to know first."""
+        return client.queries([account for account in self.rosters if account not in client.rosters])
+
+    def frame(self, client):
+        for account, known in self.rosters.items():
+            self.rosters[account] = known or client.rosters[account]
         accounts = [
             [account, version, [[device, self.payload] for device in devices]]
             for account, (version, devices) in self.rosters.items()
         ]
         return [SEND, self.id, accounts]
+
+
+class GroupSend:
+    """One envelope for everybody in a group, until it has its receipt."""
+
+    def __init__(self, group, payload, blocks):
+        self.id = os.urandom(16)
+        self.group = group
+        self.payload = payload
+        self.blocks = blocks
+
+    def lacks(self, client):
+        return client.group_queries(self.group)
+
+    def frame(self, client):
+        version = client.groups[self.group]
+        # Where others encrypt for the roster, this one says which it was made for.
+        return [GROUP_SEND, self.id, self.group, version, self.payload + bytes([version]), self.blocks]
 
 
 class Client:
@@ -75,6 +146,11 @@ class Client:
         self.position = 0
         self.rosters = {}  # account address → (version, device numbers)
         self.asked = {}  # request number → account address
+        self.groups = {}  # group address → version of the roster that is known
+        self.answers = {}  # request number → what to do with the answer
+        self.asked_groups = set()
+        self.device = b""
+        self.record = {kind: [] for kind in KEY_KINDS}  # the keys that were uploaded last
         self.requests = 0
         self.received = 0  # the highest sequence seen
         self.acked = 0
@@ -114,6 +190,17 @@ class Client:
             await self.welcome(frame[1])
         elif kind == DELIVER:
             self.deliver(*frame[1:])
+        elif kind == SHARED_DELIVER:
+            _, sequence, sender, id, time_ms, block, shared = frame
+            self.deliver(sequence, sender, id, time_ms, shared, block=block.hex())
+        elif kind == GROUP_DELIVER:
+            _, sequence, sender, id, time_ms, group, version, block, shared = frame
+            about = {"group": group.hex(), "version": version, "block": block.hex()}
+            self.deliver(sequence, sender, id, time_ms, shared, **about)
+        elif kind == ANSWER:
+            _, request, code, _, body = frame
+            if request in self.answers:
+                await self.answers.pop(request)(code, body)
         elif kind == GAP:
             self.received = max(self.received, frame[1])
             tell("gap", sequence=frame[1], count=frame[2], reason=frame[3])
@@ -133,6 +220,7 @@ class Client:
     async def welcome(self, body):
         self.welcomed = True
         self.acked = max(self.acked, body["position"])
+        self.device = body["device"]
         tell(
             "welcome",
             device=body["device"].hex(),
@@ -141,11 +229,13 @@ class Client:
             payloadBytesMax=body["payloadBytesMax"],
         )
         self.asked.clear()
+        self.answers.clear()
+        self.asked_groups.clear()
         if self.unsettled:
             tell("repeated", ids=[send.id.hex() for send in self.unsettled])
         await self.send_ready()
 
-    def deliver(self, sequence, sender, id, time_ms, payload):
+    def deliver(self, sequence, sender, id, time_ms, payload, **about):
         key = (sender, id)
         if sequence <= self.received or key in self.recent:
             self.received = max(self.received, sequence)
@@ -155,12 +245,15 @@ class Client:
         if len(self.recent) > RECENT_MAX:
             self.recent.popitem(last=False)
         if sender == NODE:
-            tell("notice", sequence=sequence, **msgpack.unpackb(payload))
+            body = msgpack.unpackb(payload)
+            if body["notice"] == "group":
+                self.groups[body["group"]] = max(body["version"], self.groups.get(body["group"], 0))
+            tell("notice", sequence=sequence, body=shown(body))
             return
         if sender == SEALED:
             tell("sealed", sequence=sequence, id=id.hex(), payload=payload.hex())
             return
-        tell("envelope", sequence=sequence, sender=sender.hex(), id=id.hex(), payload=payload.hex())
+        tell("envelope", sequence=sequence, sender=sender.hex(), id=id.hex(), payload=payload.hex(), **about)
 
     def receipt(self, position, durability):
         while self.in_flight and next(iter(self.in_flight)) <= position:
@@ -180,10 +273,16 @@ class Client:
             for roster in detail.get("rosters", [])
         ]
         tell("refused", id=send.id.hex(), code=code, retryAfterMs=retry_after_ms, rosters=rosters)
-        if code != ROSTER_STALE:
+        if code in LATER:
+            self.later = asyncio.create_task(self.send_later(retry_after_ms / 1000))
+            return
+        if code == GROUP_STALE:
+            # What the roster is by now has to be asked before the envelope is made anew.
+            self.groups.pop(send.group, None)
+        elif code != ROSTER_STALE:
             self.unsettled.remove(send)
             return
-        for roster in detail["rosters"]:
+        for roster in detail.get("rosters", []):
             account = roster["account"]
             _, devices = send.rosters.get(account) or (0, [])
             kept = [device for device in devices if device not in roster["surplus"]]
@@ -192,8 +291,13 @@ class Client:
             send.rosters[account] = known
         await self.send_ready()
 
-    async def send(self, accounts, payload):
-        self.unsettled.append(Send(accounts, payload))
+    async def send(self, send):
+        self.unsettled.append(send)
+        if self.welcomed and self.socket is not None:
+            await self.send_ready()
+
+    async def send_later(self, seconds):
+        await asyncio.sleep(seconds * (1 + random.random() / 4))
         if self.welcomed and self.socket is not None:
             await self.send_ready()
 
@@ -204,24 +308,71 @@ class Client:
         for send in self.unsettled:
             if id(send) in flying:
                 continue
-            unknown = [account for account in send.rosters if account not in self.rosters]
-            if unknown:
-                frames += self.queries(unknown)
+            lacking = send.lacks(self)
+            if lacking is not None:
+                frames += lacking
                 break
-            for account, known in send.rosters.items():
-                send.rosters[account] = known or self.rosters[account]
             self.position += 1
             self.in_flight[self.position] = send
-            frames.append(send.frame())
+            frames.append(send.frame(self))
         if frames:
             await self.write(*frames)
 
     def queries(self, accounts):
+        """None when there is nothing to ask; empty when all of it was asked."""
+        if not accounts:
+            return None
+        frames = []
         for account in accounts:
             if account not in self.asked.values():
                 self.requests += 1
                 self.asked[self.requests] = account
-                yield [ROSTER_QUERY, self.requests, account]
+                frames.append([ROSTER_QUERY, self.requests, account])
+        return frames
+
+    def group_queries(self, group):
+        if group in self.groups:
+            return None
+        if group in self.asked_groups:
+            return []
+        self.asked_groups.add(group)
+
+        async def take(code, body):
+            self.asked_groups.discard(group)
+            # Nobody's group, or not ours: the send finds out.
+            self.groups[group] = body["version"] if code == 0 else 0
+            await self.send_ready()
+
+        return [self.request("groups.get", {"group": group}, take)]
+
+    def request(self, method, body, take):
+        self.requests += 1
+        self.answers[self.requests] = take
+        return [REQUEST, self.requests, method, body]
+
+    async def ask(self, method, body):
+        async def take(code, answer):
+            tell("answer", method=method, code=code, body=shown(answer))
+
+        await self.write(self.request(method, body, take))
+
+    async def upload(self, keys):
+        self.record.update(keys)
+        body = {kind: [{"id": id, "key": key} for id, key in listed] for kind, listed in keys.items()}
+        await self.ask("keys.upload", body)
+
+    async def compare(self):
+        """Whether the node stores what the record says, kind by kind."""
+
+        async def take(code, body):
+            kinds = {}
+            for kind in KEY_KINDS:
+                through = body[kind]["claimedThrough"] if kind in ONE_TIME else -1
+                left = [(id, key) for id, key in self.record[kind] if id > through]
+                kinds[kind] = key_digest(self.device, kind, left) == body[kind]["digest"]
+            tell("compared", kinds=kinds)
+
+        await self.write(self.request("keys.digest", {}, take))
 
     async def ack(self, sequence):
         self.acked = max(self.acked, sequence)
@@ -252,7 +403,19 @@ async def main():
             await client.connect(command["url"], command["token"])
         elif what == "send":
             accounts = [bytes.fromhex(account) for account in command["to"]]
-            await client.send(accounts, bytes.fromhex(command["payload"]))
+            await client.send(Send(accounts, bytes.fromhex(command["payload"])))
+        elif what == "groupSend":
+            listed = command["blocks"]
+            blocks = [[bytes.fromhex(account), device, bytes.fromhex(block)] for account, device, block in listed]
+            group, payload = (bytes.fromhex(command[name]) for name in ("group", "payload"))
+            await client.send(GroupSend(group, payload, blocks))
+        elif what == "request":
+            await client.ask(command["method"], meant(command["body"]))
+        elif what == "upload":
+            keys = command["keys"].items()
+            await client.upload({kind: [(id, bytes.fromhex(key)) for id, key in listed] for kind, listed in keys})
+        elif what == "compare":
+            await client.compare()
         elif what == "ack":
             await client.ack(command["sequence"])
         elif what == "cut":

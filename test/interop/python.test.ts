@@ -219,6 +219,173 @@ describe("the Python client", () => {
     expect((await taken.count(3)).map(({ payload }) => payload[0])).toEqual([10, 11, 12]);
   });
 
+  const hex = (bytes: Uint8Array): string => `0x${toHex(bytes)}`;
+
+  /** The next notice about a group, past whatever else comes. */
+  async function groupNotice(client: PythonClient): Promise<{ readonly [key: string]: unknown }> {
+    for (;;) {
+      const { event, body } = await client.expect("notice", "live", "receipt", "answer");
+      if (event === "notice") return body as { readonly [key: string]: unknown };
+    }
+  }
+
+  test("makes a group, sends to it, hears of its changes, and removes a member", async () => {
+    const [olga, pia, quin] = [
+      { brand: "whatsapp", account: "olga", device: 1 },
+      { brand: "instagram", account: "pia", device: 1 },
+      { brand: "messenger", account: "quin", device: 2 },
+    ];
+    const [piaClient, quinClient] = [await sdk(pia), await sdk(quin)];
+    const [piaTaken, quinTaken] = [new Taken(piaClient), new Taken(quinClient)];
+    const removals: number[] = [];
+    quinClient.on("group", ({ event, version }) => void (event === "removed" && removals.push(version)));
+    const client = startPython();
+    await connectPython(client, olga);
+    await client.expect("live");
+    const ask = async (method: string, body: object) => {
+      client.do({ do: "request", method, body });
+      for (;;) {
+        const event = await client.expect("answer", "notice");
+        if (event.event === "answer") return event as PythonEvent & { readonly body: object };
+      }
+    };
+
+    const created = await ask("groups.create", { accounts: `0x${accountHex(pia)}` });
+    expect(created).toMatchObject({ code: 0, body: { version: 1 } });
+    const { group } = created.body as { readonly group: string };
+    expect(await groupNotice(client)).toMatchObject({ group, version: 1, event: "created", accounts: "0x" });
+
+    // What comes of it: 45, to Pia with a block of her own.
+    const block = [accountHex(pia), 1, "b10c"];
+    client.do({ do: "groupSend", group: group.slice(2), payload: "aa", blocks: [block] });
+    const receipt = await client.expect("receipt");
+    const [first] = await piaTaken.count(1);
+    expect(toHex(first?.id as Uint8Array)).toBe(receipt.id);
+    expect([first?.payload, first?.block].map((one) => one && toHex(one))).toEqual(["aa01", "b10c"]);
+
+    client.do({
+      do: "request",
+      method: "groups.add",
+      body: { group, version: 1, accounts: `0x${accountHex(quin)}` },
+    });
+    const added = { group, version: 2, event: "added", accounts: `0x${accountHex(quin)}` };
+    expect(await groupNotice(client)).toMatchObject({ ...added, by: `0x${accountHex(olga)}` });
+    await piaClient.sendToGroup({
+      group: Buffer.from(group.slice(2), "hex"),
+      version: 2,
+      shared: Uint8Array.of(0xbb),
+    });
+    let event = await client.expect("envelope", "answer");
+    if (event.event === "answer") event = await client.expect("envelope");
+    expect(event).toMatchObject({ payload: "bb", group: group.slice(2), version: 2, block: "" });
+    expect((await quinTaken.count(1)).map(({ payload }) => toHex(payload))).toEqual(["bb"]);
+
+    const stale = await ask("groups.remove", { group, version: 1, accounts: `0x${accountHex(quin)}` });
+    expect(stale).toMatchObject({ code: 311, body: { version: 2 } });
+    const removed = await ask("groups.remove", { group, version: 2, accounts: `0x${accountHex(quin)}` });
+    expect(removed).toMatchObject({ code: 0, body: { version: 3 } });
+    const roster = await ask("groups.get", { group });
+    const accounts = `0x${accountHex(olga)}${accountHex(pia)}`;
+    expect(roster).toMatchObject({ code: 0, body: { version: 3, accounts, roles: "0x0102" } });
+    client.do({ do: "groupSend", group: group.slice(2), payload: "cc", blocks: [] });
+    expect((await piaTaken.count(2)).map(({ payload }) => toHex(payload))).toEqual(["aa01", "cc03"]);
+    while (removals.length === 0) await quinClient.once("group");
+    expect(removals).toEqual([3]);
+    expect(quinTaken.envelopes).toHaveLength(1);
+    expect(await client.close()).toBe("");
+  });
+
+  test("makes an envelope anew for the roster of now when the group has changed meanwhile", async () => {
+    const [rita, sven, tara] = [
+      { brand: "whatsapp", account: "rita", device: 1 },
+      { brand: "instagram", account: "sven", device: 1 },
+      { brand: "messenger", account: "tara", device: 1 },
+    ];
+    const other = await sdk(sven);
+    const taken = new Taken(other);
+    const newcomer = new Taken(await sdk(tara));
+    const client = startPython();
+    await connectPython(client, rita);
+    await client.expect("live");
+    const { group } = await other.groups.create([`1/${accountHex(rita).slice(4)}`]);
+    const { sequence } = await client.expect("notice");
+    client.do({ do: "ack", sequence });
+    client.do({ do: "groupSend", group: toHex(group), payload: "aa", blocks: [] });
+    await client.expect("receipt");
+
+    client.do({ do: "cut" });
+    await client.expect("ended");
+    await other.groups.add({ group, version: 1, accounts: [`3/${accountHex(tara).slice(4)}`] });
+    client.do({ do: "groupSend", group: toHex(group), payload: "bb", blocks: [] });
+    await connectPython(client, rita);
+    const ids = [];
+    for (const wanted of ["repeated", "refused", "receipt"]) {
+      let event = await client.expect(wanted, "notice", "live");
+      while (event.event !== wanted) event = await client.expect(wanted, "notice", "live");
+      ids.push(event.id ?? (event.ids as string[])[0]);
+      if (wanted === "refused") expect(event).toMatchObject({ code: 311 });
+    }
+    expect(new Set(ids).size).toBe(1);
+    expect((await taken.count(2)).map(({ payload }) => toHex(payload))).toEqual(["aa01", "bb02"]);
+    expect((await newcomer.count(1)).map(({ payload }) => toHex(payload))).toEqual(["bb02"]);
+    expect(await client.close()).toBe("");
+  });
+
+  test("stores its keys, finds them stored as its record says, and claims another device's", async () => {
+    const [uma, vera] = [
+      { brand: "whatsapp", account: "uma", device: 1 },
+      { brand: "instagram", account: "vera", device: 7 },
+    ];
+    const other = await sdk(vera);
+    const client = startPython();
+    await connectPython(client, uma);
+    await client.expect("live");
+
+    const keys = {
+      identity: [[5, "1d"]],
+      signedPreKey: [[1, "51"]],
+      preKey: [1, 2].map((id) => [id, `e${id}`]),
+    };
+    client.do({ do: "upload", keys: { ...keys, kyberPreKey: [[9, "b9"]], lastResortKyber: [[1, "7e"]] } });
+    const stock = await client.expect("answer");
+    expect(stock).toMatchObject({ code: 0, body: { preKey: { count: 2, claimedThrough: 0 } } });
+    const all = ["identity", "signedPreKey", "lastResortKyber", "lastResortKeyPackage"];
+    const equal = Object.fromEntries(
+      [...all, "preKey", "kyberPreKey", "keyPackage"].map((kind) => [kind, true]),
+    );
+    client.do({ do: "compare" });
+    expect((await client.expect("compared")).kinds).toEqual(equal);
+
+    const [first, second] = [await claimed(), await claimed()];
+    async function claimed() {
+      const bundle = await other.keys.claim(node.address(uma), "signal");
+      return [bundle.preKey, bundle.kyberPreKey].map((key) => key && `${key.id} ${toHex(key.key)}`);
+    }
+    expect([first, second]).toEqual([
+      ["1 e1", "9 b9"],
+      ["2 e2", "1 7e"],
+    ]);
+    // What was handed out is left out of the record; that the stock is low is told.
+    await client.expect("notice");
+    client.do({ do: "compare" });
+    let compared = await client.expect("compared", "notice");
+    while (compared.event !== "compared") compared = await client.expect("compared", "notice");
+    expect(compared.kinds).toEqual(equal);
+
+    const key = (id: number) => ({ id, key: Uint8Array.of(id) });
+    await other.keys.upload({ keyPackage: [key(3)], lastResortKeyPackage: [key(8)] });
+    const claim = async (suite: string) => {
+      client.do({ do: "request", method: "keys.claim", body: { device: hex(node.address(vera)), suite } });
+      let answer = await client.expect("answer", "notice");
+      while (answer.event !== "answer") answer = await client.expect("answer", "notice");
+      return [answer.code, answer.body];
+    };
+    expect(await claim("mls")).toEqual([0, { keyPackage: { id: 3, key: "0x03" } }]);
+    expect(await claim("mls")).toEqual([0, { lastResortKeyPackage: { id: 8, key: "0x08" } }]);
+    expect(await claim("signal")).toEqual([620, {}]);
+    expect(await client.close()).toBe("");
+  });
+
   test("is told why a bad token does not sign it in", async () => {
     const client = startPython();
     client.do({ do: "connect", url: node.url, token: "not a token" });
