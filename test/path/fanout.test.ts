@@ -1,11 +1,10 @@
 /** Sends to many: shared and group sends through the real kernel, path and store. */
 import { rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { accountOf, deviceAddress } from "../../src/base/address.js";
 import { Batch, Database } from "../../src/store/database.js";
 import { checkDirectory } from "../../src/store/store.js";
 import { codes } from "../../src/wire/codes.js";
-import { Device, World } from "./harness.js";
+import { type Device, World } from "./harness.js";
 
 let world: World;
 beforeEach(async () => {
@@ -388,76 +387,5 @@ describe("a group whose members are not resident", () => {
     alice.send(2, "still here", bob);
     world.turn();
     expect(bob.connection.entries).toEqual(["still here"]);
-  });
-});
-
-describe("one send to a group of 10,000 devices, half of them away", () => {
-  const MEMBERS = 10_000;
-  const PAYLOAD_BYTES = 1_000;
-
-  /** Keys and values of what queues and parts take on disk. */
-  function bytesOnDisk(): { bytes: number; rows: number } {
-    const inspected = Database.open(world.directory, { readOnly: true });
-    let [bytes, rows] = [0, 0];
-    for (const table of ["queues", "shared", "floors"] as const) {
-      for (const { key, value } of inspected.rows(table)) {
-        bytes += key.length + value.length;
-        rows++;
-      }
-    }
-    void inspected.close();
-    return { bytes, rows };
-  }
-
-  it("is delivered to all that are there, stored once with 64 bytes at most for each that is not, and gone when they have it", {
-    timeout: 120_000,
-  }, async () => {
-    const { directory } = world;
-    await world.close();
-    rmSync(directory, { recursive: true });
-    const roomy = { residents: 1 << 14, tailBytes: 32 << 20, build: "release" } as const;
-    world = await World.open(roomy);
-    const members = Array.from({ length: MEMBERS }, (_, i) => {
-      const id = new Uint8Array(16);
-      new DataView(id.buffer).setUint32(0, i);
-      return new Device(world, deviceAddress({ brand: 1 + (i % 3), account: id, device: 1 }));
-    });
-    await Promise.all(members.map(({ address }) => world.store.registerDevice(accountOf(address), 1)));
-    const online = members.filter((_, i) => i % 2 === 0);
-    const offline = members.filter((_, i) => i % 2 === 1);
-    for (const member of online) await member.connect();
-    const [sender, ...receivers] = online as [Device, ...Device[]];
-    const text = "x".repeat(PAYLOAD_BYTES);
-    const startedMs = performance.now();
-    sender.sendToGroup(1, text, world.group(1, 1, members));
-    world.turn();
-    const routedMs = performance.now() - startedMs;
-    expect(sender.connection.of("refusal")).toEqual([]);
-    for (const { connection } of receivers) expect(connection.entries).toEqual([`${text}+`]);
-    for (const receiver of receivers) receiver.ack(receiver.connection.sequences[0] as number);
-    await world.settle();
-    expect(sender.connection.of("receipt")).toHaveLength(1);
-    await world.spillAll();
-    const { bytes, rows } = bytesOnDisk();
-    const each = (bytes - PAYLOAD_BYTES) / offline.length;
-    process.stdout.write(
-      `group of ${MEMBERS}: routed in ${routedMs.toFixed(0)} ms, ${offline.length} away: ${bytes} bytes on disk in ${rows} rows, ` +
-        `${each.toFixed(2)} for each beside the payload of ${PAYLOAD_BYTES}\n`,
-    );
-    expect(rows).toBe(offline.length + 2);
-    expect(bytes).toBeLessThanOrEqual(PAYLOAD_BYTES + 64 * offline.length);
-    const report = await checkDirectory(world.directory);
-    expect(report.findings).toEqual([]);
-    expect(report.shared).toMatchObject({ parts: 1, references: offline.length });
-    for (const member of offline) {
-      await member.connect();
-      expect(member.connection.entries).toEqual([`${text}+`]);
-      member.ack(member.connection.sequences[0] as number);
-    }
-    await world.settle();
-    await world.spillAll();
-    for (let i = 0; i < 10; i++) await world.store.sweep(world.wallMs, 10_000);
-    await expectNothingLeft();
-    expect(bytesOnDisk()).toEqual({ bytes: 0, rows: 0 });
   });
 });
