@@ -12,7 +12,7 @@ import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deliveryTokenMethods } from "./directory/delivery-tokens.js";
 import { deviceMethods } from "./directory/devices.js";
-import { groupMethods } from "./directory/groups.js";
+import { Groups, groupMethods } from "./directory/groups.js";
 import { keyMethods } from "./directory/keys.js";
 import { nameMethods } from "./directory/names.js";
 import { pushMethods } from "./directory/push.js";
@@ -33,7 +33,7 @@ import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
 import type { PushSender } from "./rules/push.js";
 import type { SignedIn, SignedInService } from "./rules/sign-in.js";
-import { openStore, type Store } from "./store/store.js";
+import { type AccountRecord, openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
 
@@ -75,6 +75,7 @@ export class RunningNode {
   admin: Admin | undefined;
   readonly #parts: NodeParts;
   readonly #loop: Loop;
+  readonly #groups: Groups;
   readonly #health = new Health();
   readonly #sweeps: Sweeps;
   readonly #wakeUps: WakeUps | undefined;
@@ -94,10 +95,11 @@ export class RunningNode {
     const mayMeet = crossingByNumber(parts);
     const brandName = (number: number) => parts.brands.find((brand) => brand.number === number)?.name;
     this.#wakeUps = parts.push && this.#buildWakeUps(parts.push, brandName);
+    this.#groups = new Groups(store, mayMeet);
     const requests = new Requests(
       deviceMethods(store, parts.removalMs),
       keyMethods(store, mayMeet),
-      groupMethods(store, mayMeet),
+      groupMethods(this.#groups),
       deliveryTokenMethods({ store, clock: systemClock, limits: parts.limits }),
       nameMethods({
         store,
@@ -136,8 +138,9 @@ export class RunningNode {
       },
     });
     this.#loop.drive(this.path);
-    // What a crash left in the outbox goes out.
+    // What a crash left in the outbox goes out, and whoever was removed leaves the rest of his groups.
     this.#loop.wake();
+    for (const account of store.memberships.leaving()) void this.#groups.dismiss(account);
     this.#sweeps = new Sweeps(this.#sweepTasks(), {
       onFailure: (name, error) => parts.log.failure("sweep failed", error, { sweep: name }),
     });
@@ -168,7 +171,9 @@ export class RunningNode {
         parts.onCorruption(table, detail);
       },
       onCommitted: (durationMs) => node?.metrics.committed(durationMs),
-      onRosterChanged: (record, removed) => node?.path.rosterChanged(record, removed),
+      onRosterChanged: (record, removed) => {
+        if (node !== undefined) node.#rosterChanged(record, removed);
+      },
       onNotices: () => node?.path.noticesStored(),
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
@@ -215,6 +220,11 @@ export class RunningNode {
     const { startAdmin } = await import("./admin/server.js");
     this.admin = await startAdmin(admin, { signIn: signInService, removalMs, store: this.store });
     log.info("listening for brands", { url: this.admin.url });
+  }
+
+  #rosterChanged(record: AccountRecord, removed: readonly number[]): void {
+    this.path.rosterChanged(record, removed);
+    if (record.isRemoved) void this.#groups.dismiss(record.address);
   }
 
   /**

@@ -13,6 +13,8 @@ import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
 import { accountOfLike } from "./requests.js";
 import type { AccountLike, Ask, GroupChangeRequest, GroupRoster, GroupVersion, Role } from "./types.js";
 
+const ANY_BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER };
+
 export class Groups {
   readonly #ask: Ask;
 
@@ -20,9 +22,18 @@ export class Groups {
     this.#ask = ask;
   }
 
-  /** A new group of this account, which is its admin, and the others. Rejects with `groupFull`, `memberAlready` or `brandsClosed`. */
+  /** A new group of this account, which is its admin, and the others. Rejects with `groupFull`, `memberAlready`, `brandsClosed` or `tooManyGroups`. */
   create(others: readonly AccountLike[]): Promise<GroupVersion> {
     return this.#ask({ method: "groups.create", body: { accounts: packed(others) } }, readVersion);
+  }
+
+  /** The groups that the account is in, in the order in which it joined. */
+  list(): Promise<readonly Uint8Array[]> {
+    return this.#ask({ method: "groups.list", isRepeatable: true }, (body) => {
+      const groups = readAccounts(new Fields(body, badFrame).bin("groups", ANY_BYTES).slice());
+      if (groups === undefined) throw badFrame("groups are 18 bytes each");
+      return groups;
+    });
   }
 
   /** The roster, in the order in which its members joined. Rejects with `notFound` for everybody but members. */
@@ -33,7 +44,7 @@ export class Groups {
     );
   }
 
-  /** Admins only. Rejects with `notFound`, `groupStale`, `notAllowed`, `memberAlready`, `groupFull` or `brandsClosed`. */
+  /** Admins only. Rejects with `notFound`, `groupStale`, `notAllowed`, `memberAlready`, `groupFull`, `brandsClosed` or `tooManyGroups`. */
   add(change: GroupChangeRequest): Promise<GroupVersion> {
     return this.#change("groups.add", change);
   }
@@ -75,7 +86,7 @@ function readVersion(body: MsgpackMap): GroupVersion {
 
 function readRoster(body: MsgpackMap): GroupRoster {
   const fields = new Fields(body, badFrame);
-  const accounts = readAccounts(fields.bin("accounts", { min: 0, max: Number.MAX_SAFE_INTEGER }).slice());
+  const accounts = readAccounts(fields.bin("accounts", ANY_BYTES).slice());
   if (accounts === undefined) throw badFrame("accounts are 18 bytes each");
   const numbers = fields.binOf("roles", accounts.length);
   const members = accounts.map((account, i) => {

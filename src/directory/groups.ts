@@ -4,6 +4,9 @@
  *   request ─▶ rules/groups.ts ─▶ one transaction: roster and event ─▶ answer
  *                                            └─▶ path/notices.ts: the event, in order with the group's messages
  *
+ * An account that is removed leaves its groups: the store keeps what is owed (store/memberships.ts), and each of them is a
+ * change like any other, made as soon as that may be, here or after the next start.
+ *
  * One change of a group after the other, and none before everybody was told of the one before: two events of a group
  * are never on their way together, so that nothing can turn them round.
  */
@@ -43,12 +46,11 @@ import type { MsgpackMap } from "../wire/msgpack.js";
 import type { Methods } from "./requests.js";
 
 /** What this service needs of the store. */
-export type GroupStore = Pick<Store, "readGroup" | "changeGroup" | "settledGroup">;
+export type GroupStore = Pick<Store, "readGroup" | "changeGroup" | "settledGroup" | "memberships">;
 
 const BUSY_RETRY_MS = 250;
 
-export function groupMethods(store: GroupStore, mayMeet: MayMeet): Methods {
-  const groups = new Groups(store, mayMeet);
+export function groupMethods(groups: Groups): Methods {
   const changeOf =
     (read: (body: Fields) => GroupChange) =>
     (caller: DeviceAddress, body: Fields): Promise<MsgpackMap> =>
@@ -56,6 +58,7 @@ export function groupMethods(store: GroupStore, mayMeet: MayMeet): Methods {
   return {
     "groups.create": (caller, body) =>
       groups.create(accountOf(caller), accountsIn(body, limits.groupMembersMax)),
+    "groups.list": (caller) => groups.list(accountOf(caller)),
     "groups.get": (caller, body) => groups.get(groupIn(body), accountOf(caller)),
     "groups.add": changeOf((body) => ({ kind: "add", ...namedIn(body) })),
     "groups.remove": changeOf((body) => ({ kind: "remove", ...namedIn(body) })),
@@ -64,7 +67,7 @@ export function groupMethods(store: GroupStore, mayMeet: MayMeet): Methods {
   };
 }
 
-class Groups {
+export class Groups {
   readonly #store: GroupStore;
   readonly #mayMeet: MayMeet;
   /** By group: the last change that waits or is under way. */
@@ -80,6 +83,10 @@ class Groups {
     const address = concatBytes([by.subarray(0, 2), randomBytes(ACCOUNT_ID_BYTES)]);
     const group = newGroup(address, by, others);
     return this.#write(group, { event: "created", by, accounts: [] }, []);
+  }
+
+  list(by: AccountAddress): MsgpackMap {
+    return { groups: concatBytes(this.#store.memberships.of(by)) };
   }
 
   get(address: AccountAddress, by: AccountAddress): MsgpackMap {
@@ -106,6 +113,24 @@ class Groups {
       const role = change.kind === "setRole" ? { role: change.role } : {};
       return this.#write(changed, { ...event, ...role }, isGone ? accounts : []);
     });
+  }
+
+  /** An account that was removed leaves its groups, each as soon as everybody was told of the change before. */
+  async dismiss(account: AccountAddress): Promise<void> {
+    for (const group of this.#store.memberships.toLeave(account))
+      for (let hasLeft = false; !hasLeft; ) hasLeft = await this.#leave(group, account);
+  }
+
+  /** False when it has to be tried again. */
+  async #leave(group: AccountAddress, account: AccountAddress): Promise<boolean> {
+    try {
+      await this.change(group, account, { kind: "leave" });
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      // It is no member any more, or the store has ended and the next start goes on.
+      return error.code !== "groupBusy";
+    }
+    return true;
   }
 
   /** The group as its members know it; for anybody else there is none. */
@@ -145,7 +170,8 @@ class Groups {
       const recipients = gone.slice(i, i + limits.accountsPerSendMax).map((account) => ({ account }));
       notices.push({ recipients, payload, group: of });
     }
-    await this.#store.changeGroup({ group, notices });
+    const removed = await this.#store.changeGroup({ group, notices });
+    for (const account of removed) void this.dismiss(account);
     return { group: address, version };
   }
 

@@ -6,7 +6,8 @@
  *   remove    an admin, but not himself: that is leaving
  *   setRole   an admin; the last one stays one
  *   leave     every member, whatever version he knows: when no admin is left, the member who has been there longest
- *             becomes one, as people expect of a chat; when nobody is left, the group is gone
+ *             becomes one, as people expect of a chat; when nobody is left, the group is gone. An account that is
+ *             removed leaves all its groups
  *
  * A change names the version of the roster that it was made for, so that two admins never undo each other unknowingly.
  * Who is no member is told of no group, whatever he asks.
@@ -72,6 +73,11 @@ export function judgeChange(
   if (!areAllIn(group, accounts)) return "memberUnknown";
   if (change.kind === "remove") return hasRepeats([by, ...accounts]) ? "notAllowed" : undefined;
   return hasAdmin(changedMembers(group, change)) ? undefined : "lastAdmin";
+}
+
+/** Whether an account that is in so many groups may come to one more. The last rule of creating and adding. */
+export function judgeJoining(groupCount: number): CodeName | undefined {
+  return groupCount >= limits.groupsPerAccountMax ? "tooManyGroups" : undefined;
 }
 
 function judgeAddition(

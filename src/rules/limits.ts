@@ -21,6 +21,8 @@ export const limits = {
   blockBytesMax: 4 * KiB,
   /** Accounts in a group. */
   groupMembersMax: 10_000,
+  /** Groups that an account is in. */
+  groupsPerAccountMax: 1_000,
   devicesPerAccountMax: 16,
   deviceNumberMax: 0xffff,
   /** Refusals, pongs, rosters and signals that one connection causes in one turn; beyond it, it is ended. A list of devices counts for each account in it. */
@@ -325,6 +327,7 @@ assert(limits.requestsUnderWayMax <= limits.requestsBurst, "a full connection wa
 assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
 assert(18 * limits.groupChangeAccountsMax + 512 <= limits.noticePayloadBytesMax, "an event is a notice");
 assert(18 * limits.groupMembersMax + KiB <= limits.requestBytesMax, "a full group is made by one request");
+assert(18 * limits.groupsPerAccountMax + KiB <= limits.requestBytesMax, "an account's groups are one answer");
 assert(limits.noticePayloadBytesMax <= limits.payloadBytesMax, "a notice is an envelope");
 assert(limits.pushTargetBytesMax < limits.requestBytesMax, "a target fits a request");
 assert(limits.pushConcurrencyPerBrandMax * 2 <= limits.pushConcurrencyMax, "one brand leaves others room");

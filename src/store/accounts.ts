@@ -4,7 +4,8 @@
  *
  * What a change brings with it is in the same transaction, so that no crash leaves one without the other: the notice to the account's other devices (outbox.ts),
  * and for each device that goes its tombstone, and the mark that its queue must be erased (tombstones.ts); its keys and its
- * push target go right there, and with an account its names and delivery tokens.
+ * push target go right there, and with an account its names and delivery tokens, while the groups that it has to leave are
+ * noted (memberships.ts).
  *
  * Nobody reads a change before it is on disk and `onChanged` has been told of it, so that the rest of the node never
  * works with a roster whose removals it has not carried out.
@@ -24,6 +25,7 @@ import type { Changes } from "./changes.js";
 import type { Batch, Database } from "./database.js";
 import { DeliveryTokenRows } from "./delivery-tokens.js";
 import { removeKeys } from "./keys.js";
+import type { Memberships } from "./memberships.js";
 import type { Names } from "./names.js";
 import type { Outbox } from "./outbox.js";
 import { removeTarget } from "./push-targets.js";
@@ -67,6 +69,7 @@ interface AccountParts {
   readonly outbox: Outbox;
   readonly tombstones: Tombstones;
   readonly names: Names;
+  readonly memberships: Memberships;
   readonly nextOrdinal: number;
   readonly onDamage: (address: AccountAddress, table: "accounts" | "deliveryTokens") => void;
   /** Called when a change is on disk, before anybody else sees it; `removed` are the numbers of devices that went. */
@@ -157,7 +160,7 @@ export class Accounts {
     });
   }
 
-  /** All devices go, and the account's names; only its version stays. Rejects with notFound. */
+  /** All devices go, and the account's names, and it is to leave its groups; only its version stays. Rejects with notFound. */
   removeAll(address: AccountAddress, nowMs: number): Promise<RosterChange> {
     return this.#change(address, nowMs, (before) => {
       const known = required(before);
@@ -189,7 +192,7 @@ export class Accounts {
 
   /** Decides by the account as it is on disk, and stages what the change brings with it. */
   #change(address: AccountAddress, nowMs: number, decide: Decide): Promise<RosterChange> {
-    const { database, changes, tombstones, names, onChanged } = this.#parts;
+    const { database, changes, tombstones, names, memberships, onChanged } = this.#parts;
     return changes.add([nameOf(address)], (batch) => {
       const before = this.#stored(address);
       const record = decide(before);
@@ -205,6 +208,7 @@ export class Accounts {
         tombstones.stageAccount(batch, address, nowMs);
         names.stageForget(batch, address);
         this.deliveryTokens.stageForget(batch, address);
+        memberships.stageRemoval(batch, address);
       }
       this.#put(batch, before, record);
       batch.whenWritten(() => {

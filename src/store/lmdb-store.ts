@@ -26,6 +26,7 @@ import type { SpillRun } from "./journal-record.js";
 import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { Keys } from "./keys.js";
 import type { DirectoryLock } from "./lock.js";
+import { Memberships } from "./memberships.js";
 import { type BrandName, Names } from "./names.js";
 import { Outbox, type StoredNotice } from "./outbox.js";
 import { type PartSource, SharedParts } from "./parts.js";
@@ -44,6 +45,7 @@ import { type Work, Writer } from "./writer.js";
 export class LmdbStore implements Store {
   readonly failed: Promise<Error>;
   readonly pushTargets: PushTargets;
+  readonly memberships: Memberships;
   readonly #options: StoreOptions;
   readonly #lock: DirectoryLock;
   readonly #database: Database;
@@ -106,6 +108,11 @@ export class LmdbStore implements Store {
         this.#reports.add({ table: "push", detail: "a push target's row is damaged", address }),
       guard: (read) => this.#read(read),
     });
+    this.memberships = new Memberships(database, {
+      onDamage: (table, address) =>
+        this.#reports.add({ table, detail: "the list of an account's groups is damaged", address }),
+      guard: (read) => this.#read(read),
+    });
   }
 
   async open(): Promise<void> {
@@ -122,6 +129,7 @@ export class LmdbStore implements Store {
       outbox: this.#outbox,
       tombstones: this.#tombstones,
       names: this.#names,
+      memberships: this.memberships,
       nextOrdinal: run.nextOrdinal,
       onDamage: (address, table) =>
         this.#reports.add({ table, detail: "a row of the account is damaged", address }),
@@ -132,7 +140,12 @@ export class LmdbStore implements Store {
       nowMs: this.#options.nowMs,
       onDamage: (address, detail) => this.#reports.add({ table: "keys", detail, address }),
     });
-    this.#groups = new Groups(this.#database, this.#writer, this.#outbox, {
+    this.#groups = new Groups({
+      database: this.#database,
+      changes: this.#changes,
+      outbox: this.#outbox,
+      memberships: this.memberships,
+      isRemoved: (address) => this.#knownAccounts.read(address)?.isRemoved === true,
       onDamage: (address) =>
         this.#reports.add({ table: "groups", detail: "a group's row is damaged", address }),
     });
@@ -200,7 +213,7 @@ export class LmdbStore implements Store {
     } catch (error) {
       return { durable: rejected(error), isDurable: () => false };
     }
-    const write = this.#openedJournal.append(commit);
+    const write = opened(this.#journal).append(commit);
     const durable = write.durable.then(
       () => {
         if (this.#writer.error) throw this.#writer.error;
@@ -225,7 +238,7 @@ export class LmdbStore implements Store {
   ): Promise<void> {
     let whenDurable = (): void => {};
     const release = (batch: Batch): void => {
-      whenDurable = this.#openedJournal.release(batch, throughRecord, this.#dedup);
+      whenDurable = opened(this.#journal).release(batch, throughRecord, this.#dedup);
       this.#dedup.drop(batch, this.#options.nowMs(), limits.dedupRowsPerSpill);
     };
     await this.#submitSlow(new SpillWork(this.#queues, runs, { release, partOf, isRecovery: false }));
@@ -305,20 +318,19 @@ export class LmdbStore implements Store {
   }
 
   readGroup(address: AccountAddress): Group | undefined {
-    return this.#read(() => this.#openedGroups.read(address));
+    return this.#read(() => opened(this.#groups).read(address));
   }
 
-  async changeGroup(changed: ChangedGroup): Promise<void> {
-    this.#refuseWhenEnded();
-    await this.#openedGroups.change(changed);
+  async changeGroup(changed: ChangedGroup): Promise<readonly AccountAddress[]> {
+    return this.#read(() => opened(this.#groups).change(changed));
   }
 
   owedEvent(group: AccountAddress): number | undefined {
-    return this.#openedOutbox.owedEvent(group);
+    return opened(this.#outbox).owedEvent(group);
   }
 
   settledGroup(group: AccountAddress): Promise<void> | undefined {
-    return this.#openedOutbox.settled(group);
+    return opened(this.#outbox).settled(group);
   }
 
   deliveryTokens(address: AccountAddress): DeliveryTokens {
@@ -330,30 +342,30 @@ export class LmdbStore implements Store {
   }
 
   notices(after: number, max: number): StoredNotice[] {
-    return this.#read(() => this.#openedOutbox.read(after, max));
+    return this.#read(() => opened(this.#outbox).read(after, max));
   }
 
   dropNotices(numbers: readonly number[]): void {
-    this.#openedOutbox.drop(numbers);
+    opened(this.#outbox).drop(numbers);
   }
 
   async uploadKeys(device: DeviceAddress, upload: KeyUpload): Promise<KeyStocks> {
     this.#refuseWhenEnded();
-    return this.#openedKeys.upload(device, upload);
+    return opened(this.#keys).upload(device, upload);
   }
 
   async claimKeys(claim: KeyClaim): Promise<ClaimedKeys> {
     this.#refuseWhenEnded();
-    return this.#openedKeys.claim(claim);
+    return opened(this.#keys).claim(claim);
   }
 
   keyStocks(device: DeviceAddress): KeyStocks {
-    return this.#read(() => this.#openedKeys.stocks(device));
+    return this.#read(() => opened(this.#keys).stocks(device));
   }
 
   async keyDigests(device: DeviceAddress): Promise<KeyDigests> {
     this.#refuseWhenEnded();
-    return this.#openedKeys.digests(device);
+    return opened(this.#keys).digests(device);
   }
 
   async sweep(nowMs: number, rowBudget: number): Promise<SweepResult> {
@@ -418,34 +430,13 @@ export class LmdbStore implements Store {
   }
 
   get #knownAccounts(): Accounts {
-    assert(this.#accounts !== undefined, "the store is open");
-    return this.#accounts;
-  }
-
-  get #openedKeys(): Keys {
-    assert(this.#keys !== undefined, "the store is open");
-    return this.#keys;
+    return opened(this.#accounts);
   }
 
   /** For a change. */
   get #openedAccounts(): Accounts {
     this.#refuseWhenEnded();
     return this.#knownAccounts;
-  }
-
-  get #openedOutbox(): Outbox {
-    assert(this.#outbox !== undefined, "the store is open");
-    return this.#outbox;
-  }
-
-  get #openedGroups(): Groups {
-    assert(this.#groups !== undefined, "the store is open");
-    return this.#groups;
-  }
-
-  get #openedJournal(): Journal {
-    assert(this.#journal !== undefined, "the store is open");
-    return this.#journal;
   }
 
   #refuseWhenEnded(): void {
@@ -474,4 +465,10 @@ function rejected(error: unknown): Promise<never> {
   const promise = Promise.reject(error as Error);
   promise.catch(() => {});
   return promise;
+}
+
+/** What open() has made. */
+function opened<T>(part: T | undefined): T {
+  assert(part !== undefined, "the store is open");
+  return part;
 }

@@ -35,6 +35,7 @@
  *             name digest 16
  *   push      as in floors                                 push row (push-targets.ts)
  *   groups    partition u16 | brand u16 | group id 16      group row (group-rows.ts)
+ *   memberships, leaving   as in accounts                  membership row (memberships.ts)
  *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
  *             part number u64 | 1 u8                       number row: entries of queues that refer to it
  *
@@ -81,6 +82,8 @@ const tablesSince = {
     "named",
     "push",
     "deliveryTokens",
+    "memberships",
+    "leaving",
   ],
 } as const;
 /** The oldest version that is still read. */

@@ -36,6 +36,7 @@ import type { SpillRun } from "./journal-record.js";
 import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
+import type { Memberships } from "./memberships.js";
 import type { BrandName } from "./names.js";
 import type { StoredNotice } from "./outbox.js";
 import type { PartSource } from "./parts.js";
@@ -177,7 +178,7 @@ export interface Store {
   removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange>;
   /** An account without devices, if there is none. */
   createAccount(address: AccountAddress): Promise<RosterChange>;
-  /** All its devices go, with its names and delivery tokens. Rejects with notFound. */
+  /** All its devices go, with its names and delivery tokens, and it is to leave its groups (memberships). Rejects with notFound. */
   removeAccount(address: AccountAddress, nowMs: number): Promise<RosterChange>;
   /**
    * A removal was carried out: everything of the device up to this sequence goes, and a device that gets its number has
@@ -191,8 +192,13 @@ export interface Store {
   /** Rejects with notFound. */
   takeName(name: BrandName): Promise<void>;
   readGroup(address: AccountAddress): Group | undefined;
-  /** Writes a group's roster and what tells of it; one change of a group at a time. Resolves when it is on disk. */
-  changeGroup(changed: ChangedGroup): Promise<void>;
+  /**
+   * Writes a group's roster and what tells of it; one change of a group at a time. Resolves when it is on disk, with those
+   * of its newcomers that are removed accounts. Rejects with tooManyGroups.
+   */
+  changeGroup(changed: ChangedGroup): Promise<readonly AccountAddress[]>;
+  /** Who is in which groups, and who has yet to leave which. */
+  readonly memberships: Pick<Memberships, "of" | "toLeave" | "leaving">;
   /** The number of the notice that the group's members have yet to be sent: until then they send nothing. */
   owedEvent(group: AccountAddress): number | undefined;
   /** Resolves when everybody was told of the group's last change, durably; undefined when they are. */

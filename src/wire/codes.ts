@@ -146,6 +146,11 @@ export const codes = {
     retry: "later",
     message: "the members have yet to be told of an earlier change of the group",
   },
+  tooManyGroups: {
+    code: 635,
+    retry: "never",
+    message: "an account is in as many groups as it may be",
+  },
 
   deviceNotOwn: { code: 640, retry: "repair", message: "the account has no other device of this number" },
   transferCancelled: { code: 641, retry: "never", message: "the transfer was given up" },

@@ -7,6 +7,7 @@ import {
   type GroupChange,
   judgeChange,
   judgeCreation,
+  judgeJoining,
   type MayMeet,
   newGroup,
 } from "../../src/rules/groups.js";
@@ -181,4 +182,10 @@ describe("what comes of a change", () => {
   it("leaves nobody when the last member leaves", () => {
     expect(resultOf(leave, ada, groupOf([ada, "admin"]))).toEqual({ members: [], promoted: undefined });
   });
+});
+
+it("nobody comes to more groups than one account may be in", () => {
+  expect(judgeJoining(0)).toBeUndefined();
+  expect(judgeJoining(limits.groupsPerAccountMax - 1)).toBeUndefined();
+  expect(judgeJoining(limits.groupsPerAccountMax)).toBe("tooManyGroups");
 });

@@ -141,12 +141,9 @@ export const mutants = {
   eventsApart: [
     {
       file: "src/store/groups.js",
-      find: "            for (const notice of notices)\n                this.#outbox.stageNotice(batch, notice);\n",
-      put: `            setTimeout(() => void this.#writer.submitPrompt({
-                stage: (later) => {
-                    for (const notice of notices) this.#outbox.stageNotice(later, notice);
-                    return true;
-                },
+      find: "            for (const notice of notices)\n                outbox.stageNotice(batch, notice);\n",
+      put: `            setTimeout(() => void changes.add([], (later) => {
+                for (const notice of notices) outbox.stageNotice(later, notice);
             }), 300);
 `,
     },
