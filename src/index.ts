@@ -7,7 +7,7 @@
  *
  * Without `brands` a development set with keys of its own is made in the data directory, and `mintToken` signs for it.
  */
-import { type AccountAddress, type DeviceAddress, deviceAddress } from "./base/address.js";
+import { type DeviceAddress, deviceAddress } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import {
   type Client,
@@ -48,14 +48,6 @@ export type { SignedIn, SignedInDevice, SignedInService, SignedInUnidentified } 
 export { CodedError } from "./wire/coded-error.js";
 export { type CodeName, codes } from "./wire/codes.js";
 
-/** Who gets what is sent to a group: accounts, each once, under a version that rises with every change, from 1. */
-export interface GroupRoster {
-  /** 18 bytes, like an account's: the brand of its creator and an id. */
-  readonly address: AccountAddress;
-  readonly version: number;
-  readonly members: readonly AccountAddress[];
-}
-
 /** Where the embedding application has its say. None of them is called per envelope. */
 export interface NodeHooks {
   /** Brings your own sign-in: which device does this token speak for, or which brand lets somebody in without a name? Throw CodedError `tokenInvalid` or `tokenExpired`. */
@@ -64,11 +56,6 @@ export interface NodeHooks {
   readonly signInService?: (token: string) => Promise<SignedInService>;
   /** Asked for every ordered pair of brands at start, instead of `crossing`. */
   readonly mayCross?: (from: string, to: string) => boolean;
-  /**
-   * Brings groups besides the node's own: the roster of the group at this address, undefined when there is none. Asked
-   * when a send names a group that is neither in memory nor in the store; tell `groupChanged` when a roster has a new version.
-   */
-  readonly readGroup?: (group: AccountAddress) => GroupRoster | undefined;
   readonly connected?: (device: DeviceAddress) => void;
   readonly disconnected?: (device: DeviceAddress) => void;
   /** Entries went to the queue on disk of a device that has not acked them, whether it is connected or not. */
@@ -128,8 +115,6 @@ export interface InterlineNode {
   ): SealedClient;
   /** A token of the development brands, valid for `ttlMs` (an hour). */
   mintToken(name: DeviceName & { readonly ttlMs?: number }): Promise<string>;
-  /** A roster that `hooks.readGroup` gives has changed: sends that name an older version are refused from here on. */
-  groupChanged(group: GroupRoster): void;
   /** A token of the development brands with which a connection speaks for nobody. */
   mintAnonymousToken(request: { readonly brand: string; readonly ttlMs?: number }): Promise<string>;
   /** Counters since start, and what the store says of itself. */
@@ -164,7 +149,6 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     listen: listenOf(options),
     push: senderOf(options.push),
     events: eventsOf(hooks),
-    ...(hooks.readGroup && { readGroup: hooks.readGroup }),
     onCorruption: hooks.corrupted ?? (() => {}),
     log,
   });
@@ -278,10 +262,6 @@ class EmbeddedNode implements InterlineNode {
     if (this.#development !== undefined) return this.#development;
     const detail = "tokens of configured brands come from their issuers";
     throw new CodedError("badConfiguration", { detail });
-  }
-
-  groupChanged(group: GroupRoster): void {
-    this.#running.path.groupChanged(group);
   }
 
   stats(): NodeStats {

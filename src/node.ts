@@ -7,7 +7,7 @@
  * A storage failure ends the node: no receipt follows, every device is told, and `failed` resolves.
  */
 import type { Admin } from "./admin/server.js";
-import { type AccountAddress, accountOf, deviceNumber } from "./base/address.js";
+import { accountOf, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
 import { deliveryTokenMethods } from "./directory/delivery-tokens.js";
@@ -18,7 +18,7 @@ import { nameMethods } from "./directory/names.js";
 import { pushMethods } from "./directory/push.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
-import { Kernel, type ResidentGroup } from "./kernel/kernel.js";
+import { Kernel } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
 import { descriptorAdvice } from "./ops/descriptors.js";
 import { DiskWatch } from "./ops/disk.js";
@@ -27,7 +27,7 @@ import type { Log } from "./ops/log.js";
 import { Loop } from "./ops/loop.js";
 import { Metrics } from "./ops/metrics.js";
 import { Sweeps } from "./ops/sweeps.js";
-import { type Attached, type Connection, Path, type PathEvents, type PathOptions } from "./path/path.js";
+import { type Attached, type Connection, Path, type PathEvents } from "./path/path.js";
 import { type WakeUpParts, WakeUps } from "./push/wake-ups.js";
 import { type Crossing, mayCross } from "./rules/brands.js";
 import type { limits as defaultLimits } from "./rules/limits.js";
@@ -59,7 +59,6 @@ export interface NodeParts {
   /** Undefined: nobody is woken. */
   readonly push: PushSender | undefined;
   readonly events: PathEvents;
-  readonly readGroup?: PathOptions["readGroup"];
   readonly onCorruption: (table: string, detail: string) => void;
   readonly log: Log;
 }
@@ -115,7 +114,6 @@ export class RunningNode {
       wake: this.#loop.wake,
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
-      readGroup: (address) => residentGroup(store, address) ?? parts.readGroup?.(address),
       serveRequest: (device, method, body) => requests.serve(device, method, body),
       events: {
         ...parts.events,
@@ -357,12 +355,6 @@ function crossingByNumber({ brands, crossing }: NodeParts): (from: number, to: n
     const [fromName, toName] = [names.get(from), names.get(to)];
     return fromName !== undefined && toName !== undefined && mayCross(crossing, fromName, toName);
   };
-}
-
-/** What the kernel knows of a group: its members, whatever their roles. */
-function residentGroup(store: Store, address: AccountAddress): ResidentGroup | undefined {
-  const group = store.readGroup(address);
-  return group && { address, version: group.version, members: group.members.map(({ account }) => account) };
 }
 
 function buildKernel(parts: NodeParts, store: Store): Kernel {

@@ -6,6 +6,7 @@
  * Each round has a server, a generator and connections of its own: a topic's and a group's members are what changes.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { limits } from "../../src/rules/limits.js";
 import type { FanoutOptions, FanoutResult } from "../generator/fanout.js";
 import { mergedPercentiles } from "../generator/latency.js";
 import { Child } from "../process/child.js";
@@ -115,7 +116,9 @@ async function measured(
     readonly inFlight: number;
   },
 ): Promise<FanoutRound> {
-  const { server, generator, members, inFlight } = round;
+  const { server, generator, inFlight } = round;
+  // The sender is a member too.
+  const members = Math.min(round.members, limits.groupMembersMax - 1);
   const speech = await speechOf(server, members);
   const options: FanoutOptions = { host: HOST, port: server.port, members, payloadBytes, ackHoldMs, speech };
   await generator.request("open", options, OPEN_TIMEOUT_MS);
@@ -134,12 +137,10 @@ async function measured(
   };
 }
 
-/** Of Interline the sign-ins of the sender and all members, and the group that the server makes of so many accounts. */
-async function speechOf(server: RunningSystem, members: number): Promise<FanoutOptions["speech"]> {
-  const dialect = await server.dialectFor(members + 1);
-  if (dialect.name !== "interline") return { name: "publish" };
-  const group = Buffer.alloc(18);
-  group.writeUInt16BE(1, 0);
-  group.writeUInt32BE(members + 1, 14);
-  return { ...dialect, group: group.toString("hex"), version: 1 };
+/** Of Interline the sign-ins of the sender and all receivers, and the group that the server makes of so many accounts. */
+async function speechOf(server: RunningSystem, receivers: number): Promise<FanoutOptions["speech"]> {
+  const group = await server.groupOf?.(receivers + 1);
+  const dialect = await server.dialectFor(receivers + 1);
+  if (group === undefined || dialect.name !== "interline") return { name: "publish" };
+  return { ...dialect, ...group };
 }

@@ -5,7 +5,7 @@
  * brands cross in every workload.
  */
 import { createHash } from "node:crypto";
-import { createNode, type GroupRoster } from "../../src/index.js";
+import { createNode } from "../../src/index.js";
 import type { SignIn } from "../generator/interline-dialect.js";
 import { announceReady, answerRequests } from "../process/requests.js";
 import { type ServerSnapshot, takeSnapshot } from "./server-telemetry.js";
@@ -17,7 +17,7 @@ const BRANDS = [
 ] as const;
 
 const [dataDirectory = ""] = process.argv.slice(2);
-const node = await createNode({ dataDirectory, port: 0, hooks: { readGroup } });
+const node = await createNode({ dataDirectory, port: 0 });
 
 /** Account `index` of the benchmark, 16 bytes in hex, and its brand: brands take turns, every account has one device. */
 function accountOf(index: number): { brand: (typeof BRANDS)[number]; account: string } {
@@ -36,11 +36,17 @@ async function mint(index: number): Promise<SignIn> {
   return { token, account: addressOf(index), device: 1 };
 }
 
-/** A group's address ends with the number of its members: the first so many accounts. */
-function readGroup(address: Uint8Array): GroupRoster {
-  const members = Buffer.from(address).readUInt32BE(14);
-  const accounts = Array.from({ length: members }, (_, index) => Buffer.from(addressOf(index), "hex"));
-  return { address, version: 1, members: accounts };
+/** Of the first so many accounts; made by the first before the others have ever signed in, so that only it is told. */
+async function makeGroup(accounts: number): Promise<{ readonly group: string; readonly version: number }> {
+  const { brand, account } = accountOf(0);
+  const client = node.attach({ brand: brand.name, account, device: 1 });
+  const told = client.once("group");
+  await client.connect();
+  const others = Array.from({ length: accounts - 1 }, (_, i) => Buffer.from(addressOf(i + 1), "hex"));
+  const { group, version } = await client.groups.create(others);
+  await told;
+  await client.close();
+  return { group: Buffer.from(group).toString("hex"), version };
 }
 
 answerRequests({
@@ -51,6 +57,7 @@ answerRequests({
   },
   mint: ({ accounts }: { accounts: number }) =>
     Promise.all(Array.from({ length: accounts }, (_, index) => mint(index))),
+  group: ({ accounts }: { accounts: number }) => makeGroup(accounts),
   async stop() {
     await node.stop();
   },

@@ -26,6 +26,7 @@ export const interline: System = {
         const signIns = await child.request<SignIn[]>("mint", { accounts: devices });
         return { name: "interline", signIns, windows: deviceWindows };
       },
+      groupOf: (devices) => child.request("group", { accounts: devices }),
       snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
       async stop() {
         await child.request("stop");

@@ -30,6 +30,8 @@ export interface RunningSystem {
   readonly pid: number;
   /** What a generator has to know to be `devices` devices of this system. */
   dialectFor(devices: number): Promise<GeneratorOptions["dialect"]>;
+  /** A group of the first so many of these devices, all in it; undefined where there are no groups. */
+  groupOf?(devices: number): Promise<{ readonly group: string; readonly version: number }>;
   snapshot(options?: { readonly collect: boolean }): Promise<ServerSnapshot>;
   /** In order, then for good. */
   stop(): Promise<void>;

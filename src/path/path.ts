@@ -4,7 +4,6 @@
  * order of a turn.
  */
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
-import type { ResidentGroup } from "../kernel/kernel.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import {
@@ -58,11 +57,6 @@ export class Path {
   noticesStored(): void {
     this.state.notices.stored();
     this.state.wake();
-  }
-
-  /** Brings a resident group's roster up to date after a change; one that is gone has a new version and no members. */
-  groupChanged(group: ResidentGroup): void {
-    if (this.state.kernel.hasGroup(group.address)) this.state.kernel.loadGroup(group);
   }
 
   /** One message of an attached connection; the bytes are copied. */

@@ -1,6 +1,6 @@
 /** What the path is given and what it is asked with: connections, bounds, the moment of a turn. */
-import type { AccountAddress, DeviceAddress } from "../base/address.js";
-import type { Kernel, ResidentGroup } from "../kernel/kernel.js";
+import type { DeviceAddress } from "../base/address.js";
+import type { Kernel } from "../kernel/kernel.js";
 import type { RequestBounds, RequestOutcome } from "../rules/requests.js";
 import type { SealedBounds } from "../rules/sealed.js";
 import type { Store } from "../store/store.js";
@@ -46,8 +46,6 @@ export interface PathOptions {
   readonly limits: PathLimits;
   readonly serveRequest: ServeRequest;
   readonly events?: PathEvents;
-  /** A group's durable roster; undefined when there is no such group. None at all without. */
-  readonly readGroup?: (group: AccountAddress) => ResidentGroup | undefined;
 }
 
 /** Bounds from rules/limits.ts, as configured. */

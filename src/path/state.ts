@@ -60,7 +60,6 @@ export class PathState {
   readonly events: PathEvents;
   readonly serveRequest: ServeRequest;
   readonly notices = new Notices();
-  private readonly readGroup: NonNullable<PathOptions["readGroup"]>;
   readonly unidentified = new UnidentifiedTable();
   readonly sealed: SealedSends;
   readonly wake: () => void;
@@ -95,7 +94,6 @@ export class PathState {
     this.sealed = new SealedSends(options.limits.sealedRecipientsMax);
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
-    this.readGroup = options.readGroup ?? (() => undefined);
     this.wake = options.wake;
     this.turnNow = options.turnNow;
   }
@@ -105,10 +103,15 @@ export class PathState {
     return this.store.readAccount(address) ?? { address, version: 0, devices: [] };
   }
 
-  /** The group's roster as stored; one that does not exist has version 0 and no members. */
+  /** The group's roster as stored, whatever roles its members have; one that does not exist has version 0 and no members. */
   group(address: AccountAddress): ResidentGroup {
-    const group = this.readGroup(address);
-    return group ? { ...group, isHeld: isHeld(this, address) } : { address, version: 0, members: [] };
+    const { version, members } = this.store.readGroup(address) ?? { version: 0, members: [] };
+    return {
+      address,
+      version,
+      members: members.map(({ account }) => account),
+      isHeld: version > 0 && isHeld(this, address),
+    };
   }
 
   get hasUncommitted(): boolean {

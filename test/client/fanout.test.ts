@@ -3,22 +3,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { toHex } from "../../src/base/bytes.js";
 import type { Client, Envelope } from "../../src/client/client.js";
-import { accountOf, createNode, type GroupRoster, type InterlineNode } from "../../src/index.js";
+import { accountOf, createNode, type InterlineNode } from "../../src/index.js";
 
 let directory: string;
 let node: InterlineNode;
-const groups = new Map<string, GroupRoster>();
-const GROUP = new Uint8Array(18).fill(1);
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "interline-client-fanout-"));
-  node = await createNode({
-    dataDirectory: directory,
-    listen: false,
-    hooks: { readGroup: (address) => groups.get(toHex(address)) },
-  });
+  node = await createNode({ dataDirectory: directory, listen: false });
 });
 
 afterAll(async () => {
@@ -50,18 +43,15 @@ class Person {
   }
 }
 
-function setGroup(version: number, members: readonly Person[]): void {
-  const group = { address: GROUP, version, members: members.map(({ address }) => address) };
-  groups.set(toHex(GROUP), group);
-  node.groupChanged(group);
-}
-
 test("the SDK sends to several accounts and to a group, and events say what came how", async () => {
   const alice = new Person("whatsapp", "alice");
   const bob = new Person("instagram", "bob");
   const carol = new Person("messenger", "carol");
   for (const { client } of [alice, bob, carol]) await client.connect();
-  setGroup(1, [alice, bob, carol]);
+  const told = alice.client.once("group");
+  const created = await alice.client.groups.create([bob.address, carol.address]);
+  const { group } = created;
+  await told;
   const to = [bob, carol].map(({ address }, i) => ({
     account: address,
     version: 1,
@@ -69,7 +59,7 @@ test("the SDK sends to several accounts and to a group, and events say what came
   }));
   const shared = alice.client.sendShared({ shared: bytes("to both"), to });
   const blocks = [{ account: carol.address, device: 1, block: bytes("key") }];
-  const grouped = alice.client.sendToGroup({ group: GROUP, version: 1, shared: bytes("to all"), blocks });
+  const grouped = alice.client.sendToGroup({ ...created, shared: bytes("to all"), blocks });
   const plain = alice.client.send({
     to: [{ account: bob.address, version: 1, devices: [{ device: 1, payload: bytes("to bob") }] }],
   });
@@ -88,15 +78,17 @@ test("the SDK sends to several accounts and to a group, and events say what came
     ["to both", "own 1"],
     ["to all", "key"],
   ]);
-  expect(carol.got[1]?.group?.address).toEqual(GROUP);
+  expect(carol.got[1]?.group?.address).toEqual(group);
 
-  setGroup(2, [alice, bob]);
-  await expect(
-    alice.client.sendToGroup({ group: GROUP, version: 1, shared: bytes("late") }),
-  ).rejects.toMatchObject({ code: "groupStale", detail: { group: { version: 2 } } });
-  await expect(
-    carol.client.sendToGroup({ group: GROUP, version: 2, shared: bytes("out") }),
-  ).rejects.toMatchObject({ code: "groupUnknown", retry: "never" });
+  await alice.client.groups.remove({ ...created, accounts: [carol.address] });
+  await expect(alice.client.sendToGroup({ ...created, shared: bytes("late") })).rejects.toMatchObject({
+    code: "groupStale",
+    detail: { group: { version: 2 } },
+  });
+  await expect(carol.client.sendToGroup({ group, version: 2, shared: bytes("out") })).rejects.toMatchObject({
+    code: "groupUnknown",
+    retry: "never",
+  });
   for (const { client } of [alice, bob, carol]) await client.close();
 });
 
@@ -108,8 +100,7 @@ test("what cannot be a shared or group send is refused before it leaves", async 
   await expect(
     client.sendToGroup({ group: new Uint8Array(3), version: 1, shared: bytes("x") }),
   ).rejects.toMatchObject(bad);
-  await expect(client.sendToGroup({ group: GROUP, version: -1, shared: bytes("x") })).rejects.toMatchObject(
-    bad,
-  );
+  const group = new Uint8Array(18);
+  await expect(client.sendToGroup({ group, version: -1, shared: bytes("x") })).rejects.toMatchObject(bad);
   await client.close();
 });

@@ -5,10 +5,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { accountOf, type DeviceAddress, deviceAddress } from "../../src/base/address.js";
+import { type AccountAddress, accountOf, type DeviceAddress, deviceAddress } from "../../src/base/address.js";
 import { toHex } from "../../src/base/bytes.js";
 import { Kernel, type ResidentGroup } from "../../src/kernel/kernel.js";
 import { type Connection, Path, type PathEvents, type PathOptions } from "../../src/path/path.js";
+import type { Group } from "../../src/rules/groups.js";
 import { limits } from "../../src/rules/limits.js";
 import { type Commit, openStore, type Store } from "../../src/store/store.js";
 import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
@@ -195,8 +196,8 @@ export class World {
   isFlushSlow = false;
   /** Notices that are durable stay in the outbox, as after a crash before they are taken out. */
   isOutboxKept = false;
-  /** What readGroup answers besides the store's groups, by address in hex. */
-  readonly groups = new Map<string, ResidentGroup>();
+  /** What the store reads as groups besides its own, by address in hex. */
+  readonly groups = new Map<string, Group>();
   /** How often it was asked. */
   groupReads = 0;
 
@@ -257,6 +258,10 @@ export class World {
       dropNotices: (numbers: readonly number[]) => {
         if (!world?.isOutboxKept) store.dropNotices(numbers);
       },
+      readGroup: (address: AccountAddress) => {
+        if (world !== undefined) world.groupReads++;
+        return world?.groups.get(toHex(address)) ?? store.readGroup(address);
+      },
     });
     const path = new Path({
       kernel,
@@ -265,12 +270,6 @@ export class World {
       turnNow: () => world?.turn(),
       limits: bounds,
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
-      readGroup: (address) => {
-        if (world !== undefined) world.groupReads++;
-        const stored = store.readGroup(address);
-        const members = stored?.members.map(({ account }) => account) ?? [];
-        return world?.groups.get(toHex(address)) ?? (stored && { ...stored, members });
-      },
       ...(options.events && { events: options.events }),
     });
     world = new World(directory, store, kernel, path);
@@ -281,7 +280,7 @@ export class World {
     return new Device(this, deviceAddress({ brand, account: new Uint8Array(16).fill(account), device }));
   }
 
-  /** A group as the store would have it, of the accounts of these devices; told to the path. */
+  /** A group as the store would have it, of the accounts of these devices; known to the kernel. */
   group(name: number, version: number, members: readonly Device[], brand = 1): ResidentGroup {
     const address = new Uint8Array(18).fill(name);
     address.set([brand >> 8, brand & 0xff]);
@@ -289,8 +288,9 @@ export class World {
       members.map((member) => [toHex(accountOf(member.address)), accountOf(member.address)]),
     );
     const group = { address, version, members: [...accounts.values()] };
-    this.groups.set(toHex(address), group);
-    this.path.groupChanged(group);
+    const stored = group.members.map((account) => ({ account, role: "admin" as const }));
+    this.groups.set(toHex(address), { ...group, members: stored });
+    if (this.kernel.hasGroup(address)) this.kernel.loadGroup(group);
     return group;
   }
 
@@ -389,7 +389,7 @@ function slowCommit({ durable, isDurable }: Commit): Commit {
 function bindAll(gated: Store, store: Store): Store {
   return new Proxy(gated, {
     get(_target, name) {
-      if (name === "commit" || name === "dropNotices") return gated[name];
+      if (name === "commit" || name === "dropNotices" || name === "readGroup") return gated[name];
       const value = Reflect.get(store, name, store);
       return typeof value === "function" ? value.bind(store) : value;
     },
