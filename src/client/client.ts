@@ -45,6 +45,7 @@ import { OpenRequests } from "./open-requests.js";
 import { Outgoing } from "./outgoing.js";
 import { PendingSends } from "./pending-sends.js";
 import { Push } from "./push.js";
+import { groupRenewalOf, type Renewal, renewalOf, sendRenewing } from "./renewal.js";
 import {
   accountOfLike,
   badArgument,
@@ -225,12 +226,11 @@ export class Client {
 
   /**
    * Sends an envelope. Resolves when the node has accepted it; rejects with
-   * InterlineError: `rosterStale` (its `detail.rosters` lists what was missing
-   * and surplus), another refusal, `queueFull`, `badArgument` or `clientClosed`.
-   * May be called in any state but closed. Payloads are copied.
+   * InterlineError: `rosterStale` (its `detail.rosters` lists what was missing and surplus; not with `renew`),
+   * another refusal, `queueFull`, `badArgument` or `clientClosed`. In any state but closed. Payloads are copied.
    */
   send(request: SendRequest): Promise<Receipt> {
-    return this.#send(request, sendFrameOf);
+    return this.#send(request, sendFrameOf, renewalOf(request));
   }
 
   /**
@@ -238,15 +238,15 @@ export class Client {
    * each. In order with sends.
    */
   sendShared(request: SharedSendRequest): Promise<Receipt> {
-    return this.#send(request, sharedSendFrameOf);
+    return this.#send(request, sharedSendFrameOf, renewalOf(request));
   }
 
   /**
    * Sends to every device of every member of a group, except this one. Rejects, besides, with `groupStale` (its
-   * `detail.group` has the version now), `groupUnknown` and `blockSurplus`. In order with sends.
+   * `detail.group` has the version now; not with `renew`), `groupUnknown` and `blockSurplus`. In order with sends.
    */
   sendToGroup(request: GroupSendRequest): Promise<Receipt> {
-    return this.#send(request, groupSendFrameOf);
+    return this.#send(request, groupSendFrameOf, groupRenewalOf(request, this.groups));
   }
 
   /**
@@ -266,14 +266,14 @@ export class Client {
   #send<R extends { readonly attemptsMax?: number }>(
     request: R,
     frameOf: (request: R) => MadeSend,
+    renew?: Renewal<R>,
   ): Promise<Receipt> {
-    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
-    try {
-      const { id, frame } = frameOf(request);
-      return this.#sends.add(id, frame, request.attemptsMax ?? this.#options.attemptsMax ?? ATTEMPTS_MAX);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const attemptsMax = request.attemptsMax ?? this.#options.attemptsMax ?? ATTEMPTS_MAX;
+    return sendRenewing(request, { attemptsMax, renew }, (now, isRenewable) => {
+      if (this.#closing || this.#state === "closed") throw new InterlineError("clientClosed");
+      const { id, frame } = frameOf(now);
+      return { id, sent: this.#sends.add(id, frame, { attemptsMax, isRenewable }) };
+    });
   }
 
   /**

@@ -21,12 +21,18 @@ const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 /** Codes that say something about the node or the connection, not about one send: all sends wait. */
 const nodeWide = new Set<string>(["overloaded", "diskLow", "sealedTooFast"]);
 
+/** Whether a send was made for rosters of before: it can be made anew for those of now. */
+export function isStale(error: unknown): error is InterlineError {
+  return error instanceof InterlineError && (error.code === "rosterStale" || error.code === "groupStale");
+}
+
 interface PendingSend {
   /** Rises with every call: the order to keep. */
   readonly order: number;
   readonly id: EnvelopeId;
   readonly frame: Uint8Array;
   readonly attemptsMax: number;
+  readonly isRenewable: boolean;
   attempts: number;
   /** Position on the connection that is up; 0 while waiting. */
   position: number;
@@ -70,7 +76,12 @@ export class PendingSends {
     return this.#waiting.length > 0;
   }
 
-  add(id: EnvelopeId, frame: Uint8Array, attemptsMax: number): Promise<Receipt> {
+  /** A renewable send that is refused as stale rejects like any other, and is made anew by whoever added it. */
+  add(
+    id: EnvelopeId,
+    frame: Uint8Array,
+    { attemptsMax, isRenewable }: { readonly attemptsMax: number; readonly isRenewable: boolean },
+  ): Promise<Receipt> {
     const { countMax, bytesMax } = this.#options;
     if (this.#count + 1 > countMax || this.#bytes + frame.length > bytesMax) {
       return Promise.reject(new InterlineError("queueFull"));
@@ -79,7 +90,8 @@ export class PendingSends {
     this.#bytes += frame.length;
     return new Promise((resolve, reject) => {
       const order = this.#nextOrder++;
-      this.#waiting.push({ order, id, frame, attemptsMax, attempts: 0, position: 0, resolve, reject });
+      const start = { attempts: 0, position: 0 };
+      this.#waiting.push({ order, id, frame, attemptsMax, isRenewable, ...start, resolve, reject });
       this.#options.onReady();
     });
   }
@@ -145,7 +157,7 @@ export class PendingSends {
       this.#settle(send);
       send.reject(error);
     }
-    this.#options.onRefused(send.id, error, willRetry);
+    this.#options.onRefused(send.id, error, willRetry || (send.isRenewable && isStale(error)));
     if (this.#waiting.length > 0) this.#options.onReady();
   }
 

@@ -4,7 +4,7 @@ import type { GroupEvent, Member } from "../wire/groups.js";
 import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { NoticeBody } from "../wire/notices.js";
-import type { Durability, GapReason, WelcomeBody } from "../wire/protocol.js";
+import type { Durability, GapReason, RosterDifference, WelcomeBody } from "../wire/protocol.js";
 import type { InterlineError } from "./errors.js";
 import type { Transport } from "./transport.js";
 
@@ -79,6 +79,11 @@ export interface SendRequest {
   /** 16 bytes; random without. The same id again within the server's dedup window is not delivered twice. */
   readonly id?: Uint8Array;
   readonly attemptsMax?: number;
+  /**
+   * Called when a roster has changed, with what is missing and surplus: gives the whole `to` as it is to be now, and the
+   * client sends again, under the same id and behind what was sent meanwhile. Without it the send rejects with `rosterStale`.
+   */
+  readonly renew?: (stale: readonly RosterDifference[]) => SendRequest["to"] | Promise<SendRequest["to"]>;
 }
 
 /** What one device gets of its own beside a shared part. */
@@ -98,6 +103,10 @@ export interface SharedSendRequest {
   }[];
   readonly id?: Uint8Array;
   readonly attemptsMax?: number;
+  /** As for a send. */
+  readonly renew?: (
+    stale: readonly RosterDifference[],
+  ) => SharedSendRequest["to"] | Promise<SharedSendRequest["to"]>;
 }
 
 export interface GroupSendRequest {
@@ -111,8 +120,16 @@ export interface GroupSendRequest {
   readonly blocks?: readonly (Block & { readonly account: AccountLike })[];
   readonly id?: Uint8Array;
   readonly attemptsMax?: number;
+  /**
+   * Called when the group's roster has changed, with the roster as it is now, which the client has asked for: encrypts for
+   * it, and the client sends again, under the same id and behind what was sent meanwhile. Without it the send rejects with
+   * `groupStale`.
+   */
+  readonly renew?: (roster: GroupRoster) => RenewedGroupSend | Promise<RenewedGroupSend>;
 }
 
+/** What of a group send depends on the roster. */
+export type RenewedGroupSend = Pick<GroupSendRequest, "shared" | "blocks">;
 export interface OwnSendRequest extends Payload {
   readonly id?: Uint8Array;
   readonly attemptsMax?: number;
@@ -330,7 +347,7 @@ export interface ClientEvents {
   /** Everything that was queued has been handed over. In order with envelopes. */
   live: { readonly sequence: number };
   signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };
-  /** A send was refused; with `willRetry` the client repeats it, else send() rejects with the same error. */
+  /** A send was refused; with `willRetry` the client repeats it, or has it renewed, else send() rejects with the same error. */
   refused: { readonly id: EnvelopeId; readonly error: InterlineError; readonly willRetry: boolean };
   /**
    * A listener for `envelope`, `ownEnvelope` or `sealed` threw or rejected. The envelope is not acked, and

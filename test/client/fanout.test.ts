@@ -104,3 +104,69 @@ test("what cannot be a shared or group send is refused before it leaves", async 
   await expect(client.sendToGroup({ group, version: -1, shared: bytes("x") })).rejects.toMatchObject(bad);
   await client.close();
 });
+
+test("a send whose roster has changed is made anew for the one of now, under its id, as often as may be", async () => {
+  const [erin, frank, gus] = [
+    new Person("whatsapp", "erin"),
+    new Person("instagram", "frank"),
+    new Person("messenger", "gus"),
+  ];
+  for (const { client } of [erin, frank, gus]) await client.connect();
+  const told = frank.client.once("group");
+  const { group } = await erin.client.groups.create([frank.address]);
+  await told;
+  await erin.client.groups.add({ group, version: 1, accounts: [gus.address] });
+  const refused: [string, boolean][] = [];
+  frank.client.on("refused", ({ error, willRetry }) => void refused.push([error.code, willRetry]));
+  const id = new Uint8Array(16).fill(7);
+  const stale = { group, version: 1, shared: bytes("for 1"), id };
+  const seen: number[] = [];
+  const receipt = await frank.client.sendToGroup({
+    ...stale,
+    blocks: [{ account: erin.address, device: 1, block: bytes("old") }],
+    renew: async (roster) => {
+      seen.push(roster.version, roster.members.length);
+      // Between the answer and the send it changes once more.
+      if (roster.version === 2)
+        await erin.client.groups.setRole({ group, version: 2, accounts: [frank.address], role: "admin" });
+      return { shared: bytes(`for ${roster.version}`) };
+    },
+  });
+  expect(receipt).toMatchObject({ id, durability: "disk" });
+  expect(seen).toEqual([2, 3, 3, 3]);
+  expect(refused.filter(([code]) => code === "groupStale")).toEqual([
+    ["groupStale", true],
+    ["groupStale", true],
+  ]);
+  await Promise.all([erin.gets(1), gus.gets(1)]);
+  for (const { got } of [erin, gus])
+    expect(got.map(({ payload, block, group: of }) => [text(payload), text(block), of?.version])).toEqual([
+      ["for 3", "", 3],
+    ]);
+
+  const shared = bytes("never in time");
+  await expect(
+    frank.client.sendToGroup({ ...stale, id: id.map(() => 8), attemptsMax: 1, renew: () => ({ shared }) }),
+  ).rejects.toMatchObject({ code: "groupStale" });
+  expect(refused.at(-1)).toEqual(["groupStale", false]);
+
+  const second = node.attach({ brand: "messenger", account: "gus", device: 2 });
+  await second.connect();
+  const more = second.once("envelope");
+  const { id: sent } = await erin.client.send({
+    to: [{ account: gus.address, version: 1, devices: [{ device: 1, payload: bytes("one") }] }],
+    renew: ([stale]) => [
+      {
+        account: gus.address,
+        version: stale?.version ?? 0,
+        devices: [1, ...(stale?.missing ?? [])].map((device) => ({ device, payload: bytes(`to ${device}`) })),
+      },
+    ],
+  });
+  expect(await more).toMatchObject({ id: sent, payload: bytes("to 2") });
+  await erin.client.groups.remove({ group, version: 3, accounts: [gus.address] });
+  await expect(gus.client.sendToGroup({ ...stale, renew: () => ({ shared }) })).rejects.toMatchObject({
+    code: "groupUnknown",
+  });
+  for (const client of [erin.client, frank.client, gus.client, second]) await client.close();
+});
