@@ -26,7 +26,7 @@ import type { DedupWindow } from "./dedup-window.js";
 import { readBlock } from "./journal-block.js";
 import { type BlockSite, type JournalMarks, readJournal } from "./journal-reader.js";
 import { readRecords, type SpillRun } from "./journal-record.js";
-import type { QueueContext } from "./queues.js";
+import { type QueueContext, stageTotals } from "./queues.js";
 import {
   blocksBefore,
   decodeNumber,
@@ -149,7 +149,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryResult> {
     stage(batch) {
       // What devices have acked may go later; what removed ones had is gone before anybody comes in.
       const isErased = !hasErasures || trimSlice(queues, batch, new Slice());
-      queues.brands.stage(batch);
+      stageTotals(queues, batch);
       if (!isErased) return false;
       tombstones.stageRecovered(batch);
       batch.put("meta", metaKeys.spilled, next);
