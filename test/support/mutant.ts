@@ -148,6 +148,47 @@ export const mutants = {
 `,
     },
   ],
+  /** Groups: a change is written in two transactions: first without the newest member, then whole. */
+  groupHalved: [
+    {
+      file: "src/store/groups.js",
+      find: 'batch.put("groups", key, encodeGroup(key, group));',
+      put: `{
+                    const { members } = group;
+                    batch.put("groups", key, encodeGroup(key, { ...group, members: members.slice(0, Math.max(1, members.length - 1)) }));
+                    batch.whenWritten(() => void this.#writer.submitPrompt({
+                        stage: (later) => {
+                            later.put("groups", key, encodeGroup(key, group));
+                            return true;
+                        },
+                    }));
+                }`,
+    },
+  ],
+  /** C4: a device leaves its roster in one transaction, and its tokens are refused from the next. */
+  tombstoneLater: [
+    {
+      file: "src/store/accounts.js",
+      find: "tombstones.stageRemoval(batch, address, number, nowMs);",
+      put: `tombstones.stageRemoval({
+                    put: (table, key, row) => {
+                        if (table !== "tombstones") batch.put(table, key, row);
+                        else batch.whenWritten(() => void changes.add([], (later) => later.put(table, key, row)));
+                    },
+                }, address, number, nowMs);`,
+    },
+  ],
+  /** A2: a spill gives up the journal's records with its first transaction. */
+  releasedEarly: [
+    {
+      file: "src/store/spill.js",
+      find: "const isDone = this.#stageSlice(batch, new Slice());",
+      put: `if (!this.isReleased) this.#release(batch);
+        this.isReleased = true;
+        const isDone = this.#stageSlice(batch, new Slice());`,
+    },
+    { file: "src/store/spill.js", find: "            this.#release(batch);\n", put: "" },
+  ],
   /** C5: a claimed key leaves before its removal is on the disk, which comes a little later. */
   claimsBeforeFlush: [
     {
