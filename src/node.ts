@@ -10,11 +10,13 @@ import type { Admin } from "./admin/server.js";
 import { accountOf, deviceNumber } from "./base/address.js";
 import { systemClock } from "./base/clock.js";
 import type { Transport } from "./client/client.js";
+import { contactMethods } from "./directory/contacts.js";
 import { deliveryTokenMethods } from "./directory/delivery-tokens.js";
 import { deviceMethods } from "./directory/devices.js";
 import { Groups, groupMethods } from "./directory/groups.js";
 import { keyMethods } from "./directory/keys.js";
 import { nameMethods } from "./directory/names.js";
+import { Presence } from "./directory/presence.js";
 import { pushMethods } from "./directory/push.js";
 import { Requests } from "./directory/requests.js";
 import { type Edge, type Entered, startEdge } from "./edge/edge.js";
@@ -36,6 +38,7 @@ import type { SignedIn, SignedInService } from "./rules/sign-in.js";
 import { type AccountRecord, openStore, type Store } from "./store/store.js";
 import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
+import { coverage } from "./wire/contacts.js";
 
 /** Bounds as configured: any of rules/limits.ts. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };
@@ -67,6 +70,7 @@ export class RunningNode {
   readonly store: Store;
   readonly kernel: Kernel;
   readonly path: Path;
+  readonly presence: Presence;
   readonly metrics: Metrics;
   /** Resolves with the reason when the node cannot go on; never otherwise. */
   readonly failed: Promise<Error>;
@@ -95,11 +99,19 @@ export class RunningNode {
     const brandName = (number: number) => parts.brands.find((brand) => brand.number === number)?.name;
     this.#wakeUps = parts.push && this.#buildWakeUps(parts.push, brandName);
     this.#groups = new Groups(store, mayMeet);
+    this.presence = new Presence({
+      store,
+      clock: systemClock,
+      limits: parts.limits,
+      mayReach: (from, to) => this.kernel.mayCross(from, to),
+      tell: (device, frameOf) => this.path.tell(device, frameOf),
+    });
     const requests = new Requests(
       deviceMethods(store, parts.removalMs),
       keyMethods(store, mayMeet),
       groupMethods(this.#groups),
       deliveryTokenMethods({ store, clock: systemClock, limits: parts.limits }),
+      contactMethods({ store, presence: this.presence, clock: systemClock, limits: parts.limits, mayMeet }),
       nameMethods({
         store,
         clock: systemClock,
@@ -115,13 +127,16 @@ export class RunningNode {
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
       serveRequest: (device, method, body) => requests.serve(device, method, body),
+      maySignal: (from, to) => (store.contacts.both(from, to) & coverage.signals) !== 0,
       events: {
         ...parts.events,
         connected: (device) => {
+          this.presence.connected(device);
           this.#wakeUps?.came(device);
           parts.events.connected?.(device);
         },
         disconnected: (device) => {
+          this.presence.disconnected(device);
           this.#wakeUps?.left(device);
           parts.events.disconnected?.(device);
         },
@@ -172,6 +187,7 @@ export class RunningNode {
       onRosterChanged: (record, removed) => {
         if (node !== undefined) node.#rosterChanged(record, removed);
       },
+      onContactsChanged: (change) => node?.presence.contactsChanged(change),
       onNotices: () => node?.path.noticesStored(),
       quotas: parts.limits,
       commitTimeoutMs: parts.limits.commitTimeoutMs,
@@ -264,6 +280,7 @@ export class RunningNode {
       connections: this.path.connectionCount,
       unidentified: this.path.unidentifiedCount,
       counters: this.kernel.counters(),
+      signals: this.path.signals,
       tailBytes: this.kernel.tailUsed,
       uncommittedBytes: this.kernel.uncommittedBytes,
       store: this.store.stats(),
@@ -281,6 +298,7 @@ export class RunningNode {
 
   async #stop(): Promise<void> {
     this.#health.block("draining", true);
+    this.presence.stop();
     this.edge?.refuseNew();
     await this.admin?.stop();
     await this.#sweeps.stop();
@@ -299,6 +317,7 @@ export class RunningNode {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.path.fail();
+    this.presence.stop();
     this.#health.block("storageFailed", true);
     void this.#wakeUps?.stop();
     this.#parts.log.failure("the node cannot go on", error);

@@ -37,11 +37,12 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
     ...(address === undefined ? {} : { address: names.format(address) }),
   }));
   out.json({ ...report, findings });
-  const { journal, queues, dedup, accounts, groups, keys, push, findingCount } = report;
+  const { journal, queues, dedup, accounts, groups, contacts, keys, push, findingCount } = report;
   const devices = counted(queues.devices, "device");
   const entries = (count: number) => counted(count, "entry", "entries");
   out.line(`accounts  ${accounts.accounts} with ${counted(accounts.devices, "device")}`);
   out.line(`groups    ${groups.groups} with ${counted(groups.members, "member")}`);
+  out.line(`contacts  ${counted(contacts.agreements, "agreement")}`);
   out.line(`queues    ${entries(queues.entries)} for ${devices}, ${formatBytes(queues.bytes)}`);
   out.line(
     `journal   ${counted(journal.blocks, "commit")} with ${entries(journal.entries)} and ${counted(journal.acks, "ack")}`,

@@ -26,7 +26,6 @@
  *
  * Runs in browsers and in Node, imports nothing but src/base and src/wire.
  */
-import { encodeClientFrame } from "../wire/client-frames.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { ServerFrame } from "../wire/server-frames.js";
@@ -35,6 +34,7 @@ import { AckHold } from "./ack-hold.js";
 import { Arrivals } from "./arrivals.js";
 import { BackOff } from "./back-off.js";
 import { Connection } from "./connection.js";
+import { Contacts } from "./contacts.js";
 import { DeliveryToken } from "./delivery-token.js";
 import { Devices } from "./devices.js";
 import { Emitter, type Listener } from "./emitter.js";
@@ -49,13 +49,14 @@ import { groupRenewalOf, type Renewal, renewalOf, sendRenewing } from "./renewal
 import {
   accountOfLike,
   badArgument,
-  ephemeralFrameOf,
   groupSendFrameOf,
+  helloFrameOf,
   type MadeSend,
   ownSendFrameOf,
   sealedFrameOf,
   sendFrameOf,
   sharedSendFrameOf,
+  signalFrameOf,
 } from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
 import { SealedClient } from "./sealed.js";
@@ -66,7 +67,6 @@ import type {
   ClientEvents,
   ClientOptions,
   ClientState,
-  EphemeralRequest,
   GroupSendRequest,
   OwnSendRequest,
   Receipt,
@@ -75,6 +75,7 @@ import type {
   SendRequest,
   ServiceRequest,
   SharedSendRequest,
+  SignalRequest,
 } from "./types.js";
 
 export type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
@@ -114,6 +115,8 @@ export class Client {
   readonly groups: Groups;
   /** Waking this device while it is away. */
   readonly push: Push;
+  /** Who may send us signals and see whether we are here, and whom we may. */
+  readonly contacts: Contacts;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
@@ -146,6 +149,7 @@ export class Client {
     this.devices = new Devices(ask);
     this.accounts = new Accounts(ask);
     this.groups = new Groups(ask);
+    this.contacts = new Contacts(ask, this.#emitter);
     this.keys = new Keys(ask);
     this.push = new Push(ask);
     this.deliveryToken = new DeliveryToken(ask);
@@ -277,14 +281,14 @@ export class Client {
   }
 
   /**
-   * Sends to devices that are connected now: never stored, never receipted.
-   * False when it was dropped here, because there is no connection or it is congested.
+   * Sends to devices that are connected now, of this account or of those with an agreement: never stored, never receipted.
+   * False when it was dropped here, because there is no connection or it is congested; whether the node dropped it is not told.
    */
-  sendEphemeral(request: EphemeralRequest): boolean {
-    const frame = ephemeralFrameOf(request);
+  signal(request: SignalRequest): boolean {
+    const frame = signalFrameOf(request);
     const welcome = this.#connection?.welcome;
     if (this.#closing || welcome === undefined || !this.#connection?.hasRoom) return false;
-    if (frame.length > welcome.messageBytesMax) throw badArgument("the ephemeral is larger than a message");
+    if (frame.length > welcome.messageBytesMax) throw badArgument("the signal is larger than a message");
     this.#write(frame);
     return true;
   }
@@ -355,7 +359,7 @@ export class Client {
       this.#connection = new Connection({
         transport: this.#transport,
         url: this.#options.url,
-        hello: this.#hello(token),
+        hello: helloFrameOf(token, this.#arrivals.position, this.#options),
         connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
         onWelcome: (welcome) => this.#welcomed(welcome),
         onFrame: (frame) => this.#frame(frame),
@@ -368,20 +372,11 @@ export class Client {
     }
   }
 
-  #hello(token: string): Uint8Array {
-    return encodeClientFrame({
-      kind: "hello",
-      token,
-      resume: this.#arrivals.position,
-      windowEntries: this.#options.windowEntries ?? 0,
-      windowBytes: this.#options.windowBytes ?? 0,
-    });
-  }
-
   #welcomed(welcome: WelcomeBody): void {
     this.#tokenRefreshed = false;
     this.#arrivals.connected(welcome.position);
     this.#acks.start(welcome);
+    this.contacts.welcomed();
     this.#outgoing.restart([...this.#rosters.frames(), ...this.#requests.frames()]);
     this.#setState("catchingUp");
     this.#emitter.emit("welcome", welcome);
@@ -410,6 +405,9 @@ export class Client {
         return;
       case "signal":
         this.#emitter.emit("signal", { sender: frame.sender, payload: frame.payload });
+        return;
+      case "presence":
+        this.contacts.told(frame);
         return;
       case "roster":
         this.#rosters.answer(frame);

@@ -14,14 +14,15 @@ import { InterlineError } from "./errors.js";
 import type {
   AccountLike,
   Block,
+  ClientOptions,
   DeviceLike,
-  EphemeralRequest,
   GroupSendRequest,
   OwnSendRequest,
   Payload,
   SealedSendRequest,
   SendRequest,
   SharedSendRequest,
+  SignalRequest,
 } from "./types.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
@@ -30,6 +31,14 @@ const VERSION_MAX = 0xffff_ffff;
 export interface MadeSend {
   readonly id: EnvelopeId;
   readonly frame: Uint8Array;
+}
+
+export function helloFrameOf(
+  token: string,
+  resume: number,
+  { windowEntries = 0, windowBytes = 0 }: Pick<ClientOptions, "windowEntries" | "windowBytes">,
+): Uint8Array {
+  return encodeClientFrame({ kind: "hello", token, resume, windowEntries, windowBytes });
 }
 
 export function sendFrameOf(request: SendRequest): MadeSend {
@@ -114,7 +123,7 @@ function checkNumber(device: number): void {
   if (!isIntegerIn(device, 1, DEVICE_NUMBER_MAX)) throw badArgument("a device number is 1 to 65535");
 }
 
-export function ephemeralFrameOf(request: EphemeralRequest): Uint8Array {
+export function signalFrameOf(request: SignalRequest): Uint8Array {
   const accounts = request.to.map(({ account, devices }) => ({
     account: accountOfLike(account),
     devices: checkedDevices(devices),

@@ -1,5 +1,6 @@
 /** What an application gives to and gets from the client. */
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
+import type { Coverage } from "../wire/contacts.js";
 import type { GroupEvent, Member } from "../wire/groups.js";
 import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
@@ -171,7 +172,7 @@ export interface DeliveryTokenState {
   readonly previousForMs: number;
 }
 
-export interface EphemeralRequest {
+export interface SignalRequest {
   readonly to: readonly { readonly account: AccountLike; readonly devices: readonly Payload[] }[];
 }
 
@@ -280,6 +281,17 @@ export interface PushTarget {
   readonly target: Uint8Array | string;
 }
 
+/** What an agreement is about. */
+export type AgreementScope = Coverage;
+
+/** What this account has agreed to with another. */
+export interface Agreement {
+  /** 18 bytes. */
+  readonly account: Uint8Array;
+  readonly signals: boolean;
+  readonly presence: boolean;
+}
+
 /** What the node itself tells this device. */
 export interface Notice {
   readonly sequence: number;
@@ -346,7 +358,13 @@ export interface ClientEvents {
   group: GroupEvent & { readonly sequence: number; readonly timeMs: number };
   /** Everything that was queued has been handed over. In order with envelopes. */
   live: { readonly sequence: number };
+  /** From a device of this account, or of one with which both sides have agreed to signals. Views, like an envelope's. */
   signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };
+  /**
+   * An account is here: at least one of its devices is connected; or it is not, as far as this one may know. Only after
+   * contacts.watchPresence(). While there is no connection what was said last says nothing.
+   */
+  presence: { readonly account: Uint8Array; readonly isOnline: boolean };
   /** A send was refused; with `willRetry` the client repeats it, or has it renewed, else send() rejects with the same error. */
   refused: { readonly id: EnvelopeId; readonly error: InterlineError; readonly willRetry: boolean };
   /**

@@ -26,6 +26,8 @@ export interface MetricsSnapshot {
     readonly receiptsSent: number;
     readonly accountsEvicted: number;
   };
+  /** What became of signals. */
+  readonly signals: Readonly<Record<string, number>>;
   readonly tailBytes: number;
   readonly uncommittedBytes: number;
   readonly store: {
@@ -111,6 +113,12 @@ const readings: readonly Reading[] = [
     "accounts_evicted_total",
     "Accounts dropped from the kernel's tables for room.",
     (s) => s.counters.accountsEvicted,
+  ),
+  counter(
+    "signals_total",
+    "Signals and presence, for one device each, by what became of them.",
+    (s) => new Map(Object.entries(s.signals)),
+    "fate",
   ),
   gauge("tail_bytes", "Accepted and not yet spilled, in memory.", (s) => s.tailBytes),
   gauge("uncommitted_bytes", "Accepted and not yet flushed.", (s) => s.uncommittedBytes),

@@ -2,7 +2,7 @@
  * Answers what the kernel hands over: refused sends, connections that sent something unreadable, and control frames.
  * All of it is rare; none of it is on the way of an accepted envelope.
  */
-import { ACCOUNT_ADDRESS_BYTES, type AccountAddress, deviceAddress } from "../base/address.js";
+import { ACCOUNT_ADDRESS_BYTES, type AccountAddress } from "../base/address.js";
 import { concatBytes, equalBytes } from "../base/bytes.js";
 import { OUTCOME_CONTROL } from "../kernel/kernel.js";
 import { rosterDifference } from "../rules/rosters.js";
@@ -14,6 +14,7 @@ import type { RosterDifference } from "../wire/protocol.js";
 import { encodeServerFrame, type PlainServerFrame } from "../wire/server-frames.js";
 import { closeAttachment, handOver } from "./connections.js";
 import { serve } from "./requests.js";
+import { signalsOf } from "./signals.js";
 import { type Attachment, mayCost, type PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
@@ -125,9 +126,7 @@ function control(state: PathState, attachment: Attachment, bytes: Uint8Array): v
       return;
     }
     case "ephemeral":
-      for (const { account, devices } of frame.accounts) {
-        for (const { device, payload } of devices) signal(state, attachment, account, device, payload);
-      }
+      for (const signal of signalsOf(state, attachment, frame)) give(state, signal.to, signal.frame);
       return;
     default:
       closeAttachment(state, attachment, "badFrame");
@@ -140,25 +139,6 @@ function decoded(state: PathState, bytes: Uint8Array): ClientFrame | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Online only, never stored, and only to a device that keeps up: the sender is told nothing either way. */
-function signal(
-  state: PathState,
-  from: Attachment,
-  account: AccountAddress,
-  device: number,
-  payload: Uint8Array,
-): void {
-  const { kernel, limits } = state;
-  if (payload.length > limits.payloadBytesMax || device === 0) return;
-  const brand = ((account[0] as number) << 8) | (account[1] as number);
-  const sender = kernel.address(from.slot);
-  if (brand === 0 || !kernel.mayCross(sender, account)) return;
-  const slot = kernel.findDevice(deviceAddress({ brand, account: account.subarray(2), device }));
-  const to = slot === undefined ? undefined : state.connections[slot];
-  if (slot === undefined || to === undefined || to.isBlocked || !kernel.isLive(slot)) return;
-  say(state, to, { kind: "signal", sender, payload });
 }
 
 function say(state: PathState, attachment: Attachment, frame: PlainServerFrame): void {

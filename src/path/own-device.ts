@@ -51,6 +51,7 @@ export function attachOwn(
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
     requests: { underWay: 0, fullAtMs: 0 },
+    signals: { fullAtMs: 0, turn: 0, bytes: 0 },
   };
   state.connections[slot] = attachment;
   return attachment;

@@ -4,6 +4,7 @@
  * order of a turn.
  */
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import type { SignalFate } from "../rules/signals.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import {
@@ -16,6 +17,7 @@ import {
   writable,
 } from "./connections.js";
 import type { Connection, Moment, PathOptions } from "./shapes.js";
+import { tell } from "./signals.js";
 import { PathState } from "./state.js";
 import { endAll, turn } from "./tick.js";
 import {
@@ -104,6 +106,19 @@ export class Path {
 
   setDiskLow(low: boolean): void {
     this.state.kernel.setDiskLow(low);
+  }
+
+  /**
+   * Gives a device frames that are never stored, if it is there and keeps up; false when it is there and does not, and then
+   * they were not even made.
+   */
+  tell(device: DeviceAddress, frameOf: () => Uint8Array): boolean {
+    return tell(this.state, device, frameOf);
+  }
+
+  /** What became of signals since the start. */
+  get signals(): Readonly<Record<SignalFate, number>> {
+    return this.state.signals;
   }
 
   /** Connected devices. */

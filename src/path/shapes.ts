@@ -1,5 +1,5 @@
 /** What the path is given and what it is asked with: connections, bounds, the moment of a turn. */
-import type { DeviceAddress } from "../base/address.js";
+import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { Kernel } from "../kernel/kernel.js";
 import type { RequestBounds, RequestOutcome } from "../rules/requests.js";
 import type { SealedBounds } from "../rules/sealed.js";
@@ -45,6 +45,8 @@ export interface PathOptions {
   readonly turnNow: () => void;
   readonly limits: PathLimits;
   readonly serveRequest: ServeRequest;
+  /** Whether both accounts have agreed to signals. Not asked about an account's own devices. */
+  readonly maySignal: (from: AccountAddress, to: AccountAddress) => boolean;
   readonly events?: PathEvents;
 }
 
@@ -59,6 +61,10 @@ export interface PathLimits extends RequestBounds, SealedBounds {
   readonly accountsPerSendMax: number;
   readonly devicesPerAccountMax: number;
   readonly answersPerTurnMax: number;
+  readonly signalsBurst: number;
+  readonly signalsPerSecond: number;
+  readonly signalBytesPerTurnMax: number;
+  readonly signalUncommittedBytesMax: number;
   readonly accountLoadsPerTurnMax: number;
   readonly unidentifiedConnectionsMax: number;
   readonly sealedRecipientsMax: number;

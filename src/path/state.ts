@@ -2,6 +2,7 @@
 import type { AccountAddress } from "../base/address.js";
 import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
 import type { RequestMeter } from "../rules/requests.js";
+import { noSignals } from "../rules/signals.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
 import { isHeld, Notices } from "./notices.js";
 import { SealedSends } from "./sealed.js";
@@ -31,6 +32,8 @@ export interface Attachment {
   readonly costs: { answers: number; loads: number; memberLoads: number };
   /** requests.ts */
   readonly requests: RequestMeter;
+  /** signals.ts: what it may send, and what the turn of this number has brought it. */
+  readonly signals: { fullAtMs: number; turn: number; bytes: number };
 }
 
 /**
@@ -59,6 +62,9 @@ export class PathState {
   readonly limits: PathLimits;
   readonly events: PathEvents;
   readonly serveRequest: ServeRequest;
+  readonly maySignal: PathOptions["maySignal"];
+  /** signals.ts: what became of them since the start. */
+  readonly signals = noSignals();
   readonly notices = new Notices();
   readonly unidentified = new UnidentifiedTable();
   readonly sealed: SealedSends;
@@ -94,6 +100,7 @@ export class PathState {
     this.sealed = new SealedSends(options.limits.sealedRecipientsMax);
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
+    this.maySignal = options.maySignal;
     this.wake = options.wake;
     this.turnNow = options.turnNow;
   }

@@ -95,6 +95,30 @@ export const limits = {
   pushSignatureReuseMs: 6 * 3600_000,
   pushSignaturesMax: 256,
 
+  /** Accounts that one account may have agreed with about signals and presence, and how often it may change that. */
+  contactsMax: 1_000,
+  contactChangesBurst: 200,
+  contactChangesPerSecond: 2,
+  /** Accounts whose changes are counted; one that is forgotten early begins anew. */
+  contactChangersCountedMax: 100_000,
+  /** What may be kept in memory of such agreements; beyond it they are read anew. */
+  contactRowsKeptBytes: 16 * MiB,
+  /** Signals of one connection, counted for each device that they name; more are dropped. */
+  signalsBurst: 512,
+  signalsPerSecond: 50,
+  /** Bytes of signals to one connection in one turn; more are dropped. */
+  signalBytesPerTurnMax: 256 * KiB,
+  /** While more than this is uncommitted, signals are dropped: long before anything is refused. */
+  signalUncommittedBytesMax: 24 * MiB,
+  /** Others are told that an account is here, or gone, after it was so for this long. */
+  presenceOnlineMs: 500,
+  presenceOfflineMs: 5_000,
+  /** Presence is worked on this often while there is something to tell, each time about this many agreements. */
+  presenceTickMs: 100,
+  presenceRowsPerTick: 1_000,
+  /** A device that could not be told is told all of it after this long. */
+  presenceRetryMs: 1_000,
+
   /** Sign-in. Clocks of a brand's issuer and of the node may differ by this much. */
   clockToleranceMs: 5_000,
   keyIdCharsMax: 256,
@@ -335,6 +359,14 @@ assert(limits.pushConcurrencyPerBrandMax <= limits.pushWaitingPerBrandMax, "what
 assert(limits.pushRetryBaseMs < limits.pushRetryCapMs, "pauses grow");
 assert(limits.drainRetryMaxMs < limits.pushScanDelayMs, "devices of a drained node are back before the scan");
 assert(limits.pushSignatureReuseMs < limits.pushSignatureMs, "a signature is renewed before it ends");
+assert(18 * limits.contactsMax + KiB <= limits.signalBytesPerTurnMax, "all of one's presence is one frame");
+assert(limits.contactsMax <= limits.presenceRowsPerTick, "one account's agreements are one tick's work");
+assert(
+  limits.accountsPerSendMax * limits.devicesPerAccountMax <= limits.signalsBurst,
+  "one ephemeral is no flood",
+);
+assert(limits.payloadBytesMax < limits.signalBytesPerTurnMax, "a full signal fits one turn");
+assert(limits.signalUncommittedBytesMax < limits.uncommittedBytesMax, "signals go before envelopes do");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");
 assert(limits.windowBytesDefault > limits.payloadBytesMax, "a window admits at least one full payload");
 assert(limits.groupMembersMax <= limits.residentMembersMax, "a full group fits the kernel's memory");

@@ -22,6 +22,7 @@ import { CodedError } from "../wire/coded-error.js";
 import { encodeNotice } from "../wire/notices.js";
 import { decodeAccount, encodeAccount } from "./account-rows.js";
 import type { Changes } from "./changes.js";
+import { type ContactChange, Contacts } from "./contacts.js";
 import type { Batch, Database } from "./database.js";
 import { DeliveryTokenRows } from "./delivery-tokens.js";
 import { removeKeys } from "./keys.js";
@@ -71,13 +72,15 @@ interface AccountParts {
   readonly names: Names;
   readonly memberships: Memberships;
   readonly nextOrdinal: number;
-  readonly onDamage: (address: AccountAddress, table: "accounts" | "deliveryTokens") => void;
+  readonly onDamage: (address: AccountAddress, table: "accounts" | "deliveryTokens" | "contacts") => void;
   /** Called when a change is on disk, before anybody else sees it; `removed` are the numbers of devices that went. */
   readonly onChanged: (record: AccountRecord, removed: readonly number[]) => void;
+  readonly onContactsChanged: (change: ContactChange) => void;
 }
 
 export class Accounts {
   readonly deliveryTokens: DeliveryTokenRows;
+  readonly contacts: Contacts;
   readonly #parts: AccountParts;
   #nextOrdinal: number;
   /** What accounts were before the transaction that is being written. */
@@ -88,6 +91,13 @@ export class Accounts {
     this.deliveryTokens = new DeliveryTokenRows({
       ...parts,
       onDamage: (address) => parts.onDamage(address, "deliveryTokens"),
+    });
+    this.contacts = new Contacts({
+      ...parts,
+      versionOf: (address) => this.read(address)?.version ?? 0,
+      isThere: (address) => this.isThere(address),
+      onDamage: (address) => parts.onDamage(address, "contacts"),
+      onChanged: parts.onContactsChanged,
     });
     this.#nextOrdinal = parts.nextOrdinal;
   }
@@ -160,7 +170,10 @@ export class Accounts {
     });
   }
 
-  /** All devices go, and the account's names, and it is to leave its groups; only its version stays. Rejects with notFound. */
+  /**
+   * All devices go, and the account's names and agreements, and it is to leave its groups; only its version stays.
+   * Rejects with notFound.
+   */
   removeAll(address: AccountAddress, nowMs: number): Promise<RosterChange> {
     return this.#change(address, nowMs, (before) => {
       const known = required(before);
@@ -209,6 +222,7 @@ export class Accounts {
         names.stageForget(batch, address);
         this.deliveryTokens.stageForget(batch, address);
         memberships.stageRemoval(batch, address);
+        this.contacts.stageForget(batch, address, record.version);
       }
       this.#put(batch, before, record);
       batch.whenWritten(() => {

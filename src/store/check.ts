@@ -34,6 +34,7 @@ import {
   checkPush,
   checkRemovals,
 } from "./check-accounts.js";
+import { type ContactCounts, checkContacts } from "./check-contacts.js";
 import { checkGroups, type GroupCounts } from "./check-groups.js";
 import { checkKeys } from "./check-keys.js";
 import { checkParts } from "./check-parts.js";
@@ -82,6 +83,7 @@ export interface CheckReport extends DirectoryState {
   readonly removals: { readonly tombstones: number; readonly erasures: number };
   readonly names: { readonly names: number };
   readonly groups: GroupCounts;
+  readonly contacts: ContactCounts;
   /** Notices that the node still owes. */
   readonly outbox: { readonly notices: number };
   /** Accounts that take sealed sends. */
@@ -286,6 +288,7 @@ export async function checkDirectory(
     const removals = await checkRemovals(checker);
     const names = await checkNames(checker);
     const groups = await checkGroups(checker);
+    const contacts = await checkContacts(checker);
     const keys = await checkKeys(checker);
     const deliveryTokens = await checkDeliveryTokens(checker);
     const outbox = await checkOutbox(checker);
@@ -301,6 +304,7 @@ export async function checkDirectory(
       removals,
       names,
       groups,
+      contacts,
       keys,
       deliveryTokens,
       outbox,

@@ -15,6 +15,7 @@ import { CodedError } from "../wire/coded-error.js";
 import { type AccountRecord, Accounts, type Arrival, type RosterChange } from "./accounts.js";
 import { BrandBytes } from "./brand-bytes.js";
 import { Changes } from "./changes.js";
+import type { Contacts } from "./contacts.js";
 import { CorruptionReports } from "./corruption-reports.js";
 import type { Batch, Database } from "./database.js";
 import { DedupWindow } from "./dedup-window.js";
@@ -134,6 +135,7 @@ export class LmdbStore implements Store {
       onDamage: (address, table) =>
         this.#reports.add({ table, detail: "a row of the account is damaged", address }),
       onChanged: (record, removed) => this.#options.onRosterChanged?.(record, removed),
+      onContactsChanged: (change) => this.#options.onContactsChanged?.(change),
     });
     this.#keys = new Keys(this.#database, this.#writer, this.#outbox, {
       bounds: { ...limits, ...this.#options.quotas },
@@ -211,7 +213,9 @@ export class LmdbStore implements Store {
     try {
       this.#refuseWhenEnded();
     } catch (error) {
-      return { durable: rejected(error), isDurable: () => false };
+      const durable = Promise.reject(error as Error);
+      durable.catch(() => {});
+      return { durable, isDurable: () => false };
     }
     const write = opened(this.#journal).append(commit);
     const durable = write.durable.then(
@@ -315,6 +319,10 @@ export class LmdbStore implements Store {
   async takeName(name: BrandName): Promise<void> {
     this.#refuseWhenEnded();
     await this.#names.take(name);
+  }
+
+  get contacts(): Contacts {
+    return this.#openedAccounts.contacts;
   }
 
   readGroup(address: AccountAddress): Group | undefined {
@@ -459,12 +467,6 @@ export class LmdbStore implements Store {
       throw this.#writer.error ?? error;
     }
   }
-}
-
-function rejected(error: unknown): Promise<never> {
-  const promise = Promise.reject(error as Error);
-  promise.catch(() => {});
-  return promise;
 }
 
 /** What open() has made. */

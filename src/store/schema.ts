@@ -36,6 +36,7 @@
  *   push      as in floors                                 push row (push-targets.ts)
  *   groups    partition u16 | brand u16 | group id 16      group row (group-rows.ts)
  *   memberships, leaving   as in accounts                  membership row (memberships.ts)
+ *   contacts  partition u16 | brand u16 | account 16       contact row (contacts.ts): what the account has agreed to
  *   shared    part number u64 | 0 u8                       shared part (part-rows.ts)
  *             part number u64 | 1 u8                       number row: entries of queues that refer to it
  *
@@ -84,6 +85,7 @@ const tablesSince = {
     "deliveryTokens",
     "memberships",
     "leaving",
+    "contacts",
   ],
 } as const;
 /** The oldest version that is still read. */

@@ -29,6 +29,7 @@ import type { Group } from "../rules/groups.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
 import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
+import type { ContactChange, Contacts } from "./contacts.js";
 import { Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
 import type { ChangedGroup } from "./groups.js";
@@ -49,6 +50,7 @@ import type { SweepResult } from "./sweep.js";
 
 export type { AccountRecord, Arrival, DeviceEntry, RosterChange } from "./accounts.js";
 export { type CheckFinding, type CheckReport, checkDirectory } from "./check.js";
+export type { ContactChange } from "./contacts.js";
 export {
   type AccountSummary,
   type DeviceView,
@@ -125,6 +127,8 @@ export interface StoreOptions {
   readonly onCommitted?: (durationMs: number) => void;
   /** A roster's change is on disk, and nobody has seen it yet; `removed`: numbers of devices that went. */
   readonly onRosterChanged?: (record: AccountRecord, removed: readonly number[]) => void;
+  /** What two accounts have agreed to with each other may have changed, durably. */
+  readonly onContactsChanged?: (change: ContactChange) => void;
   /** A transaction that holds notices is on disk. */
   readonly onNotices?: () => void;
   /** Overrides of limits. */
@@ -178,7 +182,10 @@ export interface Store {
   removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange>;
   /** An account without devices, if there is none. */
   createAccount(address: AccountAddress): Promise<RosterChange>;
-  /** All its devices go, with its names and delivery tokens, and it is to leave its groups (memberships). Rejects with notFound. */
+  /**
+   * All its devices go, with its names, delivery tokens and agreements, and it is to leave its groups (memberships).
+   * Rejects with notFound.
+   */
   removeAccount(address: AccountAddress, nowMs: number): Promise<RosterChange>;
   /**
    * A removal was carried out: everything of the device up to this sequence goes, and a device that gets its number has
@@ -191,6 +198,8 @@ export interface Store {
   giveName(address: AccountAddress, name: BrandName): Promise<boolean>;
   /** Rejects with notFound. */
   takeName(name: BrandName): Promise<void>;
+  /** What accounts have agreed to with each other (contacts.ts). */
+  readonly contacts: Pick<Contacts, "both" | "list" | "allow" | "withdraw">;
   readGroup(address: AccountAddress): Group | undefined;
   /**
    * Writes a group's roster and what tells of it; one change of a group at a time. Resolves when it is on disk, with those

@@ -152,6 +152,12 @@ export const codes = {
     message: "an account is in as many groups as it may be",
   },
 
+  tooManyContacts: {
+    code: 650,
+    retry: "repair",
+    message: "the account has agreed with as many others as it may",
+  },
+
   deviceNotOwn: { code: 640, retry: "repair", message: "the account has no other device of this number" },
   transferCancelled: { code: 641, retry: "never", message: "the transfer was given up" },
   transferTampered: {

@@ -34,6 +34,7 @@
  *     [44, sequence u64, sender bin20, id bin16, timeMs u64, block bin, shared bin]   shared deliver
  *     [45, sequence u64, sender bin20, id bin16, timeMs u64, group bin18, version u32, block bin, shared bin]   group deliver
  *     [46, sequence u64, sender bin20, id bin16, timeMs u64, payload bin]   own deliver: an own send, delivered
+ *     [48, online bin, offline bin]                                    presence: accounts, 18 bytes each, one behind the other
  *
  * A shared send says `shared` to every device it lists, and to each a `block` of its own; a group send says it to every
  * device of the group's members but the sending one, with blocks for those that it lists.
@@ -70,6 +71,7 @@ export const kinds = {
   sharedDeliver: 44,
   groupDeliver: 45,
   ownDeliver: 46,
+  presence: 48,
 } as const;
 
 /** A whole `request` frame, and the method's name in it. */

@@ -18,7 +18,9 @@ import {
   ENVELOPE_ID_BYTES,
   type EnvelopeId,
 } from "../base/address.js";
+import { concatBytes } from "../base/bytes.js";
 import { type RefusalDetail, readDetail, readWelcome } from "./bodies.js";
+import { readAccounts } from "./groups.js";
 import { badFrame, type MsgpackMap, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { durabilities, gapReasons, kinds, type WelcomeBody } from "./protocol.js";
@@ -108,6 +110,13 @@ export interface SignalFrame {
   readonly payload: Uint8Array;
 }
 
+export interface PresenceFrame {
+  readonly kind: "presence";
+  /** Accounts that are here now, and such as are not. */
+  readonly online: readonly AccountAddress[];
+  readonly offline: readonly AccountAddress[];
+}
+
 export interface PongFrame {
   readonly kind: "pong";
   readonly nonce: number;
@@ -154,6 +163,7 @@ export type PlainServerFrame =
   | GapFrame
   | LiveFrame
   | SignalFrame
+  | PresenceFrame
   | PongFrame
   | RosterFrame
   | ErrorFrame
@@ -212,6 +222,10 @@ const readers: Readonly<
       sender: reader.binOf(DEVICE_ADDRESS_BYTES),
       payload: reader.bin(),
     }),
+  },
+  [kinds.presence]: {
+    count: 3,
+    fields: (reader) => ({ kind: "presence", online: readList(reader), offline: readList(reader) }),
   },
   [kinds.pong]: {
     count: 3,
@@ -275,6 +289,12 @@ function readGroupDeliver(reader: MsgpackReader): GroupDeliverFrame {
   };
 }
 
+function readList(reader: MsgpackReader): AccountAddress[] {
+  const accounts = readAccounts(reader.bin());
+  if (accounts === undefined) throw badFrame("accounts are 18 bytes each");
+  return accounts;
+}
+
 function readRefusal(reader: MsgpackReader): RefusalFrame {
   return {
     kind: "refusal",
@@ -323,6 +343,12 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
       writer.uint(kinds.signal);
       writer.bin(frame.sender);
       writer.bin(frame.payload);
+      return;
+    case "presence":
+      writer.array(3);
+      writer.uint(kinds.presence);
+      writer.bin(concatBytes(frame.online));
+      writer.bin(concatBytes(frame.offline));
       return;
     case "roster":
       writer.array(5);

@@ -243,13 +243,15 @@ export function describeContract(way: string, node: () => ContractNode): void {
       expect(second.state).toBe("live");
     });
 
-    test("reaches connected devices with an ephemeral", async () => {
+    test("reaches connected devices of those who have agreed with a signal", async () => {
       const [from, to] = [freshAccount("whatsapp"), freshAccount("instagram")];
       const alice = await connected({ ...from, device: 1 });
       const bob = await connected({ ...to, device: 1 });
+      await alice.contacts.allow(to.text, "signals");
+      await bob.contacts.allow(from.text, "signals");
       const signal = bob.once("signal");
       const devices = [{ device: 1, payload: payloadOf(9) }];
-      expect(alice.sendEphemeral({ to: [{ account: to.text, devices }] })).toBe(true);
+      expect(alice.signal({ to: [{ account: to.text, devices }] })).toBe(true);
       expect(numberOf(await signal)).toBe(9);
     });
 

@@ -275,14 +275,14 @@ describe("lost connections", () => {
 });
 
 describe("without receipts", () => {
-  test("an ephemeral goes out when connected and is dropped when not", async () => {
+  test("a signal goes out when connected and is dropped when not", async () => {
     const { client, transport } = await liveClient();
     const request = { to: [{ account, devices: [{ device: 7, payload: Uint8Array.of(1) }] }] };
-    expect(client.sendEphemeral(request)).toBe(true);
+    expect(client.signal(request)).toBe(true);
     await settle();
     expect(transport.socket.take()).toEqual([[{ kind: "ephemeral", accounts: request.to }]]);
     transport.socket.end(1006);
-    expect(client.sendEphemeral(request)).toBe(false);
+    expect(client.signal(request)).toBe(false);
   });
 
   test("a roster query is answered, and asked again after a lost connection", async () => {

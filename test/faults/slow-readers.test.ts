@@ -12,6 +12,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type Actor, goodHabits } from "../support/actor.js";
+import { agreementBody } from "../support/agreement-loop.js";
 import { Fleet } from "../support/fleet.js";
 import { describeFaults, judge } from "../support/judge.js";
 import { buildMutant } from "../support/mutant.js";
@@ -42,8 +43,12 @@ const PAYLOAD_BYTES_TO_SLOW = 4_000;
 const SMALL_WINDOW = 4;
 /** So many of the stalled ones are sent more signals than any socket takes. */
 const FLOODED = DEVICES / 125;
-const SIGNALS = 70;
+const SIGNALS = 200;
 const SIGNAL_BYTES = 96 * 1024;
+/** In one turn of this process: about what the node hands to one connection in one turn of its own. */
+const SIGNALS_PER_TURN = 2;
+/** What an agreement to signals covers. */
+const COVERS_SIGNALS = 1;
 /** Short, so that those whose sockets are full are evicted within a phase. */
 const STALL_MS = 1_500;
 const TRICKLE_MS = 250;
@@ -80,10 +85,11 @@ class SlowReaders {
     let trickleMs = 0;
     if (isSlow) {
       for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.pause();
-      this.#flood();
     }
+    let floods = isSlow ? SIGNALS / SIGNALS_PER_TURN : 0;
     while (performance.now() < endMs) {
       for (let i = 0; i < PER_TURN; i++) this.#send(i % 2 === 0);
+      if (floods-- > 0) this.#flood();
       if (isSlow && performance.now() > trickleMs) {
         trickleMs = performance.now() + TRICKLE_MS;
         for (const actor of this.#trickling) readALittle(actor);
@@ -102,16 +108,30 @@ class SlowReaders {
     return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
   }
 
+  /** Those who are flooded have agreed to it. */
+  async agree(): Promise<void> {
+    const pairs = this.#stalled.slice(0, FLOODED).flatMap((flooded, i) => {
+      const sender = this.#healthy[i] as Actor;
+      return [
+        [flooded, sender],
+        [sender, flooded],
+      ] as const;
+    });
+    const answers = await Promise.all(
+      pairs.map(([by, { device }]) =>
+        by.stranger?.request("contacts.allow", agreementBody(device.account.address, COVERS_SIGNALS)),
+      ),
+    );
+    expect(answers.map((answer) => answer?.code)).toEqual(pairs.map(() => 0));
+  }
+
   /** Signals are not held back by a window: they fill the sockets themselves. */
   #flood(): void {
     const payload = Buffer.alloc(SIGNAL_BYTES);
     this.#stalled.slice(0, FLOODED).forEach(({ device }, i) => {
-      const sender = this.#healthy[i];
-      for (let n = 0; n < SIGNALS; n++) {
-        const devices = [{ device: device.number, payload }];
-        sender?.stranger?.write(frames.ephemeral([{ account: device.account.address, devices }]));
-        if (n % 8 === 7) sender?.stranger?.flush();
-      }
+      const devices = [{ device: device.number, payload }];
+      for (let n = 0; n < SIGNALS_PER_TURN; n++)
+        this.#healthy[i]?.stranger?.write(frames.ephemeral([{ account: device.account.address, devices }]));
     });
   }
 
@@ -141,7 +161,7 @@ function readALittle({ stranger }: Actor): void {
 
 async function slowReaders(rounds: number, build?: string) {
   const world = new World({ brands: 1, accountsPerBrand: DEVICES, devices: () => 1 });
-  const limits = { stallMs: STALL_MS };
+  const limits = { stallMs: STALL_MS, signalsBurst: 1_000_000 };
   const node = await NodeUnderTest.create({ world, limits, ...(build === undefined ? {} : { build }) });
   const habits = (_: unknown, i: number) => ({
     ...goodHabits,
@@ -155,6 +175,7 @@ async function slowReaders(rounds: number, build?: string) {
     const connecting = fleet.keepConnected();
     await until("all are there", () => fleet.actors.every((actor) => actor.isLive));
     const readers = new SlowReaders(node, fleet);
+    await readers.agree();
     // Warms up, and takes the memory that traffic itself takes.
     await readers.phase(false);
     const beforeBytes = readers.memoryBytes;

@@ -74,6 +74,7 @@ describe("metrics", () => {
     connections: 2,
     unidentified: 3,
     counters: { ...zero, sendsAccepted: 5, acks: 1, receiptsRidden: 3, receiptsSent: 4, accountsEvicted: 0 },
+    signals: { delivered: 11, behind: 12 },
     tailBytes: 10,
     uncommittedBytes: 0,
     store: {
@@ -116,6 +117,7 @@ describe("metrics", () => {
       "interline_unidentified_connections 3",
       "interline_queued_bytes 99",
       'interline_receipts_total{way="ridden"} 3',
+      'interline_signals_total{fate="behind"} 12',
       'interline_gap_entries_total{reason="quota"} 6',
       'interline_edge_upgrades_refused_total{reason="full"} 3',
       'interline_edge_ended_total{code="silent"} 2',

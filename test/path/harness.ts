@@ -214,6 +214,7 @@ export class World {
       limits?: { readonly [Name in keyof typeof limits]?: number };
       events?: PathEvents;
       serveRequest?: PathOptions["serveRequest"];
+      maySignal?: PathOptions["maySignal"];
       tailBytes?: number;
       /** Of the kernel's tables. */
       residents?: number;
@@ -270,6 +271,7 @@ export class World {
       turnNow: () => world?.turn(),
       limits: bounds,
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
+      maySignal: options.maySignal ?? (() => true),
       ...(options.events && { events: options.events }),
     });
     world = new World(directory, store, kernel, path);

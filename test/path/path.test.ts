@@ -453,30 +453,6 @@ describe("refusals", () => {
   });
 });
 
-describe("signals", () => {
-  it("reach a live device and are never stored", async () => {
-    const alice = await world.device(1, 1).connect();
-    const bob = await world.device(2, 2).connect();
-    const typing = (): void => {
-      alice.say({
-        kind: "ephemeral",
-        accounts: [
-          { account: bob.address.slice(0, 18), devices: [{ device: 1, payload: Buffer.from("typing") }] },
-        ],
-      });
-      world.turn();
-    };
-    typing();
-    expect(bob.connection.of("signal")).toHaveLength(1);
-    bob.leave();
-    typing();
-    await world.spillAll();
-    await bob.connect();
-    expect(bob.connection.of("signal")).toHaveLength(0);
-    expect(world.kernel.counters().entries).toBe(0);
-  });
-});
-
 describe("the kernel's tables", () => {
   it("give up idle accounts when they are full, without reusing a sequence", async () => {
     const alice = await world.device(1, 1).connect();

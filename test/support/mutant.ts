@@ -291,6 +291,40 @@ export const mutants = {
       put: "const hasErasures = false;",
     },
   ],
+  /** Signals: what one side has agreed to is enough. */
+  oneSideAgrees: [
+    {
+      file: "src/store/contacts.js",
+      find: "        if (received === 0)\n            return 0;\n        return coversAt(mine, given, theirs) & coversAt(theirs, received, mine);",
+      put: "        return coversAt(mine, given, theirs);",
+    },
+  ],
+  /** Signals: changes of agreements are answered before they are on the disk, where they come a little later. */
+  withdrawalsBeforeFlush: [
+    {
+      file: "src/directory/contacts.js",
+      find: "await store.contacts.withdraw(changer(caller), other, covers);",
+      put: "void store.contacts.withdraw(changer(caller), other, covers);",
+    },
+    {
+      file: "src/directory/contacts.js",
+      find: "await store.contacts.allow(changer(caller), other, covers);",
+      put: "void store.contacts.allow(changer(caller), other, covers);",
+    },
+    {
+      file: "src/store/writer.js",
+      find: "await this.#database.write(batch);",
+      put: "await new Promise((resolve) => setTimeout(resolve, 15)); await this.#database.write(batch);",
+    },
+  ],
+  /** Presence: whoever watches is told, if he has agreed himself. */
+  presenceForAll: [
+    {
+      file: "src/directory/presence.js",
+      find: "return mayReach(subject, watcher) && (store.contacts.both(subject, watcher) & coverage.presence) !== 0;",
+      put: "return mayReach(subject, watcher);",
+    },
+  ],
   /** C8: who may not be reached is answered as soon as that is known. */
   nobodyAtOnce: [
     {

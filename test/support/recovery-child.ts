@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { numberedDevice } from "../../src/base/address.js";
 import { concatBytes, toHex } from "../../src/base/bytes.js";
-import { groupMethods } from "../../src/directory/groups.js";
+import { Groups, groupMethods } from "../../src/directory/groups.js";
 import { badRequest } from "../../src/directory/requests.js";
 import type { KeyUpload } from "../../src/rules/keys.js";
 import { type AccountRecord, openStore } from "../../src/store/store.js";
@@ -271,15 +271,18 @@ async function claim(): Promise<void> {
 
 let creating = 0;
 const groups = groupMethods(
-  {
-    readGroup: (group) => store.readGroup(group),
-    settledGroup: (group) => store.settledGroup(group),
-    changeGroup(changed) {
-      if (changed.group.version === 1) say("naming", creating, toHex(changed.group.address));
-      return store.changeGroup(changed);
+  new Groups(
+    {
+      memberships: store.memberships,
+      readGroup: (group) => store.readGroup(group),
+      settledGroup: (group) => store.settledGroup(group),
+      changeGroup(changed) {
+        if (changed.group.version === 1) say("naming", creating, toHex(changed.group.address));
+        return store.changeGroup(changed);
+      },
     },
-  },
-  () => true,
+    () => true,
+  ),
 );
 const liveGroups = new Set(orders.groups.filter((group) => store.readGroup(bytesOf(group)) !== undefined));
 

@@ -46,6 +46,8 @@ export interface StrangerEars {
   readonly gap?: (gap: GapNotice) => void;
   readonly live?: (sequence: number) => void;
   readonly signal?: (sender: string, payload: Buffer) => void;
+  /** Accounts in hex. */
+  readonly presence?: (online: readonly string[], offline: readonly string[]) => void;
   readonly pong?: (nonce: number, timeMs: number) => void;
   readonly messageEnd?: () => void;
   /** The node wrote bytes that are no frames; the connection is given up. */
@@ -281,6 +283,9 @@ export class Stranger {
       case 38:
         ears.signal?.((frame[1] as Buffer).toString("hex"), frame[2] as Buffer);
         return;
+      case 48:
+        ears.presence?.(accountsIn(frame[1] as Buffer), accountsIn(frame[2] as Buffer));
+        return;
       case 39:
         ears.pong?.(frame[1] as number, frame[2] as number);
         return;
@@ -304,6 +309,11 @@ export class Stranger {
         return;
     }
   }
+}
+
+/** Addresses of 18 bytes, one behind the other. */
+function accountsIn(bytes: Buffer): string[] {
+  return Array.from({ length: bytes.length / 18 }, (_, i) => bytes.toString("hex", 18 * i, 18 * i + 18));
 }
 
 export class ConnectionEnded extends Error {

@@ -99,6 +99,11 @@ const serverFrame: fc.Arbitrary<PlainServerFrame> = fc.oneof(
   fc.record({ kind: fc.constant("gap" as const), sequence: uint, count: uint, reason: uint }),
   fc.record({ kind: fc.constant("live" as const), sequence: uint }),
   fc.record({ kind: fc.constant("signal" as const), sender: bytesOf(20), payload }),
+  fc.record({
+    kind: fc.constant("presence" as const),
+    online: fc.array(account, { maxLength: 40 }),
+    offline: fc.array(account, { maxLength: 40 }),
+  }),
   fc.record({ kind: fc.constant("pong" as const), nonce: uint, timeMs: uint }),
   fc.record({
     kind: fc.constant("roster" as const),

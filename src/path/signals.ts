@@ -1,0 +1,102 @@
+/**
+ * Signals: online only, never stored, and only to a device that keeps up. Whoever sends one is told nothing, whatever
+ * becomes of it: what is counted here is for the node's operator alone.
+ *
+ * That a connection is behind is seen by its not being live: the kernel lays nothing out for it then, and what is queued
+ * for it goes out before it is live again. So no signal passes an envelope that waits.
+ */
+import {
+  ACCOUNT_ADDRESS_BYTES,
+  type AccountAddress,
+  type DeviceAddress,
+  numberedDevice,
+} from "../base/address.js";
+import { equalBytes } from "../base/bytes.js";
+import { judgeSignal } from "../rules/signals.js";
+import { spend } from "../rules/token-bucket.js";
+import type { EphemeralFrame } from "../wire/client-frames.js";
+import { encodeServerFrame } from "../wire/server-frames.js";
+import { handOver } from "./connections.js";
+import type { Attachment, PathState } from "./state.js";
+
+/** What one ephemeral brings to whom. */
+export interface SignalOut {
+  readonly to: Attachment;
+  readonly frame: Uint8Array;
+}
+
+export function* signalsOf(
+  state: PathState,
+  from: Attachment,
+  { accounts }: EphemeralFrame,
+): Generator<SignalOut> {
+  const { kernel, limits, moment } = state;
+  const sender = kernel.address(from.slot);
+  const size = { tokens: limits.signalsBurst, refillMs: 1_000 / limits.signalsPerSecond };
+  const isOverloaded = hasTooMuchUncommitted(state);
+  for (const { account, devices } of accounts) {
+    const isAgreed = !isOverloaded && maySignal(state, sender, account);
+    for (const { device, payload } of devices) {
+      const { isAllowed: isInRate, fullAtMs } = spend(from.signals.fullAtMs, size, moment.monotonicMs);
+      from.signals.fullAtMs = fullAtMs;
+      const to = isInRate && isAgreed ? attached(state, numberedDevice(account, device)) : undefined;
+      const keepsUp = to !== undefined && takesSignals(state, to, payload.length);
+      const fate = judgeSignal({ isInRate, isOverloaded, isAgreed, isThere: to !== undefined, keepsUp });
+      state.signals[fate]++;
+      if (fate !== "delivered" || to === undefined) continue;
+      to.signals.bytes += payload.length;
+      yield { to, frame: encodeServerFrame({ kind: "signal", sender, payload }) };
+    }
+  }
+}
+
+/**
+ * What the node itself has to say to a device for which nothing is ever stored; the caller knows that it may. False when
+ * it is there and was not told: it is behind, or the node is.
+ */
+export function tell(state: PathState, device: DeviceAddress, frameOf: () => Uint8Array): boolean {
+  const to = attached(state, device);
+  const keepsUp = to !== undefined && takesSignals(state, to, 0);
+  const isOverloaded = hasTooMuchUncommitted(state);
+  const fate = judgeSignal({
+    isInRate: true,
+    isOverloaded,
+    isAgreed: true,
+    isThere: to !== undefined,
+    keepsUp,
+  });
+  state.signals[fate]++;
+  if (fate !== "delivered" || to === undefined) return fate === "notThere";
+  const frame = frameOf();
+  to.signals.bytes += frame.length;
+  handOver(state, to, frame);
+  return true;
+}
+
+/** An account's own devices may always. */
+function maySignal(state: PathState, sender: DeviceAddress, account: AccountAddress): boolean {
+  if (equalBytes(account, sender.subarray(0, ACCOUNT_ADDRESS_BYTES))) return true;
+  return (
+    state.kernel.mayCross(sender, account) &&
+    state.maySignal(sender.subarray(0, ACCOUNT_ADDRESS_BYTES), account)
+  );
+}
+
+function attached(state: PathState, device: DeviceAddress): Attachment | undefined {
+  const slot = state.kernel.findDevice(device);
+  return slot === undefined ? undefined : state.connections[slot];
+}
+
+/** `payloadBytes` more, after what this turn has brought it already. */
+function takesSignals(state: PathState, to: Attachment, payloadBytes: number): boolean {
+  if (to.signals.turn !== state.turnCount) {
+    to.signals.turn = state.turnCount;
+    to.signals.bytes = 0;
+  }
+  const bytes = to.signals.bytes + payloadBytes;
+  return !to.isBlocked && state.kernel.isLive(to.slot) && bytes <= state.limits.signalBytesPerTurnMax;
+}
+
+function hasTooMuchUncommitted({ kernel, limits }: PathState): boolean {
+  return kernel.uncommittedBytes > limits.signalUncommittedBytesMax;
+}
