@@ -30,6 +30,7 @@ export interface PresenceParts {
     readonly presenceTickMs: number;
     readonly presenceRowsPerTick: number;
     readonly presenceRetryMs: number;
+    readonly contactsMax: number;
   };
   /** Whether envelopes cross from the one account to the other. */
   readonly mayReach: (from: AccountAddress, to: AccountAddress) => boolean;
@@ -41,7 +42,7 @@ export interface PresenceParts {
 interface Present {
   readonly address: DeviceAddress;
   isWatching: boolean;
-  /** What this tick has for it: accounts, and whether they are here. */
+  /** What this tick has for it: accounts, and whether they are here. While it waits to be told everything: who is gone. */
   readonly news: Map<AccountAddress, boolean>;
   /** When it is told everything; undefined when it is up to date. */
   refreshAtMs: number | undefined;
@@ -147,6 +148,7 @@ export class Presence {
     if (present.isWatching) this.#watching--;
     present.isWatching = false;
     present.refreshAtMs = undefined;
+    present.news.clear();
     this.#refreshing.delete(present);
   }
 
@@ -219,17 +221,22 @@ export class Presence {
   /** For the watcher's devices. The agreement is the caller's to have looked at. */
   #newsOf(subject: Subject, watcher: Subject, isOnline: boolean): void {
     for (const present of watcher.devices.values()) {
-      if (!present.isWatching || present.refreshAtMs !== undefined) continue;
-      present.news.set(subject.account, isOnline);
-      this.#withNews.add(present);
+      if (!present.isWatching) continue;
+      if (present.refreshAtMs === undefined) {
+        present.news.set(subject.account, isOnline);
+        this.#withNews.add(present);
+      } else if (!isOnline && present.news.size < this.#parts.limits.contactsMax) {
+        // It may be in the own list no more by then, and so not among all.
+        present.news.set(subject.account, false);
+      }
     }
   }
 
   #tellNews(nowMs: number): void {
     for (const present of this.#withNews) {
       const isTold = this.#parts.tell(present.address, () => frameOf(present.news));
-      present.news.clear();
-      if (!isTold && present.isWatching) this.#refreshAt(present, nowMs + this.#parts.limits.presenceRetryMs);
+      if (isTold) present.news.clear();
+      else if (present.isWatching) this.#refreshAt(present, nowMs + this.#parts.limits.presenceRetryMs);
     }
     this.#withNews.clear();
   }
@@ -243,11 +250,14 @@ export class Presence {
       const isTold = this.#parts.tell(present.address, () => {
         const all = this.#allFor(accountOf(present.address));
         rowsLeft -= all.size;
+        const names = new Set([...all.keys()].map(toHex));
+        for (const account of present.news.keys()) if (!names.has(toHex(account))) all.set(account, false);
         return frameOf(all);
       });
       if (!present.isWatching) continue;
       if (!isTold) this.#refreshAt(present, nowMs + this.#parts.limits.presenceRetryMs);
       else {
+        present.news.clear();
         present.refreshAtMs = undefined;
         this.#refreshing.delete(present);
       }

@@ -203,6 +203,20 @@ describe("who watches", () => {
   });
 });
 
+test("who withdraws while behind is told later that the other is not here", () => {
+  agreements.agree(alice, bob);
+  watching(alice, bob);
+  behind.add(toHex(alice));
+  connect(carol);
+  agreements.agree(alice, carol);
+  pass(SETTLED_MS);
+  agreements.set(alice, bob, 0);
+  behind.clear();
+  pass(limits.presenceRetryMs + TICK_MS);
+  expect(to(alice)).toEqual(["+carol -bob"]);
+  expect(to(bob)).toEqual(["-alice"]);
+});
+
 describe("without an agreement of both", () => {
   test.each([
     ["neither side has agreed", 0, 0],

@@ -43,7 +43,7 @@ const PAYLOAD_BYTES_TO_SLOW = 4_000;
 const SMALL_WINDOW = 4;
 /** So many of the stalled ones are sent more signals than any socket takes. */
 const FLOODED = DEVICES / 125;
-const SIGNALS = 200;
+const SIGNALS = 70;
 const SIGNAL_BYTES = 96 * 1024;
 /** In one turn of this process: about what the node hands to one connection in one turn of its own. */
 const SIGNALS_PER_TURN = 2;

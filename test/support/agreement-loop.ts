@@ -12,6 +12,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import type { NodeUnderTest } from "./node-under-test.js";
+import { tell } from "./scale.js";
 import { Stranger } from "./stranger.js";
 import { frames } from "./stranger-codec.js";
 import { until } from "./until.js";
@@ -219,7 +220,9 @@ export class AgreementLoop {
             person.here.has(other.device.account.address.toString("hex")) === this.#isAgreed(person, other),
         ),
       );
-    await until("everything that was agreed to is there", isAllThere, 3_000).catch(() => {
+    await until("everything that was agreed to is there", isAllThere, 5_000).catch(() => {
+      const signals = expected.filter(([text, { to }]) => !to.heard.has(text)).length;
+      tell(`${signals} of ${expected.length} signals are missed, or presence`);
       this.wrongs.push("missed");
     });
     await delay(READ_MS / 5);
