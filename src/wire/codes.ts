@@ -152,12 +152,6 @@ export const codes = {
     message: "an account is in as many groups as it may be",
   },
 
-  tooManyContacts: {
-    code: 650,
-    retry: "repair",
-    message: "the account has agreed with as many others as it may",
-  },
-
   deviceNotOwn: { code: 640, retry: "repair", message: "the account has no other device of this number" },
   transferCancelled: { code: 641, retry: "never", message: "the transfer was given up" },
   transferTampered: {
@@ -172,6 +166,11 @@ export const codes = {
     code: 646,
     retry: "never",
     message: "the invitation cannot be read, or is not of another device of this account",
+  },
+  tooManyContacts: {
+    code: 650,
+    retry: "repair",
+    message: "the account has agreed with as many others as it may",
   },
 
   directoryInUse: { code: 701, retry: "later", message: "another node has the data directory open" },

@@ -86,10 +86,10 @@ class SlowReaders {
     if (isSlow) {
       for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.pause();
     }
-    let floods = isSlow ? SIGNALS / SIGNALS_PER_TURN : 0;
+    let floods = 0;
     while (performance.now() < endMs) {
       for (let i = 0; i < PER_TURN; i++) this.#send(i % 2 === 0);
-      if (floods-- > 0) this.#flood();
+      if (isSlow) this.#flood(floods++);
       if (isSlow && performance.now() > trickleMs) {
         trickleMs = performance.now() + TRICKLE_MS;
         for (const actor of this.#trickling) readALittle(actor);
@@ -125,14 +125,14 @@ class SlowReaders {
     expect(answers.map((answer) => answer?.code)).toEqual(pairs.map(() => 0));
   }
 
-  /** Signals are not held back by a window: they fill the sockets themselves. */
-  #flood(): void {
-    const payload = Buffer.alloc(SIGNAL_BYTES);
-    this.#stalled.slice(0, FLOODED).forEach(({ device }, i) => {
-      const devices = [{ device: device.number, payload }];
-      for (let n = 0; n < SIGNALS_PER_TURN; n++)
-        this.#healthy[i]?.stranger?.write(frames.ephemeral([{ account: device.account.address, devices }]));
-    });
+  /** Signals are not held back by a window: they fill the sockets themselves, one after the other. */
+  #flood(turn: number): void {
+    const i = Math.floor((turn * SIGNALS_PER_TURN) / SIGNALS);
+    if (i >= FLOODED) return;
+    const { device } = this.#stalled[i] as Actor;
+    const devices = [{ device: device.number, payload: Buffer.alloc(SIGNAL_BYTES) }];
+    for (let n = 0; n < SIGNALS_PER_TURN; n++)
+      this.#healthy[i]?.stranger?.write(frames.ephemeral([{ account: device.account.address, devices }]));
   }
 
   #send(isForHealthy: boolean): void {
