@@ -148,6 +148,7 @@ describe("structure", () => {
       "src/index.ts",
       "src/client/client.ts",
       "src/client/transfer.ts",
+      "src/client/encrypted-client.ts",
       "src/cli/main.ts",
       "src/store/journal-thread.ts",
       "bench/main.ts",

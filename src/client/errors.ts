@@ -15,6 +15,7 @@ const localCodes = {
   badMessage: { retry: "later", message: "the server sent what this client cannot read" },
   connectTimeout: { retry: "now", message: "the server did not answer in time" },
   tokenUnavailable: { retry: "later", message: "the token callback failed" },
+  groupNotReady: { retry: "later", message: "the group's keys have not followed its roster yet" },
   unknownCode: { retry: "later", message: "the server answered with a code this client does not know" },
 } as const satisfies Record<string, { retry: RetryAdvice; message: string }>;
 

@@ -42,12 +42,15 @@ test("transfers are an entry of their own, which holds no client and no Node", a
   expect(await bundle("esm")).not.toContain("interline-transfer");
 });
 
-test("the bundle holds nothing of Node and no dependency", async () => {
-  const text = await bundle("esm");
-  for (const trace of [/node:/, /require\(/, /\bprocess\b/, /\bBuffer\b/, /msgpackr/, /Sec-WebSocket/]) {
-    expect(text).not.toMatch(trace);
-  }
-});
+test.each(["client", "encrypted-client"])(
+  "the bundle of %s holds nothing of Node and no dependency",
+  async (entry) => {
+    const text = await bundle("esm", entry);
+    for (const trace of [/node:/, /require\(/, /\bprocess\b/, /\bBuffer\b/, /msgpackr/, /Sec-WebSocket/]) {
+      expect(text).not.toMatch(trace);
+    }
+  },
+);
 
 test("the bundle signs in with a browser's globals only", async () => {
   const written: Uint8Array[] = [];

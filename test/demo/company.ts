@@ -1,6 +1,7 @@
 /** All people of the cast together, and conversations between them. */
 import { accountIdFor } from "../../src/directory/development-brands.js";
 import { brandNumbers, cast, phrases } from "./cast.js";
+import type { Circle } from "./circle.js";
 import { Person } from "./person.js";
 import type { PersonDevice, World } from "./person-device.js";
 
@@ -10,7 +11,7 @@ const LETTERS_AT_ONCE = 4;
 /** One message of a conversation that is yet to be held. */
 export interface Line {
   readonly from: PersonDevice;
-  readonly to: Person;
+  readonly to: Person | Circle;
   readonly content: string;
 }
 
@@ -37,19 +38,13 @@ export class Company {
     return person;
   }
 
-  /** Everybody gets their devices, which sign in and then learn of each other's. */
+  /** Everybody gets their devices, which sign in. */
   async signIn(): Promise<void> {
     await Promise.all(
       this.people.map(async (person, index) => {
         for (const label of cast[index]?.devices ?? []) await person.addDevice(label);
       }),
     );
-    await Promise.all(this.devices.map((device) => this.introduce(device)));
-  }
-
-  /** The device learns of everybody's devices. */
-  async introduce(device: PersonDevice): Promise<void> {
-    await Promise.all(this.people.map((person) => device.meet(person)));
   }
 
   /** One message from everybody to everybody else: every direction between the brands. */
@@ -65,6 +60,24 @@ export class Company {
   /** Messages between people and from devices that the seed chooses. */
   chatter(count: number): Line[] {
     return Array.from({ length: count }, () => this.#line(this.devices, this.people));
+  }
+
+  /** Messages to the circle, from devices of its members that the seed chooses. */
+  chatterIn(circle: Circle, count: number): Line[] {
+    const { random } = this.#world.stage;
+    const writers = circle.devices.filter(({ isOnline }) => isOnline);
+    return Array.from({ length: count }, () => ({
+      from: random.pick(writers),
+      to: circle,
+      content: random.pick(phrases),
+    }));
+  }
+
+  /** One message to the circle from each of its devices. */
+  roundIn(circle: Circle): Line[] {
+    const { random } = this.#world.stage;
+    const writers = circle.devices.filter(({ isOnline }) => isOnline);
+    return writers.map((from) => ({ from, to: circle, content: random.pick(phrases) }));
   }
 
   /** Holds the conversation; resolves when every message is receipted. */

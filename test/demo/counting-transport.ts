@@ -9,6 +9,7 @@
 import type { Transport, TransportSocket } from "../../src/client/client.js";
 import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage } from "../../src/wire/client-frames.js";
+import { isNode } from "../../src/wire/notices.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 
 export interface EnvelopeCounter {
@@ -33,7 +34,10 @@ class CountingSocket implements TransportSocket {
     socket.onopen = () => this.onopen?.();
     socket.onclose = (code, reason) => this.onclose?.(code, reason);
     socket.onmessage = (bytes) => {
-      for (const { kind } of decodeServerMessage(bytes)) if (kind === "deliver") counter.carriedIn();
+      for (const frame of decodeServerMessage(bytes)) {
+        const isEnvelope = frame.kind === "deliver" || frame.kind === "groupDeliver";
+        if (isEnvelope && !isNode(frame.sender)) counter.carriedIn();
+      }
       this.onmessage?.(bytes);
     };
   }
@@ -44,7 +48,7 @@ class CountingSocket implements TransportSocket {
 
   send(bytes: Uint8Array): void {
     for (const { kind } of decodeClientMessage(bytes, limits))
-      if (kind === "send") this.#counter.carriedOut();
+      if (kind === "send" || kind === "groupSend") this.#counter.carriedOut();
     this.#socket.send(bytes);
   }
 

@@ -1,9 +1,11 @@
 /**
  * `npm run demo`: people of three brands write to each other, end-to-end
- * encrypted, through one node that is killed twice in the middle.
+ * encrypted, through one node that is killed again and again in the middle.
  *
  * Everything is real: the node is a process of its own with its data in a
- * directory, keys and ciphertexts are libsignal's, kills are SIGKILL. In the
+ * directory, keys and ciphertexts are libsignal's, kills are SIGKILL. A group of
+ * three brands talks with sender keys, and who is removed from it must be able to
+ * read nothing that is sent after, with all that the others were given. In the
  * end every message must have been decrypted exactly once by every device it was
  * for, and nothing the node wrote, in its database or its output, may hold a
  * plaintext, a device's private key or a token.
@@ -16,6 +18,7 @@
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
+import * as group from "./group-scenes.js";
 import { type Outcome, perform } from "./performance.js";
 import type { Play } from "./play.js";
 import * as scene from "./scenes.js";
@@ -34,6 +37,10 @@ async function story(play: Play): Promise<void> {
   await scene.theNodeIsKilledWhen("a message is read that has no receipt yet", play, tablet);
   await scene.theAbsentDeviceComesBack(play, tablet);
   await scene.everybodyReconnects(play);
+  const circle = await group.aGroupIsMade(play, "WhatsApp's Ana", ["Instagram's Ana", "Chi", "Dov", "Eve"]);
+  await group.theNodeIsKilledAmidTheGroup(play, circle, tablet);
+  await group.somebodyIsAdded(play, circle, "Bo");
+  await group.somebodyIsRemoved(play, circle, "Eve");
   await scene.theNodeStops(play);
 }
 
@@ -67,6 +74,7 @@ function tellOutcome(outcome: Outcome): void {
   console.log(`All is as it must be, through ${outcome.kills} kills:
   ${outcome.sent} messages, ${outcome.receipted} receipted on disk
   ${outcome.decrypted} decryptions: each message exactly once by every device it was for
+  ${outcome.groupDecrypted} of them of what was sent to a group; its removed member could read ${outcome.removedMemberCouldRead} of what was sent after
   ${outcome.sendsRepeated} sends were repeated, ${outcome.repeatsRecognised} envelopes came again, ${outcome.duplicatesShown} were shown twice
   ${mebibytes} MiB searched that the node wrote: no plaintext, no private key, no token`);
 }

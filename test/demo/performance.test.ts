@@ -5,7 +5,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { perform } from "./performance.js";
+import { SignalCipher } from "../ciphers/signal-cipher.js";
+import { aGroupIsMade, somebodyIsRemoved } from "./group-scenes.js";
+import { type PerformanceOptions, perform } from "./performance.js";
 import type { Play } from "./play.js";
 import { everybodyGreetsEverybody, everybodySignsIn, theNodeStarts, theNodeStops } from "./scenes.js";
 
@@ -62,6 +64,32 @@ test("a device's private key in the data directory is found", async () => {
       writeFile(join(dataDirectory, "keys"), company.devices[3]?.secrets[0] ?? ""),
   });
   expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: false, secretsFound: 1, canariesFound: 0 });
+});
+
+/** A group of which one member is removed, with the encryption as it is or with another. */
+function performRemoval(makeCipher?: PerformanceOptions["makeCipher"]) {
+  const story = async (play: Play) => {
+    await theNodeStarts(play);
+    await everybodySignsIn(play);
+    const circle = await aGroupIsMade(play, "Bo", ["Chi", "Dov"]);
+    await somebodyIsRemoved(play, circle, "Dov");
+    await theNodeStops(play);
+  };
+  return perform({ seed: 1, keep: "never", story, print: () => {}, ...(makeCipher && { makeCipher }) });
+}
+
+test("a removed member reads nothing, and it is seen when it can", async () => {
+  const outcome = await performRemoval();
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: true, kills: 1, removedMemberCouldRead: 0 });
+  expect(outcome.groupDecrypted).toBeGreaterThan(100);
+  class Careless extends SignalCipher {
+    protected override mustReplace(): boolean {
+      return false;
+    }
+  }
+  const careless = await performRemoval((address) => new Careless(address, 24));
+  expect(careless.ok).toBe(false);
+  expect(careless.removedMemberCouldRead).toBeGreaterThan(50);
 });
 
 test("a message that a device should have read and did not is missed", async () => {

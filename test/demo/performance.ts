@@ -6,7 +6,9 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { DeviceAddress } from "../../src/base/address.js";
 import { defaultTransport } from "../../src/client/transport.js";
+import { SignalCipher } from "../ciphers/signal-cipher.js";
 import { freePort, NodeProcess } from "../support/node-process.js";
 import { Company } from "./company.js";
 import { countingTransport } from "./counting-transport.js";
@@ -16,6 +18,8 @@ import type { Play } from "./play.js";
 import { Stage } from "./stage.js";
 import { TokenMint } from "./token-mint.js";
 
+/** Every other device may open a conversation with this one, and more than once when both open at the same moment. */
+const ONE_TIME_KEY_COUNT = 24;
 const PLAY_TIMEOUT_MS = 50_000;
 /** When nothing has happened for so long, nothing will: what is still missing is lost. */
 const STANDSTILL_MS = 10_000;
@@ -29,6 +33,10 @@ export interface Outcome {
   /** Decryptions that had to happen, and that did. */
   readonly expected: number;
   readonly decrypted: number;
+  /** Of them, of what was sent to groups. */
+  readonly groupDecrypted: number;
+  /** Messages that the state of a removed member's devices could read of what was sent to its group after; null without a removal. */
+  readonly removedMemberCouldRead: number | null;
   readonly missing: number;
   readonly duplicatesShown: number;
   /** Sends that went out again because of the kills, under the same id. */
@@ -55,6 +63,8 @@ export interface PerformanceOptions {
   readonly keep: "always" | "whenWrong" | "never";
   readonly story: (play: Play) => Promise<void>;
   readonly print: (line: string) => void;
+  /** The encryption of a device, when it is to be another than SignalCipher as it is. */
+  readonly makeCipher?: (address: DeviceAddress) => SignalCipher;
 }
 
 export async function perform(options: PerformanceOptions): Promise<Outcome> {
@@ -106,6 +116,7 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
       carriedIn: () => stage.arrivals++,
     }),
     devices: new Map(),
+    makeCipher: options.makeCipher ?? ((address) => new SignalCipher(address, ONE_TIME_KEY_COUNT)),
     mintToken: async (device) => {
       const token = await mint.token(device);
       evidence.addToken(token);
@@ -141,6 +152,8 @@ async function judge(
   return {
     seed,
     ...counts,
+    groupDecrypted: stage.groupDecrypted,
+    removedMemberCouldRead: stage.removedMemberCouldRead,
     ok: counts.ok && allFaults.length === 0,
     sendsRepeated: stage.departures - counts.sent - stage.refusals,
     repeatsRecognised: stage.arrivals - counts.decrypted - counts.duplicatesShown,

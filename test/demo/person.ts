@@ -1,10 +1,6 @@
 /** A person of the cast: one account of one brand, and the devices signed in with it. */
 import { type AccountAddress, accountAddress, deviceAddress } from "../../src/base/address.js";
 import { PersonDevice, type World } from "./person-device.js";
-import { SignalDevice } from "./signal-device.js";
-
-/** Every other device may open a conversation with this one, and more than once when both open at the same moment. */
-const ONE_TIME_KEY_COUNT = 24;
 
 export class Person {
   /** As the story calls them. */
@@ -32,19 +28,17 @@ export class Person {
     return device;
   }
 
-  /** Gets one more device: it makes its keys, publishes the public ones and signs in. */
+  /** Gets one more device: it makes its keys, signs in and uploads the public ones. */
   async addDevice(label: string): Promise<PersonDevice> {
     const address = deviceAddress({
       brand: this.#brandNumber,
       account: this.accountId,
       device: this.devices.length + 1,
     });
-    const { directory } = this.#world.stage;
-    const signal = await SignalDevice.create({ address, directory, oneTimeKeyCount: ONE_TIME_KEY_COUNT });
     const device = new PersonDevice({
       owner: this,
       name: `${this.name}'s ${label}`,
-      signal,
+      address,
       world: this.#world,
     });
     await device.goOnline();

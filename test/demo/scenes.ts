@@ -50,7 +50,7 @@ export async function aDeviceGoesOffline(play: Play, absent: PersonDevice): Prom
 const killMoments = {
   /** What has a receipt is on disk. */
   "a message for an absent device is receipted": ({ stage }: Play, absent: PersonDevice) =>
-    stage.latestReceipted?.ciphertexts.has(formatAddress(absent.address)) === true,
+    stage.latestReceipted?.has(formatAddress(absent.address)) === true,
   /** What is read before its receipt came is sent again by its writer, and nobody is shown it again. */
   "a message is read that has no receipt yet": ({ stage }: Play) =>
     stage.latestRead !== undefined && !stage.tally.isReceipted(stage.latestRead),
@@ -66,9 +66,10 @@ export async function theNodeIsKilledWhen(
   moment: keyof typeof killMoments,
   play: Play,
   absent: PersonDevice,
+  lines: readonly Line[] = play.company.chatter(MANY_LINES),
 ): Promise<void> {
   const { company, node, stage, tell } = play;
-  const killAtReceipts = stage.receipts + stage.random.between(MANY_LINES / 8, MANY_LINES / 2);
+  const killAtReceipts = stage.receipts + stage.random.between(lines.length / 8, lines.length / 2);
   const killed = stage.when(
     () =>
       stage.receipts >= killAtReceipts &&
@@ -81,7 +82,7 @@ export async function theNodeIsKilledWhen(
       return gone;
     },
   );
-  const conversation = stage.orEnd(company.hold(company.chatter(MANY_LINES)));
+  const conversation = stage.orEnd(company.hold(lines));
   await killed;
   await searchWhatIsLeft(play, absent);
   const readyMs = await node.start();
@@ -97,7 +98,6 @@ export async function somebodyGetsANewDevice(play: Play, ownerName: string, labe
   const { company, stage, tell } = play;
   const owner = company.person(ownerName);
   const device = await stage.orEnd(owner.addDevice(label));
-  await stage.orEnd(company.introduce(device));
   const refusedBefore = stage.refusals;
   await holdToTheEnd(play, company.greetingsTo(owner));
   const refused = stage.refusals - refusedBefore;
@@ -133,7 +133,7 @@ export async function theNodeStops(play: Play): Promise<void> {
   tell("Everybody leaves, and the node stops.");
 }
 
-async function holdToTheEnd({ company, stage }: Play, lines: readonly Line[]): Promise<void> {
+export async function holdToTheEnd({ company, stage }: Play, lines: readonly Line[]): Promise<void> {
   await stage.orEnd(company.hold(lines));
   await stage.until(() => company.isSettled);
 }

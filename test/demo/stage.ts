@@ -1,5 +1,5 @@
 /**
- * What all scenes share: the judge, the keys, the seeded choices, and the moments the story waits for.
+ * What all scenes share: the judge, the seeded choices, what was overheard, and the moments the story waits for.
  *
  * A moment is a condition over what has happened. It is looked at after every
  * event, and its action runs within the event that made it true: so a SIGKILL
@@ -7,8 +7,7 @@
  * that differs from what must be ends the play, and with it every wait.
  */
 import { randomBytes } from "node:crypto";
-import { KeyDirectory } from "./key-directory.js";
-import type { Letter } from "./letter.js";
+import type { GroupEnvelope } from "../../src/client/encrypted-client.js";
 import { SeededRandom } from "./seeded-random.js";
 import { Tally } from "./tally.js";
 
@@ -19,7 +18,6 @@ interface Moment {
 
 export class Stage {
   readonly tally = new Tally();
-  readonly directory = new KeyDirectory();
   readonly random: SeededRandom;
   /** Begins every plaintext and exists nowhere else. */
   readonly marker = `canary-${randomBytes(8).toString("hex")}`;
@@ -34,8 +32,14 @@ export class Stage {
   arrivals = 0;
   /** When something last happened, on performance.now()'s clock. */
   happenedMs = performance.now();
-  /** The message whose receipt came last, and the one read last. */
-  latestReceipted: Letter | undefined;
+  /** Decryptions of what was sent to groups. */
+  groupDecrypted = 0;
+  /** Everything that devices were handed of groups: what a thief has who takes it from all of them. */
+  readonly overheard: GroupEnvelope[] = [];
+  /** Messages sent after a member's removal that could be read with the state of its devices; null while nobody was removed. */
+  removedMemberCouldRead: number | null = null;
+  /** The ciphertexts, by device, of the message whose receipt came last; and the message read last. */
+  latestReceipted: ReadonlyMap<string, Uint8Array> | undefined;
   latestRead: string | undefined;
   /** The latest receipted ciphertext for each device, by its address as formatAddress writes it. */
   readonly receiptedCiphertexts = new Map<string, Uint8Array>();

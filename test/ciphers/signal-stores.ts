@@ -1,9 +1,9 @@
 /**
- * The state of one device's Signal protocol, in memory: the stores that libsignal asks for.
+ * The stores that libsignal asks for, in memory. Each can be copied with all that it holds.
  *
  * Records are kept as their serialised bytes, as a database would keep them, so
  * that nothing outside holds a live native object that a later operation changes.
- * Identities are trusted at first use and never replaced.
+ * Identities are trusted at first use, and replaced only when the cipher is told of a change.
  */
 import {
   IdentityChange,
@@ -16,6 +16,8 @@ import {
   type PrivateKey,
   type ProtocolAddress,
   PublicKey,
+  SenderKeyRecord,
+  SenderKeyStore,
   SessionRecord,
   SessionStore,
   SignedPreKeyRecord,
@@ -33,10 +35,23 @@ function required(records: ReadonlyMap<number, Bytes>, id: number, what: string)
 
 /** The Double Ratchet states, one per device this device talks to. */
 export class RatchetStates extends SessionStore {
-  readonly #records = new Map<string, Bytes>();
+  readonly #records: Map<string, Bytes>;
+
+  constructor(records: Iterable<readonly [string, Bytes]> = []) {
+    super();
+    this.#records = new Map(records);
+  }
+
+  copy(): RatchetStates {
+    return new RatchetStates(this.#records);
+  }
 
   has(name: ProtocolAddress): boolean {
     return this.#records.has(name.toString());
+  }
+
+  remove(name: ProtocolAddress): void {
+    this.#records.delete(name.toString());
   }
 
   override async saveSession(name: ProtocolAddress, record: SessionRecord): Promise<void> {
@@ -58,12 +73,21 @@ export class RatchetStates extends SessionStore {
 export class Identities extends IdentityKeyStore {
   readonly #own: IdentityKeyPair;
   readonly #registrationId: number;
-  readonly #met = new Map<string, Bytes>();
+  readonly #met: Map<string, Bytes>;
 
-  constructor(own: IdentityKeyPair, registrationId: number) {
+  constructor(own: IdentityKeyPair, registrationId: number, met: Iterable<readonly [string, Bytes]> = []) {
     super();
     this.#own = own;
     this.#registrationId = registrationId;
+    this.#met = new Map(met);
+  }
+
+  copy(): Identities {
+    return new Identities(this.#own, this.#registrationId, this.#met);
+  }
+
+  remove(name: ProtocolAddress): void {
+    this.#met.delete(name.toString());
   }
 
   override async getIdentityKey(): Promise<PrivateKey> {
@@ -99,7 +123,20 @@ export class Identities extends IdentityKeyStore {
 
 /** One-time curve keys: gone once used. */
 export class OneTimeKeys extends PreKeyStore {
-  readonly #records = new Map<number, Bytes>();
+  readonly #records: Map<number, Bytes>;
+
+  constructor(records: Iterable<readonly [number, Bytes]> = []) {
+    super();
+    this.#records = new Map(records);
+  }
+
+  copy(): OneTimeKeys {
+    return new OneTimeKeys(this.#records);
+  }
+
+  has(id: number): boolean {
+    return this.#records.has(id);
+  }
 
   override async savePreKey(id: number, record: PreKeyRecord): Promise<void> {
     this.#records.set(id, record.serialize());
@@ -115,7 +152,16 @@ export class OneTimeKeys extends PreKeyStore {
 }
 
 export class SignedKeys extends SignedPreKeyStore {
-  readonly #records = new Map<number, Bytes>();
+  readonly #records: Map<number, Bytes>;
+
+  constructor(records: Iterable<readonly [number, Bytes]> = []) {
+    super();
+    this.#records = new Map(records);
+  }
+
+  copy(): SignedKeys {
+    return new SignedKeys(this.#records);
+  }
 
   override async saveSignedPreKey(id: number, record: SignedPreKeyRecord): Promise<void> {
     this.#records.set(id, record.serialize());
@@ -132,12 +178,22 @@ export class SignedKeys extends SignedPreKeyStore {
  */
 export class KyberKeys extends KyberPreKeyStore {
   readonly #lastResortId: number;
-  readonly #records = new Map<number, Bytes>();
-  readonly #openings = new Set<string>();
+  readonly #records: Map<number, Bytes>;
+  readonly #openings: Set<string>;
 
-  constructor(lastResortId: number) {
+  constructor(
+    lastResortId: number,
+    records: Iterable<readonly [number, Bytes]> = [],
+    openings: Iterable<string> = [],
+  ) {
     super();
     this.#lastResortId = lastResortId;
+    this.#records = new Map(records);
+    this.#openings = new Set(openings);
+  }
+
+  copy(): KyberKeys {
+    return new KyberKeys(this.#lastResortId, this.#records, this.#openings);
   }
 
   override async saveKyberPreKey(id: number, record: KyberPreKeyRecord): Promise<void> {
@@ -156,5 +212,35 @@ export class KyberKeys extends KyberPreKeyStore {
     const opening = `${signedPreKeyId}/${Buffer.from(baseKey.serialize()).toString("hex")}`;
     if (this.#openings.has(opening)) throw new Error("this opening message was used before");
     this.#openings.add(opening);
+  }
+}
+
+/** Sender keys: this device's own and those it was given, by sender and distribution id. */
+export class SenderKeys extends SenderKeyStore {
+  readonly #records: Map<string, Bytes>;
+
+  constructor(records: Iterable<readonly [string, Bytes]> = []) {
+    super();
+    this.#records = new Map(records);
+  }
+
+  copy(): SenderKeys {
+    return new SenderKeys(this.#records);
+  }
+
+  override async saveSenderKey(
+    sender: ProtocolAddress,
+    distributionId: string,
+    record: SenderKeyRecord,
+  ): Promise<void> {
+    this.#records.set(`${sender.toString()} ${distributionId}`, record.serialize());
+  }
+
+  override async getSenderKey(
+    sender: ProtocolAddress,
+    distributionId: string,
+  ): Promise<SenderKeyRecord | null> {
+    const bytes = this.#records.get(`${sender.toString()} ${distributionId}`);
+    return bytes === undefined ? null : SenderKeyRecord.deserialize(bytes);
   }
 }

@@ -1,0 +1,97 @@
+/**
+ * The seam between the SDK and an application's end-to-end encryption: what an
+ * encryption library is wrapped in to be used by EncryptedClient
+ * (encrypted-client.ts), which calls it and does everything else: rosters,
+ * claims, repeats, order.
+ *
+ *   plaintext ─▶ encryptTo ────── a payload for each device ─────────▶ decryptFrom ─▶ plaintext
+ *   plaintext ─▶ encryptToGroup ─ one shared part, blocks ────────▶ decryptFromGroup ─▶ plaintext
+ *   roster ────▶ moveGroup ────── one shared part, blocks ────────▶ decryptFromGroup ─▶ nothing to show
+ *
+ * Two ways to have a group's keys follow its roster, and a cipher has one of them:
+ *
+ *   with the messages   (Signal's sender keys) A sender sees, each time he encrypts, which devices there are: he
+ *                       gives his key, in blocks, to those that do not have it, and takes a new one when a device
+ *                       that has it is no longer among them. No moveGroup.
+ *   with the roster     (MLS) The device that changed the roster moves the group: its commit is the first envelope
+ *                       that anybody sends for the new version. The node refuses what is sent for an old one and tells
+ *                       of a new one in order with the group's envelopes; and a version has one maker. So all devices
+ *                       see the same commits in the same order, which MLS needs. Until the commit has come
+ *                       encryptToGroup answers undefined, and EncryptedClient waits.
+ *
+ * What EncryptedClient promises: one call at a time per cipher; decryptions in the order of arrival; a payload is
+ * encrypted once and repeated as it is. What a cipher must do by itself: keep its state (it should be stored together
+ * with what was decrypted), and bind what it says to devices: `from` is what the node says, and the cipher
+ * must refuse what that device did not encrypt.
+ *
+ * Types and one error; runs in browsers.
+ */
+import type { DeviceAddress } from "../base/address.js";
+import type { SuiteName } from "../wire/keys.js";
+import type { KeyBundles, KeyStocks, KeyUpload } from "./types.js";
+
+export interface Cipher<Suite extends SuiteName = SuiteName> {
+  /** Which of the key directory's bundles it begins conversations with. */
+  readonly suite: Suite;
+  /** The device whose keys it holds. */
+  readonly address: DeviceAddress;
+  /**
+   * Called at every start and when the node says that one-time keys are few: the keys to upload, given what the node
+   * holds; undefined when that is enough. An upload replaces all keys of the kinds it names.
+   */
+  refill(stocks: KeyStocks): Promise<KeyUpload | undefined>;
+  /** One payload for one device. Absent, like decryptFrom, when the encryption knows only groups. */
+  encryptTo?(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<Suite>): Promise<Uint8Array>;
+  /** Rejects with RepeatedPayload for what it decrypted before, with anything else for what is not for this device, not from `from` or not intact. */
+  decryptFrom?(payload: Uint8Array, from: DeviceAddress): Promise<Uint8Array>;
+  /** For all devices of the group except this one; undefined while moveGroup's envelope for this version has not come. */
+  encryptToGroup(
+    plaintext: Uint8Array,
+    group: GroupDevices,
+    claim: Claim<Suite>,
+  ): Promise<GroupCiphertext | undefined>;
+  /** Undefined when the envelope was for the cipher alone. Rejects like decryptFrom. */
+  decryptFromGroup(envelope: GroupEnvelope): Promise<Uint8Array | undefined>;
+  /** The envelope that moves the group's keys to exactly these devices. Called on the device that made this version. */
+  moveGroup?(group: GroupDevices, claim: Claim<Suite>): Promise<GroupCiphertext>;
+  /** The node says that a device, whose keys this account has claimed, has another identity key now. */
+  identityChanged?(device: DeviceAddress): void;
+}
+
+/** A bundle with one-time keys that nobody else is given. Rejects as `client.keys.claim` does. */
+export type Claim<Suite extends SuiteName> = (device: DeviceAddress) => Promise<KeyBundles[Suite]>;
+
+/** A group as one version of its roster has it. */
+export interface GroupDevices {
+  /** The group's address, 18 bytes. */
+  readonly address: Uint8Array;
+  readonly version: number;
+  /** All devices of all members, this one included. */
+  readonly devices: readonly DeviceAddress[];
+}
+
+export interface GroupCiphertext {
+  /** What every device gets. */
+  readonly shared: Uint8Array;
+  /** What some get of their own beside it. */
+  readonly blocks: readonly { readonly device: DeviceAddress; readonly block: Uint8Array }[];
+  /** Devices that cannot read it, because no keys of theirs could be had. */
+  readonly leftOut: readonly DeviceAddress[];
+  /** Called once: whether the node accepted the envelope. Only what was accepted has reached anybody for certain. */
+  settled?(isAccepted: boolean): void;
+}
+
+export interface GroupEnvelope {
+  readonly address: Uint8Array;
+  /** Of the roster that it was sent for. */
+  readonly version: number;
+  readonly from: DeviceAddress;
+  readonly shared: Uint8Array;
+  /** Empty when there was none for this device. */
+  readonly block: Uint8Array;
+}
+
+/** This very ciphertext was decrypted before. */
+export class RepeatedPayload extends Error {
+  override readonly name = "RepeatedPayload";
+}

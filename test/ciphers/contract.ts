@@ -1,0 +1,226 @@
+/** What every cipher must do, with real keys at a real node: the suite that each of them passes. */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { SuiteName } from "../../src/client/client.js";
+import { type GroupEnvelope, RepeatedPayload } from "../../src/client/encrypted-client.js";
+import { type MakeCipher, Parties, type Party, readWith } from "./parties.js";
+
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let waits = 0; !condition(); waits++) {
+    if (waits > 1_000) throw new Error(`waited in vain: ${what}`);
+    await delay(5);
+  }
+}
+
+export function cipherContract<Suite extends SuiteName>(name: string, make: MakeCipher<Suite>): void {
+  describe(`${name}: groups`, () => {
+    let parties: Parties<Suite>;
+
+    beforeEach(async () => {
+      parties = await Parties.open(make);
+    });
+    afterEach(() => parties.close());
+
+    /** Three people of three brands, the first with two devices, and their group. */
+    async function trio() {
+      const ana = await parties.join("whatsapp/ana/1");
+      const tablet = await parties.join("whatsapp/ana/2");
+      const chi = await parties.join("instagram/chi/1");
+      const dov = await parties.join("messenger/dov/1");
+      const { group } = await ana.encrypted.createGroup([chi.account, dov.account]);
+      return { ana, tablet, chi, dov, group };
+    }
+
+    const allRead = (readers: readonly Party<Suite>[], text: string) =>
+      until(() => readers.every((reader) => reader.texts().includes(text)), `everybody reads "${text}"`);
+
+    const noneFailed = () => expect(parties.all.flatMap(({ unreadable }) => unreadable)).toEqual([]);
+
+    test("everybody in a group of three brands reads everybody, on every device, once and as the right sender's", async () => {
+      const { ana, tablet, chi, dov, group } = await trio();
+      const all = [ana, tablet, chi, dov];
+      for (const writer of all) {
+        for (const round of [1, 2]) {
+          const { durability, leftOut } = await writer.sendToGroup(group, `${writer.name} ${round}`);
+          expect({ durability, leftOut }).toEqual({ durability: "disk", leftOut: [] });
+        }
+      }
+      for (const writer of all)
+        for (const round of [1, 2])
+          await allRead(
+            all.filter((reader) => reader !== writer),
+            `${writer.name} ${round}`,
+          );
+      for (const reader of all) {
+        const expected = all
+          .filter((writer) => writer !== reader)
+          .flatMap(({ name: from }) => [1, 2].map((round) => ({ text: `${from} ${round}`, from })));
+        expect(reader.shown).toEqual(expected);
+      }
+      noneFailed();
+    });
+
+    test("everybody may write at once", async () => {
+      const { ana, tablet, chi, dov, group } = await trio();
+      const all = [ana, tablet, chi, dov];
+      const texts = all.flatMap((writer) => [1, 2, 3].map((n) => ({ writer, text: `${writer.name} ${n}` })));
+      await Promise.all(texts.map(({ writer, text }) => writer.sendToGroup(group, text)));
+      for (const { writer, text } of texts)
+        await allRead(
+          all.filter((reader) => reader !== writer),
+          text,
+        );
+      noneFailed();
+    });
+
+    test("who is added reads what is sent after, and nothing of what was sent before", async () => {
+      const { ana, tablet, chi, dov, group } = await trio();
+      await ana.sendToGroup(group, "before");
+      await allRead([tablet, chi, dov], "before");
+      const eve = await parties.join("messenger/eve/1");
+      await ana.encrypted.addMembers(group, [eve.account]);
+      await chi.sendToGroup(group, "after");
+      await allRead([ana, tablet, dov, eve], "after");
+      await eve.sendToGroup(group, "thank you");
+      await allRead([ana, tablet, chi, dov], "thank you");
+      expect(eve.texts()).toEqual(["after"]);
+      const before = chi.stolen.filter(({ version }) => version === 1);
+      expect(before.length).toBeGreaterThan(0);
+      expect(await readWith(eve.cipher, before)).toEqual([]);
+      noneFailed();
+    });
+
+    test("who is removed can read nothing that is sent after, with all that others were given", async () => {
+      const { ana, tablet, chi, dov, group } = await trio();
+      for (const writer of [ana, chi]) await writer.sendToGroup(group, `${writer.name} begins`);
+      await until(() => dov.texts().length === 2, "dov reads both");
+      await dov.client.close();
+      await ana.sendToGroup(group, "the last that is for dov");
+      await allRead([tablet, chi], "the last that is for dov");
+      const { version } = await ana.encrypted.removeMembers(group, [dov.account]);
+      const after = ["after 1", "after 2", "after 3"];
+      const writers = [chi, ana, tablet];
+      for (const [i, writer] of writers.entries()) await writer.sendToGroup(group, after[i] as string);
+      const readers = [ana, tablet, chi];
+      for (const [i, text] of after.entries())
+        await allRead(
+          readers.filter((reader) => reader !== writers[i]),
+          text,
+        );
+      const stolen = readers.flatMap((reader) => reader.stolen);
+      const since = (envelope: GroupEnvelope) => envelope.version >= version;
+      // The same state and the same thief read what was sent before: the attempt is one that could succeed.
+      expect(
+        await readWith(
+          dov.cipher,
+          stolen.filter((envelope) => !since(envelope)),
+        ),
+      ).toContain("the last that is for dov");
+      expect(
+        new Set(stolen.filter(since).map(({ shared }) => shared.toString())).size,
+      ).toBeGreaterThanOrEqual(3);
+      expect(await readWith(dov.cipher, stolen.filter(since))).toEqual([]);
+      noneFailed();
+    });
+
+    test("a member's new device reads after the group is renewed, and its removed device reads no more", async () => {
+      const { ana, tablet, chi, dov, group } = await trio();
+      await chi.sendToGroup(group, "before");
+      await allRead([ana, tablet, dov], "before");
+      const laptop = await parties.join("whatsapp/ana/3");
+      await ana.client.devices.remove(2);
+      const { version } = await ana.encrypted.renewGroup(group);
+      await chi.sendToGroup(group, "after");
+      await allRead([ana, laptop, dov], "after");
+      const since = chi.stolen
+        .concat(dov.stolen, laptop.stolen)
+        .filter((envelope) => envelope.version >= version);
+      expect(await readWith(tablet.cipher, since)).toEqual([]);
+      expect(tablet.texts()).toEqual(["before"]);
+      expect([ana, laptop, chi, dov].flatMap(({ unreadable }) => unreadable)).toEqual([]);
+    });
+
+    test("what is not intact, not the sender's or not the group's is refused, and the right one is still read", async () => {
+      const { ana, chi, dov, group } = await trio();
+      await ana.sendToGroup(group, "first");
+      await allRead([chi, dov], "first");
+      await dov.client.close();
+      await ana.sendToGroup(group, "second");
+      await allRead([chi], "second");
+      const second = chi.stolen.at(-1) as GroupEnvelope;
+      const flipped = second.shared.slice();
+      flipped[flipped.length - 5] = (flipped[flipped.length - 5] as number) ^ 1;
+      const otherGroup = second.address.slice();
+      otherGroup[17] = (otherGroup[17] as number) ^ 1;
+      const wrong = [
+        { ...second, shared: flipped },
+        { ...second, from: chi.address },
+        { ...second, address: otherGroup },
+        { ...second, shared: second.shared.slice(0, 20) },
+        { ...second, shared: new Uint8Array(0) },
+      ];
+      for (const envelope of wrong) await expect(dov.cipher.decryptFromGroup(envelope)).rejects.toThrow();
+      const plaintext = await dov.cipher.decryptFromGroup({ ...second, block: new Uint8Array(0) });
+      expect(new TextDecoder().decode(plaintext)).toBe("second");
+      await expect(dov.cipher.decryptFromGroup(second)).rejects.toBeInstanceOf(RepeatedPayload);
+    });
+  });
+}
+
+/** For ciphers that encrypt for single devices too. */
+export function directContract<Suite extends SuiteName>(name: string, make: MakeCipher<Suite>): void {
+  describe(`${name}: direct`, () => {
+    let parties: Parties<Suite>;
+
+    beforeEach(async () => {
+      parties = await Parties.open(make);
+    });
+    afterEach(() => parties.close());
+
+    test("every device of the recipient and of the sender reads it once, also one that the sender did not know", async () => {
+      const ana = await parties.join("whatsapp/ana/1");
+      const tablet = await parties.join("whatsapp/ana/2");
+      const chi = await parties.join("instagram/chi/1");
+      await ana.send(chi, "one");
+      await chi.send(ana, "two");
+      const laptop = await parties.join("instagram/chi/2");
+      const phone = await parties.join("whatsapp/ana/3");
+      await ana.send(chi, "three");
+      await until(() => laptop.shown.length === 1 && phone.shown.length === 1, "the new devices read");
+      await until(() => chi.shown.length === 2 && tablet.shown.length === 3, "the old ones read");
+      expect(ana.texts()).toEqual(["two"]);
+      expect(tablet.shown).toEqual([
+        { text: "one", from: ana.name },
+        { text: "two", from: chi.name },
+        { text: "three", from: ana.name },
+      ]);
+      expect(parties.all.flatMap(({ unreadable }) => unreadable)).toEqual([]);
+    });
+
+    test("a payload is read once, by its device, as its sender's, and intact", async () => {
+      const ana = await parties.join("whatsapp/ana/1");
+      const chi = await parties.join("instagram/chi/1");
+      const namesake = await parties.join("messenger/chi/1");
+      for (const reader of [chi, namesake]) {
+        await ana.send(reader, "open");
+        await reader.send(ana, "open");
+      }
+      await until(() => ana.shown.length === 2, "the ratchets turn");
+      await chi.client.close();
+      await ana.send(chi, "for chi alone");
+      const sealed = await ana.cipher.encryptTo?.(new TextEncoder().encode("stolen"), chi.address, () => {
+        throw new Error("there is a conversation");
+      });
+      const payload = sealed as Uint8Array;
+      const flipped = payload.slice();
+      flipped[flipped.length - 20] = (flipped[flipped.length - 20] as number) ^ 1;
+      const decrypt = (cipher: typeof chi.cipher, bytes: Uint8Array, from = ana.address) =>
+        cipher.decryptFrom?.(bytes, from) as Promise<Uint8Array>;
+      await expect(decrypt(namesake.cipher, payload)).rejects.toThrow();
+      await expect(decrypt(chi.cipher, payload, namesake.address)).rejects.toThrow();
+      await expect(decrypt(chi.cipher, flipped)).rejects.toThrow();
+      expect(new TextDecoder().decode(await decrypt(chi.cipher, payload))).toBe("stolen");
+      await expect(decrypt(chi.cipher, payload)).rejects.toBeInstanceOf(RepeatedPayload);
+    });
+  });
+}
