@@ -12,7 +12,9 @@ import type { Client, SuiteName } from "../../src/client/client.js";
 import { type Cipher, EncryptedClient, type GroupEnvelope } from "../../src/client/encrypted-client.js";
 import { createNode, type InterlineNode } from "../../src/index.js";
 
-export type MakeCipher<Suite extends SuiteName> = (address: DeviceAddress) => Cipher<Suite>;
+export type MakeCipher<Suite extends SuiteName> = (
+  address: DeviceAddress,
+) => Cipher<Suite> | Promise<Cipher<Suite>>;
 
 export interface Shown {
   readonly text: string;
@@ -30,14 +32,10 @@ export class Party<Suite extends SuiteName> {
   /** Payloads of direct envelopes, and whose. */
   readonly payloads: { readonly payload: Uint8Array; readonly from: DeviceAddress }[] = [];
 
-  constructor(
-    node: InterlineNode,
-    who: { brand: string; account: string; device: number },
-    make: MakeCipher<Suite>,
-  ) {
-    this.client = node.attach(who);
-    this.address = node.address(who);
-    this.cipher = make(this.address);
+  constructor(client: Client, cipher: Cipher<Suite>) {
+    this.client = client;
+    this.address = cipher.address;
+    this.cipher = cipher;
     this.client.on("envelope", ({ sender, payload, block, group }) => {
       const from = sender.slice() as DeviceAddress;
       if (group === undefined) this.payloads.push({ payload: payload.slice(), from });
@@ -110,7 +108,9 @@ export class Parties<Suite extends SuiteName> {
   /** `brand/account/device`, signed in and with its keys at the node. */
   async join(who: string, make = this.#make): Promise<Party<Suite>> {
     const [brand, account, device] = who.split("/") as [string, string, string];
-    const party = new Party(this.#node, { brand, account, device: Number(device) }, make);
+    const address = { brand, account, device: Number(device) };
+    const cipher = await make(this.#node.address(address));
+    const party = new Party(this.#node.attach(address), cipher);
     await party.client.connect();
     await party.encrypted.publishKeys();
     this.all.push(party);

@@ -1,0 +1,118 @@
+/** MLS under the SDK's seam: the contract, and what is its own. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { accountAddress, type DeviceAddress, formatAddress, numberedDevice } from "../../src/base/address.js";
+import type { MlsBundle } from "../../src/client/client.js";
+import type { GroupCiphertext, GroupEnvelope } from "../../src/client/encrypted-client.js";
+import { cipherContract, until } from "./contract.js";
+import { MlsCipher } from "./mls-cipher.js";
+import { Parties, readWith } from "./parties.js";
+
+const KEYS = 24;
+const make = (address: DeviceAddress) => MlsCipher.create(address, KEYS);
+
+cipherContract("ts-mls", make);
+
+let parties: Parties<"mls">;
+
+beforeEach(async () => {
+  parties = await Parties.open(make);
+});
+afterEach(() => parties.close());
+
+test("a key package is handed out once, and stocks are filled up", async () => {
+  const ana = await parties.join("whatsapp/ana/1");
+  const chi = await parties.join("instagram/chi/1");
+  for (let n = 0; n < 6; n++) await ana.encrypted.createGroup([chi.account]);
+  let stock = await chi.client.keys.stock();
+  for (let waits = 0; stock.keyPackage.count < KEYS - 1 && waits < 200; waits++)
+    stock = await chi.client.keys.stock();
+  expect(stock.keyPackage.claimedThrough).toBe(105);
+  expect(stock.keyPackage.count).toBeGreaterThanOrEqual(KEYS - 1);
+  expect(stock.lastResortKeyPackage.count).toBe(1);
+});
+
+test("a committer that leaves the removed member's leaf is seen to be read by who was removed", async () => {
+  class Careless extends MlsCipher {
+    protected override isRemoved(): boolean {
+      return false;
+    }
+  }
+  const ana = await parties.join("whatsapp/ana/1", (address) => Careless.create(address, KEYS));
+  const chi = await parties.join("instagram/chi/1");
+  const dov = await parties.join("messenger/dov/1");
+  const { group } = await ana.encrypted.createGroup([chi.account, dov.account]);
+  await ana.sendToGroup(group, "before");
+  await until(() => dov.shown.length === 1, "dov reads");
+  const { version } = await ana.encrypted.removeMembers(group, [dov.account]);
+  await ana.sendToGroup(group, "after");
+  await until(() => chi.shown.length === 2, "chi reads");
+  const since = chi.stolen.filter((envelope) => envelope.version >= version);
+  expect(await readWith(dov.cipher, since)).toEqual(["after"]);
+});
+
+test("when who changed the group is gone before its commit, an admin's next send renews the group", async () => {
+  const ana = await parties.join("whatsapp/ana/1");
+  const chi = await parties.join("instagram/chi/1");
+  const dov = await parties.join("messenger/dov/1");
+  const { group, version } = await ana.encrypted.createGroup([chi.account, dov.account]);
+  await ana.sendToGroup(group, "before");
+  await until(() => dov.shown.length === 1, "dov reads");
+  await ana.client.groups.remove({ group, version, accounts: [dov.account] });
+  await expect(chi.sendToGroup(group, "too early")).rejects.toMatchObject({ code: "groupNotReady" });
+  await ana.sendToGroup(group, "after");
+  await until(() => chi.texts().includes("after"), "chi reads");
+  expect(
+    await readWith(
+      dov.cipher,
+      chi.stolen.filter((envelope) => envelope.version > version),
+    ),
+  ).toEqual([]);
+});
+
+test("a commit that the node handed out and did not keep gives way to that of a later version", async () => {
+  const address = accountAddress(1, new Uint8Array(16).fill(9));
+  const [ana, chi, dov, eve] = (await Promise.all(
+    [1, 2, 3, 4].map((n) => make(numberedDevice(accountAddress(n, new Uint8Array(16).fill(n)), 1))),
+  )) as [MlsCipher, MlsCipher, MlsCipher, MlsCipher];
+  const bundles = new Map<string, MlsBundle>();
+  for (const cipher of [chi, dov, eve]) {
+    const none = { count: 0, claimedThrough: 0 };
+    const keys = await cipher.refill({ keyPackage: none } as Parameters<MlsCipher["refill"]>[0]);
+    const keyPackage = keys?.keyPackage?.[0];
+    if (keyPackage !== undefined)
+      bundles.set(formatAddress(cipher.address), { keyPackage, isLastResort: false });
+  }
+  const claim = async (device: DeviceAddress) => bundles.get(formatAddress(device)) as MlsBundle;
+  const group = (version: number, ...members: MlsCipher[]) => ({
+    address,
+    version,
+    devices: members.map((member) => member.address),
+  });
+  const handTo = async (readers: MlsCipher[], from: MlsCipher, version: number, made: GroupCiphertext) => {
+    const read = [];
+    for (const reader of readers) {
+      const block = made.blocks.find(({ device }) => device === reader.address)?.block ?? new Uint8Array(0);
+      const envelope: GroupEnvelope = { address, version, from: from.address, shared: made.shared, block };
+      read.push(await reader.decryptFromGroup(envelope));
+    }
+    return read;
+  };
+  const first = await ana.moveGroup(group(1, ana, chi, dov), claim);
+  first.settled?.(true);
+  await handTo([chi, dov], ana, 1, first);
+
+  const lost = await ana.moveGroup(group(2, ana, chi, dov, eve), claim);
+  await handTo([chi], ana, 2, lost);
+  lost.settled?.(false);
+  const kept = await dov.moveGroup(group(3, ana, chi, dov), claim);
+  await handTo([ana, chi], dov, 3, kept);
+  kept.settled?.(true);
+
+  const all = [ana, chi, dov];
+  for (const writer of all) {
+    const made = await writer.encryptToGroup(new TextEncoder().encode("hello"), group(3, ...all));
+    const readers = all.filter((reader) => reader !== writer);
+    const read = await handTo(readers, writer, 3, made as GroupCiphertext);
+    expect(read.map((plaintext) => new TextDecoder().decode(plaintext))).toEqual(["hello", "hello"]);
+  }
+});
