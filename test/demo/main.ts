@@ -34,7 +34,7 @@ async function story(play: Play): Promise<void> {
   await scene.aDeviceGoesOffline(play, tablet);
   await scene.theNodeIsKilledWhen("a message for an absent device is receipted", play, tablet);
   await scene.somebodyGetsANewDevice(play, "Dov", "tablet");
-  await scene.theNodeIsKilledWhen("a message is read that has no receipt yet", play, tablet);
+  await scene.theNodeIsKilledWhen("a message has arrived that has no receipt yet", play, tablet);
   await scene.theAbsentDeviceComesBack(play, tablet);
   await scene.everybodyReconnects(play);
   const circle = await group.aGroupIsMade(play, "WhatsApp's Ana", ["Instagram's Ana", "Chi", "Dov", "Eve"]);

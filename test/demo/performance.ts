@@ -20,7 +20,7 @@ import { TokenMint } from "./token-mint.js";
 
 /** Every other device may open a conversation with this one, and more than once when both open at the same moment. */
 const ONE_TIME_KEY_COUNT = 24;
-const PLAY_TIMEOUT_MS = 50_000;
+const PLAY_TIMEOUT_MS = 100_000;
 /** When nothing has happened for so long, nothing will: what is still missing is lost. */
 const STANDSTILL_MS = 10_000;
 

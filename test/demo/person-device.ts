@@ -169,6 +169,7 @@ export class PersonDevice {
         for (const { device, payload } of devices)
           ciphertexts.set(formatAddress(numberedDevice(account as Uint8Array, device)), payload);
     } else for (const { address } of readers) ciphertexts.set(formatAddress(address), request.shared);
+    for (const ciphertext of ciphertexts.values()) this.#stage.unreceipted.set(endOf(ciphertext), text);
     this.#stage.tally.submitted(text);
     this.#stage.ciphertexts += "to" in request ? ciphertexts.size : 1 + (request.blocks?.length ?? 0);
     this.#stage.inFlight++;
@@ -178,6 +179,7 @@ export class PersonDevice {
   #receipted(text: string): void {
     const { ciphertexts } = this.#letter(text);
     this.#letters.delete(text);
+    for (const ciphertext of ciphertexts.values()) this.#stage.unreceipted.delete(endOf(ciphertext));
     this.#stage.tally.receipted(text);
     this.#stage.latestReceipted = ciphertexts;
     for (const [reader, ciphertext] of ciphertexts) this.#stage.receiptedCiphertexts.set(reader, ciphertext);
@@ -187,6 +189,8 @@ export class PersonDevice {
   }
 
   #overhear({ group, sender, payload, block }: Envelope): void {
+    this.#stage.latestArrived = this.#stage.unreceipted.get(endOf(payload));
+    this.#stage.happened();
     if (group === undefined) return;
     this.#stage.overheard.push({
       address: group.address.slice(),
@@ -205,7 +209,6 @@ export class PersonDevice {
       this.#shown.add(key);
       const text = new TextDecoder().decode(plaintext);
       this.#stage.tally.read(this.name, from, text);
-      this.#stage.latestRead = text;
       if (envelope.group !== undefined) this.#stage.groupDecrypted++;
     }
     this.#stage.happened();
@@ -238,3 +241,6 @@ export class PersonDevice {
     this.#stage.happened();
   }
 }
+
+/** Enough to tell ciphertexts apart. */
+const endOf = (ciphertext: Uint8Array): string => toHex(ciphertext.subarray(-16));

@@ -51,9 +51,9 @@ const killMoments = {
   /** What has a receipt is on disk. */
   "a message for an absent device is receipted": ({ stage }: Play, absent: PersonDevice) =>
     stage.latestReceipted?.has(formatAddress(absent.address)) === true,
-  /** What is read before its receipt came is sent again by its writer, and nobody is shown it again. */
-  "a message is read that has no receipt yet": ({ stage }: Play) =>
-    stage.latestRead !== undefined && !stage.tally.isReceipted(stage.latestRead),
+  /** What has arrived before its receipt came is sent again by its writer, and nobody is shown it twice. */
+  "a message has arrived that has no receipt yet": ({ stage }: Play) =>
+    stage.latestArrived !== undefined && !stage.tally.isReceipted(stage.latestArrived),
 } as const;
 
 /**

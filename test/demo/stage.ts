@@ -38,9 +38,11 @@ export class Stage {
   readonly overheard: GroupEnvelope[] = [];
   /** Messages sent after a member's removal that could be read with the state of its devices; null while nobody was removed. */
   removedMemberCouldRead: number | null = null;
-  /** The ciphertexts, by device, of the message whose receipt came last; and the message read last. */
+  /** The ciphertexts, by device, of the message whose receipt came last. */
   latestReceipted: ReadonlyMap<string, Uint8Array> | undefined;
-  latestRead: string | undefined;
+  /** Messages without a receipt, by the end of each of their ciphertexts; and the last of them that reached a device. */
+  readonly unreceipted = new Map<string, string>();
+  latestArrived: string | undefined;
   /** The latest receipted ciphertext for each device, by its address as formatAddress writes it. */
   readonly receiptedCiphertexts = new Map<string, Uint8Array>();
   #texts = 0;
