@@ -15,6 +15,7 @@ answerRequests({
     await fanout.open();
   },
   start: ({ inFlight }: { inFlight: number }) => present().start(inFlight),
+  warmUp: (until: { deliveries: number; msMax: number }) => present().warmUp(until),
   measure: () => present().measure(),
   finish: (window: { fromMs: number; toMs: number; drainMs: number }) => present().finish(window),
 });

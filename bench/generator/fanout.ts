@@ -1,9 +1,10 @@
 /**
  * One sender and many members: a message of device 0 goes to all the others at once. Closed loop: so many messages are
- * under way, and when one has reached every member the next is sent.
+ * under way, and when one has reached every member the next is sent. One that has not after a second without any delivery is
+ * given up, so that a lost delivery is counted instead of ending the round.
  *
- * Judged at every member: each message once, in order, with its number in the payload (payload.ts). Members of a system
- * with acks hold them back for some time, as the SDK does, and ack all they have taken at once.
+ * Judged at every member (ledger.ts): each message once, in order, with its number in the payload (payload.ts). Members
+ * of a system with acks hold them back for some time, as the SDK does, and ack all they have taken at once.
  *
  *   publish     path of a member: the topic (TOPIC), whose number the payload names; no receipt, no ack
  *   interline   one group send (frame 9); members get group delivers (45), the sender receipts
@@ -14,14 +15,17 @@ import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { MsgpackReader } from "../../src/wire/msgpack.js";
 import { durabilities, kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
 import { readServerFrame, type ServerFrame } from "../../src/wire/server-frames.js";
-import { sharedMs } from "../process/clock.js";
+import { elapsedUs, sharedMs } from "../process/clock.js";
 import { Connections } from "./connections.js";
 import type { SignIn, Windows } from "./interline-dialect.js";
 import { LatencyCounts } from "./latency.js";
+import { Ledger } from "./ledger.js";
 import { maskedMessage } from "./masked.js";
+import type { RoundResult } from "./orders.js";
 import { COUNTER_OFFSET, fillPayload, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { ReadMemory } from "./reads.js";
 import { FrameScanner, type MessageReader, opcodes } from "./scanner.js";
+import { SendLog } from "./send-log.js";
 import { Timeline } from "./timeline.js";
 
 export interface FanoutOptions {
@@ -42,18 +46,6 @@ export interface FanoutOptions {
       };
 }
 
-export interface FanoutResult {
-  readonly delivered: number;
-  readonly sent: number;
-  readonly lost: number;
-  /** Deliveries that were not the one after the last. */
-  readonly wrong: number;
-  readonly unreceipted: number;
-  readonly durabilities: readonly number[];
-  readonly deliveryLatency: string;
-  readonly cpuUs: number;
-}
-
 /** The topic all members subscribe to; no member's own. */
 const TOPIC = 1_000_000_000;
 const GROUP_DELIVER_HEAD = 0x992d;
@@ -62,7 +54,12 @@ const GROUP_DELIVER_BYTES = 93;
 const OPENING_MAX = 200;
 const OPEN_TIMEOUT_MS = 110_000;
 const POLL_MS = 5;
+const STALLED_MS = 1_000;
+/** After everything has arrived: time for what should not arrive. */
+const SETTLE_MS = 50;
 const RUN_ID_BYTES = 12;
+/** Messages without a receipt, at most: what is under way is bounded by deliveries, which do not wait for the disk. */
+const UNRECEIPTED_MAX = 4_096;
 
 export class Fanout implements MessageReader {
   readonly #options: FanoutOptions;
@@ -71,24 +68,26 @@ export class Fanout implements MessageReader {
   readonly #payload: Uint8Array;
   readonly #id = crypto.getRandomValues(new Uint8Array(16));
   readonly #timeline = new Timeline();
-  readonly #latency = new LatencyCounts();
-  /** Per device: the number of the message that came last; what it has taken and not acked, and since when. */
-  readonly #received: Uint32Array;
+  readonly #deliveryLatency = new LatencyCounts();
+  readonly #receiptLatency = new LatencyCounts();
+  readonly #ledger: Ledger;
+  readonly #sendLog: SendLog;
+  /** Per device: what it has taken, what of that it has acked, and since when it holds an ack back. */
   readonly #taken: Float64Array;
   readonly #acked: Float64Array;
   readonly #heldSinceMs: Float64Array;
   #readyCount = 0;
   #opened = 0;
   #sent = 0;
-  #receipted = 0;
-  #delivered = 0;
-  #wrong = 0;
   #inFlight = 0;
+  /** Deliveries that nobody waits for any more. */
+  #givenUp = 0;
+  #stalled: NodeJS.Timeout | undefined;
   #isMeasuring = false;
   #nowMs = 0;
   #failure: string | undefined;
-  readonly #durabilities = new Set<number>();
   #cpuAtMeasure = process.cpuUsage();
+  #measuredAtMs = 0;
 
   constructor(options: FanoutOptions) {
     const devices = options.members + 1;
@@ -97,7 +96,11 @@ export class Fanout implements MessageReader {
     this.#view = memory.view;
     this.#payload = new Uint8Array(options.payloadBytes);
     fillPayload(this.#payload);
-    this.#received = new Uint32Array(devices);
+    this.#ledger = new Ledger(devices, 1);
+    this.#sendLog = new SendLog(
+      { devices: 1, senders: 1, perDeviceMax: UNRECEIPTED_MAX },
+      this.#receiptLatency,
+    );
     this.#taken = new Float64Array(devices);
     this.#acked = new Float64Array(devices);
     this.#heldSinceMs = new Float64Array(devices);
@@ -150,60 +153,111 @@ export class Fanout implements MessageReader {
     this.#timeline.clear();
     this.#nowMs = sharedMs();
     this.#sendDue();
+    let before = this.#ledger.receivedCount;
+    this.#stalled = setInterval(() => {
+      const { receivedCount, outstanding } = this.#ledger;
+      if (receivedCount === before) this.#giveUp(outstanding);
+      before = receivedCount;
+    }, STALLED_MS);
+  }
+
+  #giveUp(outstanding: number): void {
+    this.#givenUp = outstanding;
+    this.#nowMs = sharedMs();
+    this.#sendDue();
+  }
+
+  /** Until so much has been delivered that both processes run as they will in the window, or the time is up. */
+  async warmUp({ deliveries, msMax }: { deliveries: number; msMax: number }): Promise<void> {
+    const deadlineMs = sharedMs() + msMax;
+    while (this.#ledger.receivedCount < deliveries && sharedMs() < deadlineMs) {
+      this.#throwFailure();
+      await sleep(POLL_MS);
+    }
   }
 
   measure(): void {
-    this.#latency.clear();
-    this.#durabilities.clear();
+    this.#deliveryLatency.clear();
+    this.#receiptLatency.clear();
+    this.#sendLog.begin(this.#stamp());
     this.#isMeasuring = true;
     this.#cpuAtMeasure = process.cpuUsage();
+    this.#measuredAtMs = sharedMs();
   }
 
   /** Stops, waits for what is under way, and judges; `fromMs` and `toMs` say when the server's CPU time was read. */
-  async finish(window: { fromMs: number; toMs: number; drainMs: number }): Promise<FanoutResult> {
+  async finish(window: { fromMs: number; toMs: number; drainMs: number }): Promise<RoundResult> {
     const { user, system } = process.cpuUsage(this.#cpuAtMeasure);
+    const windowMs = sharedMs() - this.#measuredAtMs;
+    if (this.#hasReceipts) this.#sendLog.noteGap(this.#stamp());
     this.#isMeasuring = false;
     this.#inFlight = 0;
-    const { speech, members } = this.#options;
-    const hasReceipts = speech.name === "interline";
-    const left = () =>
-      members * this.#sent - this.#delivered + (hasReceipts ? this.#sent - this.#receipted : 0);
+    clearInterval(this.#stalled);
+    const ledger = this.#ledger;
+    const log = this.#sendLog;
+    await this.#drain(window.drainMs);
+    for (let device = 1; device <= this.#options.members; device++) this.#ack(device);
+    this.#throwFailure();
+    return {
+      delivered: this.#timeline.countAt(window.toMs) - this.#timeline.countAt(window.fromMs),
+      cpuUs: user + system,
+      windowMs,
+      sent: this.#sent,
+      lost: ledger.outstanding,
+      duplicated: ledger.duplicated,
+      reordered: ledger.reordered,
+      misdelivered: ledger.misdelivered,
+      refused: 0,
+      repeated: 0,
+      unreceipted: log.outstanding,
+      deliveryLatency: this.#deliveryLatency.encode(),
+      receiptLatency: this.#receiptLatency.encode(),
+      longestReceiptGapMs: log.longestGapUs / 1000,
+      durabilities: [...log.byDurability.keys()],
+    };
+  }
+
+  /** Until everything has arrived and has its receipt, or nothing has moved for `patienceMs`. */
+  async #drain(patienceMs: number): Promise<void> {
+    const left = () => this.#ledger.outstanding + this.#sendLog.outstanding;
     let before = left();
-    for (let movedMs = sharedMs(); before > 0 && sharedMs() - movedMs < window.drainMs; ) {
+    for (let movedMs = sharedMs(); before > 0 && sharedMs() - movedMs < patienceMs; ) {
       await sleep(POLL_MS);
       if (left() !== before) movedMs = sharedMs();
       before = left();
     }
-    for (let device = 1; device <= members; device++) this.#ack(device);
-    this.#throwFailure();
-    return {
-      delivered: this.#timeline.countAt(window.toMs) - this.#timeline.countAt(window.fromMs),
-      sent: this.#sent,
-      lost: members * this.#sent - this.#delivered,
-      wrong: this.#wrong,
-      unreceipted: hasReceipts ? this.#sent - this.#receipted : 0,
-      durabilities: [...this.#durabilities],
-      deliveryLatency: this.#latency.encode(),
-      cpuUs: user + system,
-    };
+    await sleep(SETTLE_MS);
+  }
+
+  get #hasReceipts(): boolean {
+    return this.#options.speech.name === "interline";
+  }
+
+  #stamp(): number {
+    return (sharedMs() * 1000) >>> 0;
   }
 
   #sendDue(): void {
     const { members } = this.#options;
-    while (this.#sent - Math.floor(this.#delivered / members) < this.#inFlight) this.#send();
+    const ledger = this.#ledger;
+    const outstandingMax = this.#givenUp + (this.#inFlight - 1) * members;
+    while (ledger.outstanding <= outstandingMax && this.#sendLog.hasRoom(0)) this.#send();
   }
 
   #send(): void {
     const { speech } = this.#options;
     const view = new DataView(this.#payload.buffer);
+    const stamp = (this.#nowMs * 1000) >>> 0;
     this.#sent++;
+    for (let member = 1; member <= this.#options.members; member++) this.#ledger.send(0, member);
     view.setUint32(TARGET_OFFSET, TOPIC, true);
     view.setUint32(COUNTER_OFFSET, this.#sent, true);
-    view.setUint32(STAMP_OFFSET, (this.#nowMs * 1000) >>> 0, true);
+    view.setUint32(STAMP_OFFSET, stamp, true);
     if (speech.name === "publish") {
       this.#connections.write(0, maskedMessage(this.#payload));
       return;
     }
+    this.#sendLog.sent(0, 0, this.#sent, stamp);
     new DataView(this.#id.buffer).setUint32(RUN_ID_BYTES, this.#sent);
     const group = Buffer.from(speech.group, "hex");
     const { version } = speech;
@@ -237,18 +291,16 @@ export class Fanout implements MessageReader {
     return at;
   }
 
+  /** What everybody is sent has one number, which is that of the pair at every member. */
   #take(device: number, at: number): void {
-    const counter = this.#view.getUint32(at + COUNTER_OFFSET, true);
-    if (counter !== (this.#received[device] as number) + 1) this.#wrong++;
-    this.#received[device] = counter;
-    this.#delivered++;
+    this.#ledger.receive(device, 0, device, this.#view.getUint32(at + COUNTER_OFFSET, true));
     if (!this.#isMeasuring) return;
     const stamp = this.#view.getUint32(at + STAMP_OFFSET, true);
-    this.#latency.record((((this.#nowMs * 1000) >>> 0) - stamp) >>> 0);
+    this.#deliveryLatency.record(elapsedUs(stamp, (this.#nowMs * 1000) >>> 0));
   }
 
   #readDone(device: number): void {
-    this.#timeline.note(this.#nowMs, this.#delivered);
+    this.#timeline.note(this.#nowMs, this.#ledger.receivedCount);
     const since = this.#heldSinceMs[device] as number;
     if (since > 0 && this.#nowMs - since >= this.#options.ackHoldMs) this.#ack(device);
     if (this.#inFlight > 0) this.#sendDue();
@@ -284,8 +336,8 @@ export class Fanout implements MessageReader {
   #takeRare(device: number, frame: ServerFrame): void {
     if (frame.kind === "live") this.#ready();
     else if (frame.kind === "receipt") {
-      this.#receipted = frame.position;
-      this.#durabilities.add(frame.durability);
+      const stamp = (this.#nowMs * 1000) >>> 0;
+      this.#sendLog.receipted(device, frame.position, frame.durability, stamp, this.#isMeasuring);
     } else if (frame.kind !== "welcome" && frame.kind !== "pong") {
       this.#failure ??= `device ${device}: an unexpected frame: ${JSON.stringify(frame)}`;
     }

@@ -4,6 +4,7 @@
  */
 import type {
   ConnectStormWorkload,
+  GroupFanoutWorkload,
   IdleWorkload,
   OfflineDrainWorkload,
   OpenLoopWorkload,
@@ -72,6 +73,17 @@ export function offlineDrainMs(workload: OfflineDrainWorkload): number {
 export function connectStormMs(workload: ConnectStormWorkload): number {
   const { devices, signIns, warmUpMs, windowMs } = workload;
   return 2 * connectingMs(devices + signIns) + warmUpMs + windowMs + connectingMs(signIns);
+}
+
+/** One round of one system, with its start. */
+export function fanoutRoundMs({ warmUpDeliveries, windowMs }: GroupFanoutWorkload, members: number): number {
+  return connectingMs(members) + entriesMs(warmUpDeliveries) + roundMs({ warmUpMs: 0, windowMs });
+}
+
+export function groupFanoutMs(workload: GroupFanoutWorkload, systems: number): number {
+  const { members, inFlight, rounds } = workload;
+  const each = members.reduce((sum, count) => sum + fanoutRoundMs(workload, count), 0);
+  return systems * rounds * inFlight.length * each;
 }
 
 export function slowReadersMs(workload: SlowReadersWorkload): number {

@@ -7,99 +7,87 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "../../src/rules/limits.js";
-import type { FanoutOptions, FanoutResult } from "../generator/fanout.js";
-import { mergedPercentiles } from "../generator/latency.js";
+import type { FanoutOptions } from "../generator/fanout.js";
+import type { RoundResult } from "../generator/orders.js";
 import { Child } from "../process/child.js";
 import { chooseCores } from "../process/cores.js";
-import { interline } from "../systems/interline.js";
+import type { OnProgress } from "../report/progress.js";
 import type { RunningSystem, System } from "../systems/system.js";
 import { uwsTopics } from "../systems/uws-topics.js";
 import type { GroupFanoutWorkload } from "../workloads/workloads.js";
 import { HOST, OPEN_TIMEOUT_MS } from "./contestant.js";
+import { fanoutRoundMs } from "./durations.js";
+import { type Round, roundOf, seenIn } from "./round.js";
+import { type Row, rowOf } from "./row.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 import { spread } from "./statistics.js";
 
-export interface FanoutRow {
-  readonly system: string;
-  readonly durability: string;
-  readonly members: number;
-  readonly inFlight: number;
-  readonly deliveredPerSec: number;
-  readonly cpuUsPerDelivery: number;
-  /** To `publish`, of neighbouring rounds: median, least, most; 1 for `publish` itself. */
-  readonly ratio: { readonly median: number; readonly min: number; readonly max: number };
-  readonly deliveryP99Ms: number;
-  readonly lost: number;
-  readonly wrong: number;
-  readonly unreceipted: number;
-}
-
 interface FanoutRun {
   readonly workload: GroupFanoutWorkload;
+  /** What stands beside `publish`. */
+  readonly system: System;
   readonly dataDirectory: string;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: OnProgress;
 }
 
-interface FanoutRound extends FanoutResult {
-  readonly cpuUsPerDelivery: number;
-  readonly deliveredPerSec: number;
+interface FanoutSize {
+  readonly members: number;
+  readonly inFlight: number;
 }
 
-export async function runGroupFanout(run: FanoutRun): Promise<FanoutRow[]> {
-  const rows: FanoutRow[] = [];
+/** Two rows for each number of members and number in flight, whose workload is named by both: `group-fanout-1000`. */
+export async function runGroupFanout(run: FanoutRun): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const members of run.workload.members) {
-    for (const inFlight of run.workload.inFlight) rows.push(...(await alternate(run, members, inFlight)));
+    for (const inFlight of run.workload.inFlight) rows.push(...(await alternate(run, { members, inFlight })));
   }
   return rows;
 }
 
-async function alternate(run: FanoutRun, members: number, inFlight: number): Promise<FanoutRow[]> {
-  const ours: FanoutRound[] = [];
-  const theirs: FanoutRound[] = [];
-  for (let i = 1; i <= run.workload.rounds; i++) {
-    run.onProgress(`group-fanout to ${members}, ${inFlight} in flight: round ${i} of ${run.workload.rounds}`);
-    ours.push(await runRound(run, interline, members, inFlight));
-    theirs.push(await runRound(run, uwsTopics, members, inFlight));
+async function alternate(run: FanoutRun, size: FanoutSize): Promise<Row[]> {
+  const { workload, system, onProgress } = run;
+  const { inFlight } = size;
+  const members = receiversOf(size);
+  const ours: Round[] = [];
+  const theirs: Round[] = [];
+  for (let i = 1; i <= workload.rounds; i++) {
+    const name = `${workload.name} to ${members}, ${inFlight} in flight: round ${i} of ${workload.rounds}`;
+    onProgress(`${name}, ${system.name}`, fanoutRoundMs(workload, members), seenIn(theirs.at(-1)));
+    ours.push(await runRound(run, system, size));
+    onProgress(`${name}, ${uwsTopics.name}`, fanoutRoundMs(workload, members), seenIn(ours.at(-1)));
+    theirs.push(await runRound(run, uwsTopics, size));
   }
-  const ratio = spread(ours.map((round, i) => round.cpuUsPerDelivery / theirs[i]!.cpuUsPerDelivery));
-  const one = { median: 1, min: 1, max: 1 };
-  return [rowOf(interline, members, inFlight, ours, ratio), rowOf(uwsTopics, members, inFlight, theirs, one)];
+  const ratio = spread(ours.map((round, i) => round.serverCpuUsPerMsg / theirs[i]!.serverCpuUsPerMsg));
+  const row = (of: System, rounds: readonly Round[], { median, min, max }: typeof ratio): Row => ({
+    ...rowOf({
+      workload: `${workload.name}-${size.members}`,
+      inFlight,
+      devices: members + 1,
+      payloadBytes: workload.payloadBytes,
+      system: of,
+      rounds,
+      bare: undefined,
+    }),
+    ratioToPublish: median,
+    ratioToPublishMin: min,
+    ratioToPublishMax: max,
+  });
+  return [row(system, ours, ratio), row(uwsTopics, theirs, { median: 1, min: 1, max: 1 })];
 }
 
-function rowOf(
-  { name, durability }: System,
-  members: number,
-  inFlight: number,
-  rounds: readonly FanoutRound[],
-  ratio: FanoutRow["ratio"],
-): FanoutRow {
-  const median = (pick: (round: FanoutRound) => number): number => spread(rounds.map(pick)).median;
-  const sum = (pick: (round: FanoutRound) => number): number =>
-    rounds.reduce((all, round) => all + pick(round), 0);
-  const latency = mergedPercentiles(rounds.map(({ deliveryLatency }) => deliveryLatency));
-  return {
-    system: name,
-    durability,
-    members,
-    inFlight,
-    deliveredPerSec: median((round) => round.deliveredPerSec),
-    cpuUsPerDelivery: median((round) => round.cpuUsPerDelivery),
-    ratio: { median: ratio.median, min: ratio.min, max: ratio.max },
-    deliveryP99Ms: latency?.p99Ms ?? 0,
-    lost: sum((round) => round.lost),
-    wrong: sum((round) => round.wrong),
-    unreceipted: sum((round) => round.unreceipted),
-  };
+/** The sender is a member too. */
+function receiversOf({ members }: FanoutSize): number {
+  return Math.min(members, limits.groupMembersMax - 1);
 }
 
-function runRound(run: FanoutRun, system: System, members: number, inFlight: number): Promise<FanoutRound> {
+function runRound(run: FanoutRun, system: System, size: FanoutSize): Promise<Round> {
   return withScratchDirectory(run.dataDirectory, async (directory) => {
     const cores = chooseCores();
     const server = await system.start({ core: cores.server, directory });
     const module = new URL("../generator/fanout-process.js", import.meta.url);
     const { child } = await Child.start({ module, core: cores.generator });
     try {
-      return await measured(run.workload, { server, generator: child, members, inFlight });
+      return await measured(run.workload, server, child, size);
     } finally {
       await child.kill();
       await server.stop();
@@ -108,33 +96,23 @@ function runRound(run: FanoutRun, system: System, members: number, inFlight: num
 }
 
 async function measured(
-  { payloadBytes, ackHoldMs, warmUpMs, windowMs, drainMs }: GroupFanoutWorkload,
-  round: {
-    readonly server: RunningSystem;
-    readonly generator: Child;
-    readonly members: number;
-    readonly inFlight: number;
-  },
-): Promise<FanoutRound> {
-  const { server, generator, inFlight } = round;
-  // The sender is a member too.
-  const members = Math.min(round.members, limits.groupMembersMax - 1);
+  workload: GroupFanoutWorkload,
+  server: RunningSystem,
+  generator: Child,
+  size: FanoutSize,
+): Promise<Round> {
+  const members = receiversOf(size);
+  const { payloadBytes, ackHoldMs, warmUpDeliveries, warmUpMsMax, windowMs, drainMs } = workload;
   const speech = await speechOf(server, members);
   const options: FanoutOptions = { host: HOST, port: server.port, members, payloadBytes, ackHoldMs, speech };
   await generator.request("open", options, OPEN_TIMEOUT_MS);
-  await generator.request("start", { inFlight });
-  await sleep(warmUpMs);
+  await generator.request("start", { inFlight: size.inFlight });
+  await generator.request("warmUp", { deliveries: warmUpDeliveries, msMax: warmUpMsMax }, OPEN_TIMEOUT_MS);
   const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
   await sleep(windowMs);
   const after = await server.snapshot();
   const window = { fromMs: before.sharedMs, toMs: after.sharedMs, drainMs };
-  const result = await generator.request<FanoutResult>("finish", window);
-  const cpuUs = after.cpuUserUs + after.cpuSystemUs - before.cpuUserUs - before.cpuSystemUs;
-  return {
-    ...result,
-    cpuUsPerDelivery: cpuUs / result.delivered,
-    deliveredPerSec: (1000 * result.delivered) / (after.sharedMs - before.sharedMs),
-  };
+  return roundOf(before, after, await generator.request<RoundResult>("finish", window));
 }
 
 /** Of Interline the sign-ins of the sender and all receivers, and the group that the server makes of so many accounts. */

@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { mergedPercentiles } from "../generator/latency.js";
-import type { Circulate } from "../generator/orders.js";
+import type { Circulate, RoundResult } from "../generator/orders.js";
 import type { RepeatOptions } from "../generator/repeats.js";
 import type { Figures } from "../report/progress.js";
 import type { ServerSnapshot } from "../systems/server-telemetry.js";
@@ -82,7 +82,12 @@ export async function judge(
   after: ServerSnapshot,
   drainMs: number,
 ): Promise<Round> {
-  const result = await contestant.finish({ fromMs: before.sharedMs, toMs: after.sharedMs, drainMs });
+  const window = { fromMs: before.sharedMs, toMs: after.sharedMs, drainMs };
+  return roundOf(before, after, await contestant.finish(window));
+}
+
+/** What the server's two snapshots and the generator's judgement come to. */
+export function roundOf(before: ServerSnapshot, after: ServerSnapshot, result: RoundResult): Round {
   const userUs = after.cpuUserUs - before.cpuUserUs;
   const cpuUs = userUs + after.cpuSystemUs - before.cpuSystemUs;
   const windowMs = after.sharedMs - before.sharedMs;

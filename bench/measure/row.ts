@@ -35,6 +35,10 @@ export interface Row {
   readonly ratioToBare: number | null;
   readonly ratioToBareMin: number | null;
   readonly ratioToBareMax: number | null;
+  /** The same, to uWebSockets.js `publish`; only where a message goes to many. */
+  readonly ratioToPublish?: number;
+  readonly ratioToPublishMin?: number;
+  readonly ratioToPublishMax?: number;
   readonly deliveryP50Ms: number;
   readonly deliveryP99Ms: number;
   readonly deliveryP999Ms: number;

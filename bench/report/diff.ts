@@ -99,13 +99,13 @@ interface Figures {
 function figuresOf(metric: Metric, rows: Map<string, ResultRow>, name: string): Figures | undefined {
   const row = rows.get(name);
   assert(row !== undefined, "the row is in both files");
-  const { field, better, ofRound } = metric;
+  const { field, better, ofRound, against = bareRelay.name } = metric;
   const value = (row as Figured)[field];
   if (better === undefined || value == null) return undefined;
   if (ofRound === undefined) return { value, rounds: null };
-  const bare = rows.get(rowName({ ...row, system: bareRelay.name }));
+  const beside = rows.get(rowName({ ...row, system: against }));
   const rounds = row.rounds
-    .map((round, at) => ofRound(round, bare?.rounds[at]))
+    .map((round, at) => ofRound(round, beside?.rounds[at]))
     .filter((figure) => figure !== undefined);
   return rounds.length === row.rounds.length && rounds.length > 0
     ? { value: median(rounds), rounds }

@@ -3,6 +3,7 @@
  * that a metric has one name and one meaning. bench/README.md prints this table.
  */
 import { latencyCurve } from "../generator/latency.js";
+import { uwsTopics } from "../systems/uws-topics.js";
 import type { ResultKernel, ResultLoad, ResultRound, ResultRow } from "./schema.js";
 
 /** Fields of a row that hold a number: null where a system has no such figure, absent in older files. */
@@ -27,10 +28,12 @@ export interface Metric {
   /** Absent for what only describes a run: `diff` leaves it out. */
   readonly better?: "less" | "more";
   /**
-   * The figure of one round, beside the bare relay's neighbouring round; undefined where there is none. Without
-   * it, `diff` takes any difference between two rows as a change.
+   * The figure of one round, beside the neighbouring round of the system it is held against; undefined where there is
+   * none. Without it, `diff` takes any difference between two rows as a change.
    */
-  readonly ofRound?: (round: ResultRound, bare: ResultRound | undefined) => number | undefined;
+  readonly ofRound?: (round: ResultRound, beside: ResultRound | undefined) => number | undefined;
+  /** The system that rounds are held against; absent: the bare relay. */
+  readonly against?: string;
   /** The same of a kernel's result, all rounds at once. */
   readonly ofKernel?: (result: ResultKernel) => readonly number[] | undefined;
 }
@@ -41,6 +44,10 @@ const percentile = (of: Latency, percent: number) => (round: ResultRound) => {
   const histogram = round[of];
   return histogram === undefined ? undefined : latencyCurve([histogram], [percent])?.[0];
 };
+
+function cpuRatio(round: ResultRound, beside: ResultRound | undefined): number | undefined {
+  return beside && round.serverCpuUsPerMsg / beside.serverCpuUsPerMsg;
+}
 
 export const metrics: readonly Metric[] = [
   {
@@ -62,10 +69,18 @@ export const metrics: readonly Metric[] = [
     field: "ratioToBare",
     meaning: "that, divided by the bare relay's; median",
     better: "less",
-    ofRound: (round, bare) => bare && round.serverCpuUsPerMsg / bare.serverCpuUsPerMsg,
+    ofRound: cpuRatio,
   },
   { name: "cpu_ratio_min", field: "ratioToBareMin", meaning: "the least ratio of any round" },
   { name: "cpu_ratio_max", field: "ratioToBareMax", meaning: "the greatest ratio of any round" },
+  {
+    name: "publish_ratio",
+    field: "ratioToPublish",
+    meaning: "of group-fanout: CPU divided by publish's; median",
+    better: "less",
+    ofRound: cpuRatio,
+    against: uwsTopics.name,
+  },
   {
     name: "generator_cpu_us_per_msg",
     field: "generatorCpuUsPerMsg",

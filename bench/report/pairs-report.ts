@@ -67,7 +67,7 @@ function three(...milliseconds: readonly (number | null)[]): string {
 }
 
 /** What each system promises: figures of those that promise less are not to be compared without it. */
-function guarantees(rows: readonly Row[]): string {
+export function guarantees(rows: readonly Row[]): string {
   const bySystem = new Map(rows.map(({ system, guarantee }) => [system, guarantee]));
   return [...bySystem].map(([system, guarantee]) => wrapped(`${system}: ${guarantee}`)).join("\n");
 }
@@ -76,11 +76,13 @@ function guarantees(rows: readonly Row[]): string {
 export function doubts(rows: readonly ResultRow[]): string[] {
   const texts: string[] = [];
   for (const row of rows) {
-    const name = `${row.system} with ${row.inFlight} in flight`;
+    const name = `${row.workload}: ${row.system} with ${row.inFlight} in flight`;
+    // A single message to few members leaves both waiting for one another, whatever else runs.
+    const keepsBusy = row.ratioToPublish === undefined;
     if (row.generatorWasLimit) {
       texts.push(`warning: ${name}: the generator was the limit, so delivered/s is too low`);
     }
-    if (row.serverBusy < 0.8 && row.generatorBusy < 0.8) {
+    if (keepsBusy && row.serverBusy < 0.8 && row.generatorBusy < 0.8) {
       texts.push(`warning: ${name}: neither core was busy; something else ran on this machine`);
     }
     if (row.refused > 0) {

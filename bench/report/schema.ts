@@ -87,6 +87,11 @@ const row = z.object({
   ),
   ratioToBareMin: figureOrNull,
   ratioToBareMax: figureOrNull,
+  ratioToPublish: figure
+    .optional()
+    .describe("serverCpuUsPerMsg divided by that of uWebSockets.js publish, likewise; of group-fanout only"),
+  ratioToPublishMin: figure.optional(),
+  ratioToPublishMax: figure.optional(),
   deliveryP50Ms: figure.describe("from the moment a device meant to send to the payload's arrival"),
   deliveryP99Ms: figure,
   deliveryP999Ms: figure,

@@ -126,7 +126,11 @@ export const schemas = {
     /** Members ack what they have taken after this long. */
     ackHoldMs: duration,
     rounds: count,
-    ...window,
+    /** A round's processes are young: it warms up until so much was delivered, whatever the members, but no longer than this. */
+    warmUpDeliveries: count,
+    warmUpMsMax: duration,
+    windowMs: duration,
+    drainMs: duration,
   }),
   /** Pairs, while other devices read nothing or little of what they are sent. */
   "slow-readers": z.strictObject({

@@ -111,6 +111,21 @@ describe("diff", () => {
     expect(change).toMatchObject({ before: 2, after: 2, verdict: "same" });
   });
 
+  it("holds a fan-out against publish's neighbouring rounds", () => {
+    const fanout = (us: number) => {
+      const rounds = (each: number) => [1, 2, 3, 2, 1].map((f) => roundOf({ serverCpuUsPerMsg: each * f }));
+      const workload = { workload: "group-fanout-1000", ratioToPublish: us };
+      const publish = { ...workload, system: "uws-topics", ratioToPublish: 1 };
+      return resultsOf([
+        rowOf({ ...workload, rounds: rounds(us) }),
+        rowOf({ ...publish, rounds: rounds(1) }),
+      ]);
+    };
+    const [change] = diff(fanout(0.8), fanout(1.6), [metricNamed("publish_ratio")]).changes;
+    expect(change).toMatchObject({ row: "group-fanout-1000/1@interline", verdict: "worse" });
+    expect(change?.after).toBeCloseTo(1.6, 9);
+  });
+
   it("takes any lost message as a change", () => {
     expect(verdict(resultsOf([rowOf()]), resultsOf([rowOf({ lost: 1 })]), "lost")).toBe("worse");
     expect(verdict(resultsOf([rowOf({ lost: 1 })]), resultsOf([rowOf()]), "lost")).toBe("better");

@@ -10,10 +10,12 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 const HEAD_END = "\r\n\r\n";
-/** `96 21`: an array of six that begins with the kind deliver; its payload's length lies at 61, the payload at 65. */
-const DELIVER_HEAD = 0x9621;
-const LENGTH_OFFSET = 61;
-const PAYLOAD_OFFSET = 65;
+/** `96 21`: an array of six that begins with the kind deliver, and `99 2d`, one of nine: a group deliver without a block. */
+const PAYLOAD_OFFSETS = new Map([
+  [0x9621, 65],
+  [0x992d, 93],
+]);
+const LENGTH_BYTES = 4;
 
 /** What becomes of the `count`-th delivery, a whole WebSocket message: the bytes that are handed on instead. */
 export type Meddle = (message: Buffer, count: number) => readonly Buffer[];
@@ -92,6 +94,7 @@ function headerBytes(message: Buffer): number {
 
 function isOneDelivery(message: Buffer): boolean {
   const payload = message.subarray(headerBytes(message));
-  if (payload.length < PAYLOAD_OFFSET || payload.readUInt16BE(0) !== DELIVER_HEAD) return false;
-  return payload.length === PAYLOAD_OFFSET + payload.readUInt32BE(LENGTH_OFFSET);
+  const offset = payload.length < 2 ? undefined : PAYLOAD_OFFSETS.get(payload.readUInt16BE(0));
+  if (offset === undefined || payload.length < offset) return false;
+  return payload.length === offset + payload.readUInt32BE(offset - LENGTH_BYTES);
 }

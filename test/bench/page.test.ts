@@ -86,7 +86,7 @@ describe("the page of results", () => {
 
   it("says what went wrong, and has a table of every section", async () => {
     const page = await readFile(await pageOf(results), "utf8");
-    expect(page).toContain('<p class="warning">WRONG: interline with 8 in flight: 2 lost');
+    expect(page).toContain('<p class="warning">WRONG: pairs: interline with 8 in flight: 2 lost');
     for (const heading of ["Throughput and cost", "Latency and correctness", "Idle connections", "Load"]) {
       expect(page).toContain(`<h2>${heading}</h2>`);
     }

@@ -5,6 +5,7 @@ import { connectStormReport } from "../../bench/report/connect-storm-report.js";
 import { diff } from "../../bench/report/diff.js";
 import { diffReport } from "../../bench/report/diff-report.js";
 import { duplicatesReport } from "../../bench/report/duplicates-report.js";
+import { groupFanoutReport } from "../../bench/report/group-fanout-report.js";
 import { idleColumns } from "../../bench/report/idle-report.js";
 import { judgementTable } from "../../bench/report/judgement-report.js";
 import { kernelsReport } from "../../bench/report/kernels-report.js";
@@ -88,6 +89,18 @@ const reports: Readonly<Record<string, () => string>> = {
         repeating: wideRow("interline", { workload: "duplicates" }),
       },
     ]),
+  "group fan-out": () =>
+    groupFanoutReport(
+      ["interline", "uws-topics"].map((system) =>
+        wideRow(system, {
+          workload: "group-fanout-10000",
+          devices: 10_001,
+          ratioToPublish: 123.4,
+          ratioToPublishMin: 100.1,
+          ratioToPublishMax: 999.9,
+        }),
+      ),
+    ),
   "slow readers": () =>
     slowReadersReport({
       slowDevices: 4096,
@@ -256,6 +269,14 @@ describe("a report", () => {
     expect(text).toContain("WRONG: 2 lost");
     expect(text).toContain("node: not seen from here");
     expect(loadReport(loadOf())).not.toMatch(/WRONG|warning/);
+  });
+
+  it("of a group's fan-out names the row that was wrong, and does not expect a busy core of it", () => {
+    const row = { ...wideRow("interline"), workload: "group-fanout-10", ratioToPublish: 1, lost: 3 } as Row;
+    const text = groupFanoutReport([row]);
+    expect(text).toContain("WRONG: group-fanout-10: interline with 1000 in flight: 3 lost");
+    expect(text).not.toContain("neither core");
+    expect(pairsReport([{ ...row, ratioToPublish: undefined } as never])).toContain("neither core");
   });
 
   it("of devices that do not compare with a bare relay has dashes", () => {

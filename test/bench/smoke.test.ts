@@ -186,6 +186,21 @@ describe("npm run bench", () => {
     for (const { repeatedPerMsg } of file.duplicates ?? []) expect(repeatedPerMsg).toBeGreaterThan(0.05);
   });
 
+  it("sends to groups beside publish: nothing lost, wrong or without a receipt", async () => {
+    const held = "group-fanout-20/8:publish_ratio>0";
+    const page = join(directory, "fanout.html");
+    const { stdout, file } = await command("group-fanout", "--threshold", held, "--html", page);
+    const both = { workload: "group-fanout-20", inFlight: 8, devices: 21, ...clean };
+    expect(file.rows).toMatchObject([
+      { ...both, system: "interline", durability: "disk", receiptP99Ms: figures, ratioToPublish: figures },
+      { ...both, system: "uws-topics", durability: "none", receiptP99Ms: null, ratioToPublish: 1 },
+    ]);
+    for (const row of file.rows) expect(row.deliveredPerSec).toBeGreaterThan(0);
+    expect(stdout).toMatch(/publish_ratio>0 .* ok\n/);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+    expect(await readFile(page, "utf8")).toContain("<h2>Group fan-out</h2>");
+  });
+
   it("keeps healthy devices going beside slow readers, and loses nothing of theirs either", async () => {
     const { file } = await bench("slow-readers");
     expect(file.slowReaders).toMatchObject({ slowDevices: 10, quiet: clean, besideSlow: clean });

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { environmentLines } from "../environment-report.js";
+import { fanoutColumns } from "../group-fanout-report.js";
 import { idleColumns } from "../idle-report.js";
 import { allKernelColumns } from "../kernels-report.js";
 import { correctnessColumns, loadColumns, loadDoubts } from "../load-report.js";
@@ -89,6 +90,7 @@ function tables(
   return [
     tableSection("Throughput and cost", rows, costColumns),
     tableSection("Latency and correctness", rows, [workloadColumn, ...latencyColumns]),
+    tableSection("Group fan-out", rows.filter(isFanout), fanoutColumns),
     tableSection("System calls per delivered message", calls.rows, calls.columns),
     tableSection("Kernels against JavaScript", kernels, allKernelColumns),
     tableSection("Idle connections", idle, idleColumns),
@@ -96,6 +98,10 @@ function tables(
     tableSection("Load", load && [load], [urlColumn, ...loadColumns]),
     tableSection("Load: what arrived", load && [load], correctnessColumns),
   ].join("\n");
+}
+
+function isFanout({ ratioToPublish }: ResultRow): boolean {
+  return ratioToPublish !== undefined;
 }
 
 const urlColumn: Column<ResultLoad> = { head: "node", cell: ({ url }) => url, align: "left" };
