@@ -6,6 +6,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../src/base/assert.js";
+import { limits } from "../../src/rules/limits.js";
 import { sharedMs } from "../process/clock.js";
 import { Failure } from "../process/requests.js";
 import { type ArrivalOptions, Arrivals, type ArrivalWindow } from "./arrivals.js";
@@ -35,8 +36,8 @@ import { idle, Traffic } from "./traffic.js";
 const OPENING_MAX = 200;
 /** Connections begun in one turn of the generator's loop. */
 const OPENED_PER_TURN = 64;
-/** Below what a node answers one connection in one turn. */
-const ROSTERS_AT_ONCE = 1_000;
+/** A node ends a connection that wants more than twice as many answers in one turn. */
+const ROSTERS_AT_ONCE = limits.answersPerTurnMax / 2;
 const OPEN_TIMEOUT_MS = 110_000;
 const FILL_TIMEOUT_MS = 300_000;
 const DRAIN_POLL_MS = 5;
