@@ -13,6 +13,7 @@ import { addGroupFanout } from "./verbs/group-fanout.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
 import { addLoad } from "./verbs/load.js";
+import { addMixed } from "./verbs/mixed.js";
 import { addOfflineDrain } from "./verbs/offline-drain.js";
 import { addOpenLoop } from "./verbs/open-loop.js";
 import { addPage } from "./verbs/page.js";
@@ -64,6 +65,7 @@ function benchProgram(name: string, output: OutputConfiguration): Command {
   addConnectStorm(program);
   addDuplicates(program);
   addGroupFanout(program);
+  addMixed(program);
   addSlowReaders(program);
   addLoad(program);
   addDiff(program);

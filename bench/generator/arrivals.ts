@@ -15,7 +15,9 @@
  * sends of its own devices and passes over the others.
  */
 import { sharedMs } from "../process/clock.js";
+import type { ChurnOptions } from "./churn.js";
 import { LatencyCounts } from "./latency.js";
+import { type Mix, MixedSchedule } from "./mix.js";
 import { Schedule } from "./schedule.js";
 import { isOwn, ownDevices, type Share, wholeShare } from "./share.js";
 import type { Behaviour, Traffic } from "./traffic.js";
@@ -33,6 +35,8 @@ export interface ArrivalOptions {
   readonly startMs?: number;
   /** The round has begun before: see Generator.begin. */
   readonly continues?: boolean;
+  /** Devices that come and go from now on until the round's end, and where they connect. */
+  readonly churn?: ChurnOptions & { readonly port: number };
   /** Sleep up to a millisecond where nothing is due, for a generator that does not have its core to itself. */
   readonly sleeps?: boolean;
   /** End the arrivals when so many seconds' sends are overdue or under way: for rates that may be too high. */
@@ -71,7 +75,7 @@ const GIVE_UP_SENDS_MIN = 2_000;
 export class Arrivals implements Behaviour {
   readonly #traffic: Traffic;
   readonly #options: ArrivalOptions;
-  readonly #schedule: Schedule;
+  readonly #schedule: Schedule | MixedSchedule;
   readonly #share: Share;
   readonly #msPerGap: number;
   readonly #undelivered: () => number;
@@ -91,12 +95,21 @@ export class Arrivals implements Behaviour {
   #sweptTo = 0;
 
   /** `undelivered`: sends of this round that have not arrived. */
-  constructor(traffic: Traffic, options: ArrivalOptions, undelivered: () => number) {
+  constructor(
+    traffic: Traffic,
+    options: ArrivalOptions,
+    undelivered: () => number,
+    /** What is sent instead of messages from any device to any other. */
+    mix?: Mix,
+    readonly delivered: (device: number) => void = () => {},
+  ) {
     this.#traffic = traffic;
     this.#options = options;
     this.#undelivered = undelivered;
     this.#share = options.share ?? wholeShare;
-    this.#schedule = new Schedule(options.seed, options.devices, options.peers);
+    this.#schedule = mix
+      ? new MixedSchedule(mix)
+      : new Schedule(options.seed, options.devices, options.peers);
     this.#msPerGap = 1000 / options.ratePerSec;
   }
 
@@ -143,8 +156,6 @@ export class Arrivals implements Behaviour {
       receiptLatency: this.#traffic.receiptLatency.encode(),
     };
   }
-
-  delivered(): void {}
 
   receipted(): void {}
 

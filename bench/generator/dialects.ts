@@ -1,7 +1,9 @@
 /** Which dialect a run's devices speak (dialect.ts), with what it needs to know, and the scanner that goes with it. */
+import type { GroupName } from "../systems/system.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { InterlineDialect, type InterlineManners, type SignIn, type Windows } from "./interline-dialect.js";
 import { JetStreamDialect } from "./jetstream-dialect.js";
+import type { Mix } from "./mix.js";
 import { MqttDialect } from "./mqtt-dialect.js";
 import { NatsDialect } from "./nats-dialect.js";
 import { RawScanner } from "./raw-scanner.js";
@@ -9,6 +11,7 @@ import type { ReadMemory, Scanner } from "./reads.js";
 import { RedisDialect } from "./redis-dialect.js";
 import { RelayDialect } from "./relay-dialect.js";
 import { FrameScanner } from "./scanner.js";
+import { SizedSends } from "./sized-sends.js";
 import { SocketIoDialect } from "./socket-io-dialect.js";
 import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
@@ -22,6 +25,8 @@ export type DialectChoice =
       readonly signIns: readonly SignIn[];
       readonly windows: Windows;
       readonly manners?: InterlineManners;
+      /** Of a mix's groups. */
+      readonly groups?: readonly GroupName[];
     };
 
 interface DialectNeeds {
@@ -41,6 +46,7 @@ export function newDialect(
   events: DeviceEvents,
   memory: ReadMemory,
   wire: Wire,
+  mix: Mix | undefined,
 ): Dialect {
   const { devices, dialect, payloadBytes } = options;
   const common = { events, wire, devices, payloadBytes };
@@ -60,9 +66,18 @@ export function newDialect(
     case "xmpp":
       return new XmppDialect({ ...common, domain: dialect.domain });
     case "interline": {
-      const { signIns, windows, manners = {} } = dialect;
+      const { signIns, windows, manners = {}, groups = [] } = dialect;
       const { view } = memory;
-      return new InterlineDialect({ events, wire, view, payloadBytes, signIns, windows, manners });
+      return new InterlineDialect({
+        events,
+        wire,
+        view,
+        payloadBytes,
+        signIns,
+        windows,
+        manners,
+        ...(mix && { sized: new SizedSends(mix, groups) }),
+      });
     }
   }
 }

@@ -10,6 +10,7 @@ import { limits } from "../../src/rules/limits.js";
 import { sharedMs } from "../process/clock.js";
 import { Failure } from "../process/requests.js";
 import { type ArrivalOptions, Arrivals, type ArrivalWindow } from "./arrivals.js";
+import { Churn } from "./churn.js";
 import { Circulation } from "./circulation.js";
 import { Connections, type Endpoint } from "./connections.js";
 import type { Dialect } from "./dialect.js";
@@ -18,6 +19,7 @@ import { Feed } from "./feed.js";
 import { type Fill, Filling } from "./filling.js";
 import { InterlineDialect } from "./interline-dialect.js";
 import type { LedgerPart } from "./ledger.js";
+import { Mix } from "./mix.js";
 import type {
   Circulate,
   GeneratorOptions,
@@ -31,6 +33,7 @@ import { Refusals } from "./refusals.js";
 import { Repeats } from "./repeats.js";
 import { ownDevices, type Share, wholeShare } from "./share.js";
 import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
+import { nothing, tallyOf, tallySince } from "./tally.js";
 import { idle, Traffic } from "./traffic.js";
 
 const OPENING_MAX = 200;
@@ -49,6 +52,7 @@ const SPEED_UP_MS = 1_000;
 export class Generator {
   readonly #options: GeneratorOptions;
   readonly #share: Share;
+  readonly #mix: Mix | undefined;
   readonly #connections: Connections;
   readonly #dialect: Dialect;
   readonly #traffic: Traffic;
@@ -63,18 +67,20 @@ export class Generator {
   #arrivals: Arrivals | undefined;
   #feed: Feed | undefined;
   #slowReaders: SlowReaders | undefined;
+  #churn: Churn | undefined;
   #cpuAtMeasure = process.cpuUsage();
   #measuredAtMs = 0;
   #cpuUs = 0;
   #windowMs = 0;
   /** Counts at the round's start; what earlier rounds lost stays lost. */
-  #before = { sent: 0, duplicated: 0, reordered: 0, misdelivered: 0, refused: 0, repeated: 0 };
+  #before = nothing;
   #lostBefore = 0;
 
   constructor(options: GeneratorOptions) {
     const { devices, senders, peers = devices, share = wholeShare, takesStale = false } = options;
     this.#options = options;
     this.#share = share;
+    this.#mix = options.mix && new Mix(options.mix);
     this.#isReady = new Uint8Array(devices);
     const memory = new ReadMemory();
     this.#traffic = new Traffic({
@@ -82,17 +88,17 @@ export class Generator {
       senders,
       peers,
       share,
+      mix: this.#mix,
       takesStale,
       view: memory.view,
       unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
       onReady: (device) => this.#noteReady(device),
       onBroken: (device, reason) => this.#fail(device, reason),
     });
-    this.#dialect = newDialect(options, this.#traffic, memory, {
-      write: (device, bytes) => this.#connections.write(device, bytes),
-    });
+    const wire = { write: (device: number, bytes: Uint8Array) => this.#connections.write(device, bytes) };
+    this.#dialect = newDialect(options, this.#traffic, memory, wire, this.#mix);
     this.#traffic.use(this.#dialect);
-    const connections = devices * connectionsPerDevice(this.#dialect);
+    const connections = devices * (this.#dialect.connectionsPerDevice ?? 1);
     this.#connections = new Connections(connections, newScanner(connections, memory, this.#dialect), {
       opened: (connection) => this.#dialect.opened(connection),
       readBegun: () => this.#traffic.tick(),
@@ -203,9 +209,27 @@ export class Generator {
     const undelivered = () => ledger.outstanding - this.#lostBefore;
     // Where other processes take a part of what is sent here, only receipts tell.
     const underWay = this.#share.parts === 1 ? undelivered : () => this.#traffic.unansweredCount;
-    this.#arrivals = new Arrivals(this.#traffic, { ...options, share: this.#share }, underWay);
+    this.#churn = options.churn && this.#newChurn(options.churn);
+    const own = { ...options, share: this.#share };
+    this.#arrivals = new Arrivals(this.#traffic, own, underWay, this.#mix, (device) =>
+      this.#churn?.delivered(device),
+    );
     this.#traffic.behaviour = this.#arrivals;
     this.#arrivals.start();
+    this.#churn?.start();
+  }
+
+  #newChurn(options: NonNullable<ArrivalOptions["churn"]>): Churn {
+    const endpoint = this.#endpoint(options);
+    return new Churn(options, {
+      leave: (device, saysSo) => {
+        if (saysSo) this.#traffic.flush(device);
+        this.close({ from: device, to: device + 1 });
+        // An ack that was held back is given up: a closed connection takes nothing.
+        this.#traffic.flush(device);
+      },
+      comeBack: (device) => this.#connections.open(device, endpoint),
+    });
   }
 
   /** Some devices stop reading, or read little, until `speedUp`. */
@@ -238,6 +262,7 @@ export class Generator {
     this.#readCpu();
     const arrivals = this.#presentArrivals();
     arrivals.stop();
+    this.#churn?.closeWindow();
     return arrivals.read();
   }
 
@@ -265,6 +290,7 @@ export class Generator {
     this.#throwFailure();
     this.#traffic.measure();
     this.#arrivals?.open();
+    this.#churn?.measure();
     this.#cpuAtMeasure = process.cpuUsage();
     this.#measuredAtMs = sharedMs();
   }
@@ -287,31 +313,29 @@ export class Generator {
     readonly drainMs: number;
   }): Promise<RoundResult> {
     this.stop();
+    const churn = this.#churn;
+    await this.#until("bring everybody back", OPEN_TIMEOUT_MS, () => churn?.areAllThere ?? true);
     await this.#drain(window.drainMs);
     if (this.#traffic.isMeasuring) this.#traffic.closeWindow();
     this.#arrivals = undefined;
     this.#slowReaders = undefined;
+    this.#churn = undefined;
     this.#traffic.behaviour = idle;
     this.#isBusy = false;
     this.#throwFailure();
     const { ledger, sendLog, timeline, deliveryLatency, receiptLatency } = this.#traffic;
-    const after = tallyOf(this.#traffic);
     return {
+      ...tallySince(this.#before, this.#traffic),
       delivered: timeline.countAt(window.toMs) - timeline.countAt(window.fromMs),
       cpuUs: this.#cpuUs,
       windowMs: this.#windowMs,
-      sent: after.sent - this.#before.sent,
       lost: ledger.outstanding - this.#lostBefore,
-      duplicated: after.duplicated - this.#before.duplicated,
-      reordered: after.reordered - this.#before.reordered,
-      misdelivered: after.misdelivered - this.#before.misdelivered,
-      refused: after.refused - this.#before.refused,
-      repeated: after.repeated - this.#before.repeated,
       unreceipted: sendLog.outstanding,
       deliveryLatency: deliveryLatency.encode(),
       receiptLatency: receiptLatency.encode(),
       longestReceiptGapMs: sendLog.longestGapUs / 1000,
       durabilities: [...sendLog.byDurability.keys()],
+      ...(churn && { churn: churn.read() }),
     };
   }
 
@@ -337,6 +361,7 @@ export class Generator {
     this.#circulation.stop();
     this.#feed?.stop();
     this.#arrivals?.stop();
+    this.#churn?.end();
   }
 
   /** What this process knows of a run of several, after `finish`. */
@@ -368,7 +393,7 @@ export class Generator {
 
   #connectionsOf(device: number): number[] {
     const { devices } = this.#options;
-    return Array.from({ length: connectionsPerDevice(this.#dialect) }, (_, k) => device + k * devices);
+    return Array.from({ length: this.#dialect.connectionsPerDevice ?? 1 }, (_, k) => device + k * devices);
   }
 
   #endpoint({ port, sourceAddresses = 0 }: Pick<OpenRange, "port" | "sourceAddresses">): Endpoint {
@@ -393,6 +418,7 @@ export class Generator {
     this.#isReady[device] = 1;
     this.#readyCount += 1;
     this.#readyMs = sharedMs();
+    this.#churn?.ready(device);
     this.#openNext();
   }
 
@@ -418,21 +444,4 @@ export class Generator {
       await sleep(DRAIN_POLL_MS);
     }
   }
-}
-
-function connectionsPerDevice(dialect: Dialect): number {
-  return dialect.connectionsPerDevice ?? 1;
-}
-
-function tallyOf({ ledger, sendLog, repeatedCount }: Traffic) {
-  const { sentCount, duplicated, reordered, misdelivered } = ledger;
-  const { refusedCount } = sendLog;
-  return {
-    sent: sentCount,
-    duplicated,
-    reordered,
-    misdelivered,
-    refused: refusedCount,
-    repeated: repeatedCount,
-  };
 }

@@ -26,6 +26,7 @@ import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
 import { MASKED_HEADER_BYTES_MAX, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { opcodes } from "./scanner.js";
+import type { SizedSends } from "./sized-sends.js";
 
 /** How a device signs in, as the harness hands it to the generator. */
 export interface SignIn {
@@ -60,11 +61,14 @@ const ACCOUNT_OFFSET = 24;
 const VERSION_OFFSET = ACCOUNT_OFFSET + ACCOUNT_ADDRESS_BYTES;
 const DEVICE_OFFSET = VERSION_OFFSET + 3;
 
-/** `96 21 cf`, the head of every deliver frame, which is of fixed shape up to the payload. */
+/** `96 21 cf` and `99 2d cf`, the heads of every deliver and group deliver: of fixed shape up to the payload, where there is no block. */
 const DELIVER_HEAD = 0x9621;
+const GROUP_DELIVER_HEAD = 0x9900 | kinds.groupDeliver;
 const DELIVER_SEQUENCE_OFFSET = 3;
-const DELIVER_LENGTH_OFFSET = 61;
 const DELIVER_HEADER_BYTES = 65;
+const GROUP_DELIVER_HEADER_BYTES = 93;
+/** At the end of either header. */
+const LENGTH_BYTES = 4;
 const RECEIPT_HEAD = 0x9300 | kinds.receipt;
 const RECEIPT_BYTES_MAX = 12;
 /** Rosters have been seen at this version and no higher: it keeps one byte on the wire. */
@@ -90,6 +94,9 @@ export class InterlineDialect implements WebSocketDialect {
   readonly #payloadBytes: number;
   readonly #manners: InterlineManners;
   readonly #sendBytes: number;
+  /** Sends of a mix, and those that the next flush writes. */
+  readonly #sized: SizedSends | undefined;
+  #sizedFrames: Uint8Array[] = [];
   #slab: DataView;
   #bytes: Uint8Array;
   #end = SENDS_OFFSET;
@@ -110,9 +117,12 @@ export class InterlineDialect implements WebSocketDialect {
     readonly signIns: readonly SignIn[];
     readonly windows: Windows;
     readonly manners?: InterlineManners;
+    /** Sends are of a mix. */
+    readonly sized?: SizedSends;
   }) {
     const { signIns, manners = {} } = options;
     this.#manners = manners;
+    this.#sized = options.sized;
     this.#events = options.events;
     this.#wire = options.wire;
     this.#view = options.view;
@@ -192,7 +202,8 @@ export class InterlineDialect implements WebSocketDialect {
   send(sender: number, target: number, counter: number, stamp: number): void {
     const position = this.#positions[sender]! + 1;
     this.#positions[sender] = position;
-    this.#add(sender, target, counter, stamp, position);
+    if (this.#sized === undefined) this.#add(sender, target, counter, stamp, position);
+    else this.#addSized(this.#sized, { sender, target, counter, stamp }, position);
   }
 
   repeat(sender: number, target: number, counter: number, stamp: number, position: number): void {
@@ -220,7 +231,34 @@ export class InterlineDialect implements WebSocketDialect {
     slab.setUint32(payload + STAMP_OFFSET, stamp, true);
   }
 
+  #addSized(
+    sized: SizedSends,
+    send: {
+      readonly sender: number;
+      readonly target: number;
+      readonly counter: number;
+      readonly stamp: number;
+    },
+    named: number,
+  ): void {
+    const id = new Uint8Array(Uint32Array.of(...this.#runId, send.sender, named).buffer);
+    const frame = sized.frame({ ...send, id }, (target) => ({
+      account: this.#account(target),
+      version: this.#versions[target]!,
+      device: this.#deviceNumbers[target]!,
+    }));
+    this.#sizedFrames.push(frame);
+  }
+
   flush(device: number): void {
+    if (this.#sizedFrames.length > 0) {
+      const frames = this.#sizedFrames;
+      this.#sizedFrames = [];
+      // What it acks leaves in a message of its own, in front.
+      this.flush(device);
+      this.#wire.write(device, maskedMessage(Buffer.concat(frames)));
+      return;
+    }
     let begin = SENDS_OFFSET;
     if (this.#heldAcks[device]! > 0) this.#takeHeldAck(device);
     if (this.#ackHigh >= 0) {
@@ -243,7 +281,10 @@ export class InterlineDialect implements WebSocketDialect {
   }
 
   holdAck(device: number): void {
-    if (this.#ackHigh >= 0) this.#heldAcks[device] = this.#ackHigh * 0x1_0000_0000 + this.#ackLow;
+    if (this.#ackHigh < 0) return;
+    const taken = this.#ackHigh * 0x1_0000_0000 + this.#ackLow;
+    this.#heldAcks[device] = taken;
+    this.#taken[device] = taken;
     this.#ackHigh = -1;
   }
 
@@ -261,13 +302,14 @@ export class InterlineDialect implements WebSocketDialect {
     let at = from;
     while (end - at >= 2) {
       const head = view.getUint16(at);
-      if (head === DELIVER_HEAD) {
-        if (end - at < DELIVER_HEADER_BYTES) return at;
-        const next = at + DELIVER_HEADER_BYTES + view.getUint32(at + DELIVER_LENGTH_OFFSET);
+      if (head === DELIVER_HEAD || head === GROUP_DELIVER_HEAD) {
+        const header = head === DELIVER_HEAD ? DELIVER_HEADER_BYTES : GROUP_DELIVER_HEADER_BYTES;
+        if (end - at < header) return at;
+        const next = at + header + view.getUint32(at + header - LENGTH_BYTES);
         if (next > end) return at;
         this.#ackHigh = view.getUint32(at + DELIVER_SEQUENCE_OFFSET);
         this.#ackLow = view.getUint32(at + DELIVER_SEQUENCE_OFFSET + 4);
-        this.#events.delivered(device, at + DELIVER_HEADER_BYTES);
+        this.#events.delivered(device, at + header);
         at = next;
       } else if (head === RECEIPT_HEAD && (last || end - at >= RECEIPT_BYTES_MAX)) {
         at = this.#readReceipt(device, at);

@@ -1,6 +1,8 @@
 /** What the harness asks of a generator process, and what that answers. */
+import type { ChurnWindow } from "./churn.js";
 import type { DialectChoice } from "./dialects.js";
 import type { FeedOptions } from "./feed.js";
+import type { MixOptions } from "./mix.js";
 import type { RepeatOptions } from "./repeats.js";
 import type { Share } from "./share.js";
 
@@ -19,6 +21,8 @@ export interface GeneratorOptions {
   /** Devices may have queues from before this run: what comes before the first round is acked and only counted. */
   readonly takesStale?: boolean;
   readonly isTls?: boolean;
+  /** Arrivals are of this mix, in which sends have lengths of their own; `payloadBytes` then says nothing. */
+  readonly mix?: MixOptions;
   readonly dialect: DialectChoice;
 }
 
@@ -75,6 +79,8 @@ export interface RoundResult {
   readonly longestReceiptGapMs: number;
   /** Durability numbers of the receipts in the window. */
   readonly durabilities: readonly number[];
+  /** Where devices came and went. */
+  readonly churn?: ChurnWindow;
 }
 
 /** What a process tells of a run that goes on; counts are since its start, latencies since the window opened. */

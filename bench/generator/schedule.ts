@@ -30,11 +30,16 @@ export class Schedule {
 
   next(): void {
     const random = this.#random;
-    this.gap = Math.round(-Math.log((random.uint32() + 1) / 0x1_0000_0000) / GAP_STEP) * GAP_STEP;
+    this.gap = exponentialGap(random);
     this.sender = random.below(this.#devices);
     const target = this.sender + 1 + random.below(this.#peers);
     this.target = target < this.#devices ? target : target - this.#devices;
   }
+}
+
+/** With a mean of one. */
+export function exponentialGap(random: Random): number {
+  return Math.round(-Math.log((random.uint32() + 1) / 0x1_0000_0000) / GAP_STEP) * GAP_STEP;
 }
 
 /** Names a schedule: two runs with the same hash sent the same, at the same times for the same rate. */

@@ -12,8 +12,10 @@
 import { assert } from "../../src/base/assert.js";
 import { elapsedUs, sharedMs } from "../process/clock.js";
 import type { DeviceEvents, Dialect } from "./dialect.js";
+import { GroupLedger } from "./group-ledger.js";
 import { LatencyCounts } from "./latency.js";
 import { Ledger } from "./ledger.js";
+import type { Mix } from "./mix.js";
 import { COUNTER_OFFSET, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { SendLog } from "./send-log.js";
 import type { Share } from "./share.js";
@@ -68,14 +70,18 @@ export class Traffic implements DeviceEvents {
     readonly senders: number;
     readonly peers: number;
     readonly share: Share;
+    /** Groups are sent to besides devices. */
+    readonly mix: Mix | undefined;
     readonly takesStale: boolean;
     readonly view: DataView;
     readonly unreceiptedPerDeviceMax: number;
     readonly onReady: (device: number) => void;
     readonly onBroken: (device: number, reason: string) => void;
   }) {
-    const { devices, senders, peers, share, unreceiptedPerDeviceMax } = options;
-    this.ledger = new Ledger(devices, senders, { peers, share });
+    const { devices, senders, peers, share, mix, unreceiptedPerDeviceMax } = options;
+    this.ledger = mix
+      ? new GroupLedger(devices, senders, mix.groups)
+      : new Ledger(devices, senders, { peers, share });
     this.takesStale = options.takesStale;
     this.sendLog = new SendLog(
       { devices, senders, perDeviceMax: unreceiptedPerDeviceMax },

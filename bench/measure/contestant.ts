@@ -3,6 +3,8 @@
  * other. All contestants are started before the first round and kept until the
  * last, so that rounds can alternate; only one of them has traffic at a time.
  */
+import type { InterlineManners } from "../generator/interline-dialect.js";
+import type { Mix } from "../generator/mix.js";
 import type { GeneratorOptions, RoundResult } from "../generator/orders.js";
 import { Child } from "../process/child.js";
 import type { Cores } from "../process/cores.js";
@@ -19,6 +21,10 @@ export interface ContestantOptions {
   readonly dialect?: GeneratorOptions["dialect"];
   /** Default: all devices; see GeneratorOptions. */
   readonly senders?: number;
+  /** Of a system that has them. */
+  readonly manners?: InterlineManners;
+  /** Its groups are made before the devices sign in. */
+  readonly mix?: Mix;
   readonly exposeGc?: boolean;
 }
 
@@ -50,11 +56,14 @@ export class Contestant {
 
   /** Server and generator running, the generator set up, no connection yet. */
   static async start(system: System, options: ContestantOptions): Promise<Contestant> {
-    const { cores, directory, exposeGc = false } = options;
+    const { cores, directory, manners, mix, exposeGc = false } = options;
     const server = await system.start({ core: cores.server, directory, exposeGc });
     let generator: Child | undefined;
     try {
       generator = await startGenerator(cores);
+      const groups = mix === undefined ? [] : await server.groupsOf?.(mix.groups);
+      if (groups === undefined) throw new Error(`${system.name} has no groups`);
+      const dialect = options.dialect ?? (await server.dialectFor(options.devices));
       const setUp: GeneratorOptions = {
         host: HOST,
         devices: options.devices,
@@ -62,7 +71,8 @@ export class Contestant {
         seed: options.seed,
         senders: options.senders ?? options.devices,
         unreceiptedPerDeviceMax: options.unreceiptedPerDeviceMax,
-        dialect: options.dialect ?? (await server.dialectFor(options.devices)),
+        dialect: dialect.name === "interline" ? { ...dialect, ...(manners && { manners }), groups } : dialect,
+        ...(mix && { mix: mix.options }),
       };
       await generator.request("setUp", setUp);
       return new Contestant(system, server, generator);

@@ -6,6 +6,7 @@ import type {
   ConnectStormWorkload,
   GroupFanoutWorkload,
   IdleWorkload,
+  MixedWorkload,
   OfflineDrainWorkload,
   OpenLoopWorkload,
   PairsWorkload,
@@ -84,6 +85,10 @@ export function groupFanoutMs(workload: GroupFanoutWorkload, systems: number): n
   const { members, inFlight, rounds } = workload;
   const each = members.reduce((sum, count) => sum + fanoutRoundMs(workload, count), 0);
   return systems * rounds * inFlight.length * each;
+}
+
+export function mixedMs(workload: MixedWorkload): number {
+  return connectingMs(workload.devices) + workload.rounds * roundMs(workload);
 }
 
 export function slowReadersMs(workload: SlowReadersWorkload): number {

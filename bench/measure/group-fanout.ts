@@ -75,9 +75,9 @@ async function alternate(run: FanoutRun, size: FanoutSize): Promise<Row[]> {
   return [row(system, ours, ratio), row(uwsTopics, theirs, { median: 1, min: 1, max: 1 })];
 }
 
-/** The sender is a member too. */
+/** The sender is a member too, and so is whoever makes the group, until he has left it. */
 function receiversOf({ members }: FanoutSize): number {
-  return Math.min(members, limits.groupMembersMax - 1);
+  return Math.min(members, limits.groupMembersMax - 2);
 }
 
 function runRound(run: FanoutRun, system: System, size: FanoutSize): Promise<Round> {
@@ -117,7 +117,8 @@ async function measured(
 
 /** Of Interline the sign-ins of the sender and all receivers, and the group that the server makes of so many accounts. */
 async function speechOf(server: RunningSystem, receivers: number): Promise<FanoutOptions["speech"]> {
-  const group = await server.groupOf?.(receivers + 1);
+  const everybody = Array.from({ length: receivers + 1 }, (_, device) => device);
+  const [group] = (await server.groupsOf?.([everybody])) ?? [];
   const dialect = await server.dialectFor(receivers + 1);
   if (group === undefined || dialect.name !== "interline") return { name: "publish" };
   return { ...dialect, ...group };

@@ -3,21 +3,16 @@
  * parts of that. A rate is sustained when in a short window the backlog (sends
  * that are due, under way or pushed back) does not grow, and deliveries stay
  * within a bound. The search doubles the rate until it is not, then bisects.
- *
- *   arrive ──▶ warm-up ──▶ │ window: arrivals at their times │ ──▶ drain; latencies count to the end
  */
-import { setTimeout as sleep } from "node:timers/promises";
-import type { ArrivalWindow } from "../generator/arrivals.js";
-import { mergedPercentiles, type Percentiles } from "../generator/latency.js";
+import type { Percentiles } from "../generator/latency.js";
 import { scheduleHash } from "../generator/schedule.js";
 import { chooseCores } from "../process/cores.js";
 import type { Figures, OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { OpenLoopWorkload } from "../workloads/workloads.js";
+import { type ArrivalRound, generatorWasLimit, runArrivals } from "./arrival-round.js";
 import { Contestant } from "./contestant.js";
 import { roundMs, trialMs } from "./durations.js";
-import { machineBusyMs } from "./machine.js";
-import { judge, type Round } from "./round.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
 export type Latency = Omit<Percentiles, "count">;
@@ -91,14 +86,6 @@ interface OpenLoopRun {
   readonly onProgress: OnProgress;
 }
 
-interface Trial {
-  readonly window: ArrivalWindow;
-  readonly round: Round;
-  readonly othersBusy: number | null;
-  readonly delivery: Percentiles | undefined;
-  readonly receipt: Percentiles | undefined;
-}
-
 /** Sends of one device without a receipt: beyond what any sustained rate has. */
 const UNRECEIPTED_MAX = 1024;
 /** A backlog that grows by no more than this is steady: half as much again, and so many milliseconds' sends. */
@@ -108,10 +95,6 @@ const GROWTH_SLACK_MS = 20;
 const BACKLOG_SECONDS_MAX = 0.5;
 /** A rate must fail so often: one pause of the machine is no limit of the system. */
 const ATTEMPTS = 2;
-/** The generator is the limit when it is busier than this, or later than this. */
-const GENERATOR_BUSY_MAX = 0.95;
-const GENERATOR_LAG_P99_MS_MAX = 1;
-
 export function runOpenLoop(run: OpenLoopRun): Promise<OpenLoopResult> {
   return withScratchDirectory(run.dataDirectory, async (directory) => {
     const { devices, payloadBytes, seed } = run.workload;
@@ -227,49 +210,23 @@ function seenAt(rate: OpenLoopTrial | OpenLoopRate | undefined): Figures | undef
   return { perSec: ratePerSec, p99Ms: "delivery" in rate ? rate.delivery.p99Ms : rate.deliveryP99Ms };
 }
 
-function isSteady({ window, delivery, round }: Trial, ratePerSec: number, p99MsMax: number): boolean {
+function isSteady({ window, delivery, round }: ArrivalRound, ratePerSec: number, p99MsMax: number): boolean {
   const slack = (ratePerSec * GROWTH_SLACK_MS) / 1000;
   const grows = window.backlogSecondHalf > GROWTH_MAX * window.backlogFirstHalf + slack;
   return !window.gaveUp && !grows && round.refused === 0 && (delivery?.p99Ms ?? Infinity) <= p99MsMax;
 }
 
-/** Whether its own lateness is a good part of what was measured. */
-function generatorWasLimit({ window, round }: Trial): boolean {
-  if (window.busy > GENERATOR_BUSY_MAX && round.serverBusy < GENERATOR_BUSY_MAX) return true;
-  return window.lagP99Ms > GENERATOR_LAG_P99_MS_MAX;
-}
-
-async function arriveAt(
+function arriveAt(
   contestant: Contestant,
-  workload: OpenLoopWorkload,
+  { devices, seed, warmUpMs, drainMs }: OpenLoopWorkload,
   ratePerSec: number,
   windowMs: number,
-): Promise<Trial> {
-  const { generator, server } = contestant;
-  const { devices, seed, warmUpMs, drainMs } = workload;
-  const backlogSecondsMax = BACKLOG_SECONDS_MAX;
-  await generator.request("arrive", { ratePerSec, devices, seed, backlogSecondsMax });
-  await sleep(warmUpMs);
-  const [before] = await Promise.all([server.snapshot(), generator.request("measure")]);
-  const machineBefore = machineBusyMs();
-  await sleep(windowMs);
-  const machineAfter = machineBusyMs();
-  const [after, window] = await Promise.all([
-    server.snapshot(),
-    generator.request<ArrivalWindow>("stopArrivals"),
-  ]);
-  const round = await judge(contestant, before, after, drainMs);
-  const busy = machineBefore === null || machineAfter === null ? null : machineAfter - machineBefore;
-  return {
-    window,
-    round,
-    othersBusy: busy && Math.max(0, busy / windowMs - round.serverBusy - round.generatorBusy),
-    delivery: mergedPercentiles([round.deliveryLatency]),
-    receipt: mergedPercentiles([round.receiptLatency]),
-  };
+): Promise<ArrivalRound> {
+  const arrivals = { ratePerSec, devices, seed, backlogSecondsMax: BACKLOG_SECONDS_MAX };
+  return runArrivals(contestant, arrivals, { warmUpMs, windowMs, drainMs });
 }
 
-function rateRow(trial: Trial, share: number, ratePerSec: number): OpenLoopRate {
+function rateRow(trial: ArrivalRound, share: number, ratePerSec: number): OpenLoopRate {
   const { window, round, delivery, receipt } = trial;
   if (delivery === undefined) {
     throw new Error(

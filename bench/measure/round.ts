@@ -54,6 +54,10 @@ export interface Round {
   /** HdrHistograms of microseconds, compressed, in base64; that of receipts is empty where none are given. */
   readonly deliveryLatency: string;
   readonly receiptLatency: string;
+  /** Where devices came and went: how often one came back in the window, what they drained, and how long that took. */
+  readonly returns?: number;
+  readonly drained?: number;
+  readonly drainLatency?: string;
 }
 
 export async function runRound(contestant: Contestant, options: RoundOptions): Promise<Round> {
@@ -120,6 +124,7 @@ export function roundOf(before: ServerSnapshot, after: ServerSnapshot, result: R
     durabilities: result.durabilities,
     deliveryLatency: result.deliveryLatency,
     receiptLatency: result.receiptLatency,
+    ...result.churn,
   };
 }
 

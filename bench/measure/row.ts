@@ -49,6 +49,10 @@ export interface Row {
   readonly receiptP999Ms: number | null;
   readonly receiptMaxMs: number | null;
   readonly longestReceiptGapMs: number | null;
+  /** Until the queue of a device that came back was empty; only where devices come and go. */
+  readonly drainP50Ms?: number;
+  readonly drainP99Ms?: number;
+  readonly drainMaxMs?: number;
   readonly lost: number;
   readonly duplicated: number;
   readonly reordered: number;
@@ -87,6 +91,7 @@ export function rowOf(options: {
     bare && spread(rounds.map((round, i) => round.serverCpuUsPerMsg / bare[i]!.serverCpuUsPerMsg));
   const delivery = mergedPercentiles(rounds.map((round) => round.deliveryLatency));
   const receipt = mergedPercentiles(rounds.map((round) => round.receiptLatency));
+  const drain = mergedPercentiles(rounds.flatMap((round) => round.drainLatency ?? []));
   assert(delivery !== undefined, "a round delivers something");
   const medianOf = (pick: (round: Round) => number) => median(rounds.map(pick));
   const maxOf = (pick: (round: Round) => number) => Math.max(...rounds.map(pick));
@@ -118,6 +123,7 @@ export function rowOf(options: {
     receiptP999Ms: receipt?.p999Ms ?? null,
     receiptMaxMs: receipt?.maxMs ?? null,
     longestReceiptGapMs: receipt ? Math.max(...rounds.map((round) => round.longestReceiptGapMs)) : null,
+    ...(drain && { drainP50Ms: drain.p50Ms, drainP99Ms: drain.p99Ms, drainMaxMs: drain.maxMs }),
     lost: sumOf((round) => round.lost),
     duplicated: sumOf((round) => round.duplicated),
     reordered: sumOf((round) => round.reordered),

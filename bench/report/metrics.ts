@@ -38,7 +38,7 @@ export interface Metric {
   readonly ofKernel?: (result: ResultKernel) => readonly number[] | undefined;
 }
 
-type Latency = "deliveryLatency" | "receiptLatency";
+type Latency = "deliveryLatency" | "receiptLatency" | "drainLatency";
 
 const percentile = (of: Latency, percent: number) => (round: ResultRound) => {
   const histogram = round[of];
@@ -137,6 +137,21 @@ export const metrics: readonly Metric[] = [
     ofRound: percentile("receiptLatency", 99.9),
   },
   { name: "receipt_max_ms", field: "receiptMaxMs", meaning: "the same, the slowest" },
+  {
+    name: "drain_p50_ms",
+    field: "drainP50Ms",
+    meaning: "of mixed: until a returning device's queue is empty",
+    better: "less",
+    ofRound: percentile("drainLatency", 50),
+  },
+  {
+    name: "drain_p99_ms",
+    field: "drainP99Ms",
+    meaning: "the same, 99th percentile",
+    better: "less",
+    ofRound: percentile("drainLatency", 99),
+  },
+  { name: "drain_max_ms", field: "drainMaxMs", meaning: "the same, the slowest" },
   {
     name: "longest_receipt_gap_ms",
     field: "longestReceiptGapMs",

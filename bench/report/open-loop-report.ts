@@ -3,7 +3,7 @@ import { isRateClean, type Latency, type OpenLoopRate, type OpenLoopResult } fro
 import { figure, table, wrapped } from "./table.js";
 
 /** Cores' worth of other work; interrupts and the system's own threads come to less. */
-const OTHERS_BUSY_MAX = 0.15;
+export const OTHERS_BUSY_MAX = 0.15;
 
 export function openLoopReport(result: OpenLoopResult): string {
   const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec } = result;

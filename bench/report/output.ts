@@ -9,6 +9,7 @@ import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
 import type { IdleResult } from "../measure/idle.js";
 import type { LoadResult } from "../measure/load-result.js";
+import type { MixedResult } from "../measure/mixed.js";
 import type { OfflineDrainResult } from "../measure/offline-drain.js";
 import type { OpenLoopResult } from "../measure/open-loop.js";
 import type { RestartResult } from "../measure/restart.js";
@@ -33,6 +34,7 @@ export interface Results {
   readonly connectStorm?: ConnectStormResult;
   readonly duplicates?: readonly DuplicatesResult[];
   readonly slowReaders?: SlowReadersResult;
+  readonly mixed?: MixedResult;
   readonly load?: LoadResult;
 }
 

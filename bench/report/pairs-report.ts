@@ -76,10 +76,13 @@ export function guarantees(rows: readonly Row[]): string {
 export function doubts(rows: readonly ResultRow[]): string[] {
   const texts: string[] = [];
   for (const row of rows) {
-    const name = `${row.workload}: ${row.system} with ${row.inFlight} in flight`;
+    const isPaced = row.inFlight === 0;
+    const name = `${row.workload}: ${row.system}${isPaced ? "" : ` with ${row.inFlight} in flight`}`;
     // A single message to few members leaves both waiting for one another, whatever else runs.
-    const keepsBusy = row.ratioToPublish === undefined;
-    if (row.generatorWasLimit) {
+    const keepsBusy = !isPaced && row.ratioToPublish === undefined;
+    if (row.generatorWasLimit && isPaced) {
+      texts.push(`warning: ${name}: the generator was late or busy: it is part of these latencies`);
+    } else if (row.generatorWasLimit) {
       texts.push(`warning: ${name}: the generator was the limit, so delivered/s is too low`);
     }
     if (keepsBusy && row.serverBusy < 0.8 && row.generatorBusy < 0.8) {

@@ -12,6 +12,7 @@ import { z } from "zod";
 import type { KernelName, KernelResult } from "../kernels/result.js";
 import type { DuplicatesResult } from "../measure/duplicates.js";
 import type { Environment } from "../measure/environment.js";
+import type { MixedResult } from "../measure/mixed.js";
 import type { RawRound, Row } from "../measure/row.js";
 import type { SlowReadersResult } from "../measure/slow-readers.js";
 import { connectStorm, load, offlineDrain, openLoop } from "./paced-schema.js";
@@ -67,6 +68,11 @@ const round = z.object({
   longestReceiptGapMs: figure,
   deliveryLatency: text.optional().describe("HdrHistogram of microseconds, compressed, in base64"),
   receiptLatency: text.optional().describe("the same; empty where no receipts are given"),
+  returns: count.optional().describe("of devices that came back in the window; of mixed only"),
+  drained: count.optional().describe("entries that came before their queues were empty"),
+  drainLatency: text
+    .optional()
+    .describe("from the moment a device was due back until its queue was empty; as the latencies above"),
 } satisfies Record<keyof RawRound, z.ZodType>);
 
 const row = z.object({
@@ -101,6 +107,9 @@ const row = z.object({
   receiptP999Ms: figureOrNull,
   receiptMaxMs: figureOrNull,
   longestReceiptGapMs: figureOrNull.describe("longest time without any receipt in any round"),
+  drainP50Ms: figure.optional().describe("from the moment a device was due back until its queue was empty"),
+  drainP99Ms: figure.optional(),
+  drainMaxMs: figure.optional(),
   lost: count.describe("sum over whole rounds, as are the counts below"),
   duplicated: count,
   reordered: count,
@@ -190,6 +199,27 @@ const slowReaders = z.object({
   besideSlow: row,
 } satisfies Record<keyof SlowReadersResult, z.ZodType>);
 
+const mixed = z.object({
+  seed: count,
+  scheduleHash: text,
+  ratePerSec: figure.describe("sends offered per second, whatever the system does"),
+  deliveriesPerSend: figure,
+  groups: count,
+  churningDevices: count.describe("devices that come and go, out of the row's"),
+  awayShare: figure.describe("those away at a time, of all devices"),
+  payloadMedianBytes: count,
+  payloadBytesMax: count,
+  returns: count,
+  drainedPerReturn: figure,
+  generatorLagP99Ms: figure.describe(
+    "from the moment a send was meant for until a socket had it; the worst round",
+  ),
+  generatorLagMaxMs: figure,
+  othersBusy: figureOrNull.describe("cores' worth of other work on the machine; null off Linux"),
+  unsent: count.describe("due at a window's end and not sent"),
+  row: row.describe("deliveries' latencies are those of devices that are connected throughout"),
+} satisfies Record<keyof MixedResult, z.ZodType>);
+
 const resultsFile = z.object({
   schema: z.literal(SCHEMA),
   environment,
@@ -204,12 +234,14 @@ const resultsFile = z.object({
   connectStorm: connectStorm.optional(),
   duplicates: z.array(duplicates).readonly().optional(),
   slowReaders: slowReaders.optional(),
+  mixed: mixed.optional(),
   load: load.optional(),
 });
 
 export type ResultsFile = z.infer<typeof resultsFile>;
 export type ResultRow = z.infer<typeof row>;
 export type ResultKernel = z.infer<typeof kernel>;
+export type ResultMixed = z.infer<typeof mixed>;
 export type ResultLoad = z.infer<typeof load>;
 export type ResultRound = z.infer<typeof round>;
 
@@ -218,11 +250,13 @@ export function rowsOf({
   rows,
   duplicates = [],
   slowReaders,
+  mixed,
 }: Omit<ResultsFile, "schema" | "environment">): ResultRow[] {
   return [
     ...rows,
     ...duplicates.flatMap(({ plain, repeating }) => [plain, repeating]),
     ...(slowReaders === undefined ? [] : [slowReaders.quiet, slowReaders.besideSlow]),
+    ...(mixed === undefined ? [] : [mixed.row]),
   ];
 }
 

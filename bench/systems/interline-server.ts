@@ -9,12 +9,16 @@ import { createNode } from "../../src/index.js";
 import type { SignIn } from "../generator/interline-dialect.js";
 import { announceReady, answerRequests } from "../process/requests.js";
 import { type ServerSnapshot, takeSnapshot } from "./server-telemetry.js";
+import type { GroupName } from "./system.js";
 
 const BRANDS = [
   { number: 1, name: "whatsapp" },
   { number: 2, name: "instagram" },
   { number: 3, name: "messenger" },
 ] as const;
+
+/** Beyond any number of devices. */
+const MAKER = 1_000_000_000;
 
 const [dataDirectory = ""] = process.argv.slice(2);
 const node = await createNode({ dataDirectory, port: 0 });
@@ -36,17 +40,24 @@ async function mint(index: number): Promise<SignIn> {
   return { token, account: addressOf(index), device: 1 };
 }
 
-/** Of the first so many accounts; made by the first before the others have ever signed in, so that only it is told. */
-async function makeGroup(accounts: number): Promise<{ readonly group: string; readonly version: number }> {
-  const { brand, account } = accountOf(0);
+/**
+ * Made by an account that is none of the benchmark's and leaves at once, before the others have ever signed in, so that
+ * nobody else is told of anything.
+ */
+async function makeGroups(groups: readonly (readonly number[])[]): Promise<GroupName[]> {
+  const { brand, account } = accountOf(MAKER);
   const client = node.attach({ brand: brand.name, account, device: 1 });
-  const told = client.once("group");
   await client.connect();
-  const others = Array.from({ length: accounts - 1 }, (_, i) => Buffer.from(addressOf(i + 1), "hex"));
-  const { group, version } = await client.groups.create(others);
-  await told;
+  const made: GroupName[] = [];
+  for (const members of groups) {
+    const { group } = await client.groups.create(
+      members.map((index) => Buffer.from(addressOf(index), "hex")),
+    );
+    const { version } = await client.groups.leave(group);
+    made.push({ group: Buffer.from(group).toString("hex"), version });
+  }
   await client.close();
-  return { group: Buffer.from(group).toString("hex"), version };
+  return made;
 }
 
 answerRequests({
@@ -57,7 +68,7 @@ answerRequests({
   },
   mint: ({ accounts }: { accounts: number }) =>
     Promise.all(Array.from({ length: accounts }, (_, index) => mint(index))),
-  group: ({ accounts }: { accounts: number }) => makeGroup(accounts),
+  groups: (groups: readonly (readonly number[])[]) => makeGroups(groups),
   async stop() {
     await node.stop();
   },

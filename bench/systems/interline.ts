@@ -2,7 +2,7 @@
 import type { SignIn, Windows } from "../generator/interline-dialect.js";
 import { Child } from "../process/child.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
-import type { StartOptions, System } from "./system.js";
+import type { GroupName, StartOptions, System } from "./system.js";
 
 /** What a device of the benchmark takes unacked: beyond what any workload keeps in flight. */
 export const deviceWindows: Windows = { entries: 1024, bytes: 512 * 1024 };
@@ -26,7 +26,7 @@ export const interline: System = {
         const signIns = await child.request<SignIn[]>("mint", { accounts: devices });
         return { name: "interline", signIns, windows: deviceWindows };
       },
-      groupOf: (devices) => child.request("group", { accounts: devices }),
+      groupsOf: (groups) => child.request<GroupName[]>("groups", groups),
       snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
       async stop() {
         await child.request("stop");

@@ -25,13 +25,19 @@ export interface StartOptions {
   readonly exposeGc?: boolean;
 }
 
+/** As a group send names it; the address in hex. */
+export interface GroupName {
+  readonly group: string;
+  readonly version: number;
+}
+
 export interface RunningSystem {
   readonly port: number;
   readonly pid: number;
   /** What a generator has to know to be `devices` devices of this system. */
   dialectFor(devices: number): Promise<GeneratorOptions["dialect"]>;
-  /** A group of the first so many of these devices, all in it; undefined where there are no groups. */
-  groupOf?(devices: number): Promise<{ readonly group: string; readonly version: number }>;
+  /** Groups of these devices, before any of them has signed in; undefined where there are no groups. */
+  groupsOf?(groups: readonly (readonly number[])[]): Promise<GroupName[]>;
   snapshot(options?: { readonly collect: boolean }): Promise<ServerSnapshot>;
   /** In order, then for good. */
   stop(): Promise<void>;

@@ -132,6 +132,35 @@ export const schemas = {
     windowMs: duration,
     drainMs: duration,
   }),
+  /** Sends to devices and groups at fixed times, of all lengths, while some devices come and go. */
+  mixed: z.strictObject({
+    /** The last `churningDevices` of them come and go, and only receive; how long they are there and away are means. */
+    devices: senders,
+    churningDevices: z.int().min(0).max(SENDERS_MAX),
+    thereMs: duration,
+    awayMs: duration,
+    ratePerSec: count,
+    /** Kinds of groups with their share of the sends; what is left goes to any other device. */
+    groups: z
+      .array(
+        z.strictObject({
+          share,
+          groups: z.int().min(1).max(10_000),
+          membersMin: z.int().min(2).max(SENDERS_MAX),
+          membersMax: z.int().min(2).max(SENDERS_MAX),
+        }),
+      )
+      .readonly(),
+    /** Log-normal; sigma is the standard deviation of the logarithm. */
+    sizes: z.strictObject({
+      medianBytes: payloadBytes,
+      sigma: z.number().min(0).max(4),
+      bytesMax: payloadBytes,
+    }),
+    rounds: count,
+    ...window,
+    seed,
+  }),
   /** Pairs, while other devices read nothing or little of what they are sent. */
   "slow-readers": z.strictObject({
     ...pairs.shape,
@@ -182,5 +211,6 @@ export type OfflineDrainWorkload = Workload<"offline-drain">;
 export type ConnectStormWorkload = Workload<"connect-storm">;
 export type DuplicatesWorkload = Workload<"duplicates">;
 export type GroupFanoutWorkload = Workload<"group-fanout">;
+export type MixedWorkload = Workload<"mixed">;
 export type SlowReadersWorkload = Workload<"slow-readers">;
 export type LoadWorkload = Workload<"load">;

@@ -14,6 +14,7 @@ export type {
   GroupFanoutWorkload,
   IdleWorkload,
   KernelsWorkload,
+  MixedWorkload,
   OfflineDrainWorkload,
   OpenLoopWorkload,
   PairsWorkload,
@@ -44,6 +45,7 @@ export const workloads = {
   connectStorm: builtIn("connect-storm"),
   duplicates: builtIn("duplicates"),
   groupFanout: builtIn("group-fanout"),
+  mixed: builtIn("mixed"),
   slowReaders: builtIn("slow-readers"),
   load: builtIn("load"),
 };

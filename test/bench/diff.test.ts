@@ -126,6 +126,21 @@ describe("diff", () => {
     expect(change?.after).toBeCloseTo(1.6, 9);
   });
 
+  it("compares how soon those who come back have all, round by round", () => {
+    const mixed = (...ms: number[]) =>
+      resultsOf([
+        rowOf({
+          workload: "mixed",
+          drainP99Ms: 1,
+          rounds: ms.map((p99) => roundOf({ drainLatency: histogram(p99) })),
+        }),
+      ]);
+    const [change] = diff(mixed(39, 40, 41, 42, 43), mixed(79, 80, 81, 82, 83), [
+      metricNamed("drain_p99_ms"),
+    ]).changes;
+    expect(change).toMatchObject({ row: "mixed/1@interline", verdict: "worse" });
+  });
+
   it("takes any lost message as a change", () => {
     expect(verdict(resultsOf([rowOf()]), resultsOf([rowOf({ lost: 1 })]), "lost")).toBe("worse");
     expect(verdict(resultsOf([rowOf({ lost: 1 })]), resultsOf([rowOf()]), "lost")).toBe("better");

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { DeviceEvents } from "../../bench/generator/dialect.js";
 import { InterlineDialect } from "../../bench/generator/interline-dialect.js";
+import { Mix } from "../../bench/generator/mix.js";
 import { COUNTER_OFFSET, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "../../bench/generator/payload.js";
 import { ReadMemory } from "../../bench/generator/reads.js";
 import { FrameScanner } from "../../bench/generator/scanner.js";
+import { SizedSends } from "../../bench/generator/sized-sends.js";
 import { limits } from "../../src/rules/limits.js";
 import { type ClientFrame, decodeClientMessage } from "../../src/wire/client-frames.js";
 import { encodeRefusal, encodeWelcome } from "../../src/wire/control.js";
@@ -13,7 +15,7 @@ const PAYLOAD_BYTES = 256;
 const accounts = ["0001", "0002"].map((brand, i) => brand + String(i).repeat(32));
 
 /** A dialect of two devices, what it wrote, and what it told the workload. */
-function setUp({ takesWrites = true } = {}) {
+function setUp({ takesWrites = true } = {}, sized?: SizedSends) {
   const written: Uint8Array[] = [];
   const events: unknown[][] = [];
   const tell: DeviceEvents = {
@@ -38,6 +40,7 @@ function setUp({ takesWrites = true } = {}) {
     payloadBytes: PAYLOAD_BYTES,
     signIns: accounts.map((account) => ({ token: `token of ${account}`, account, device: 1 })),
     windows: { entries: 100, bytes: 100_000 },
+    ...(sized && { sized }),
   });
   const scanner = new FrameScanner(2, memory, dialect);
   const receive = (device: number, ...frames: Uint8Array[]) => {
@@ -66,6 +69,28 @@ function deliver(sequence: number, counter: number): Uint8Array {
   new DataView(payload.buffer).setUint32(COUNTER_OFFSET, counter, true);
   const [sender, id] = [new Uint8Array(20), new Uint8Array(16)];
   return encodeServerFrame({ kind: "deliver", sequence, sender, id, timeMs: 1, payload });
+}
+
+function groupDeliver(sequence: number, counter: number): Uint8Array {
+  const shared = new Uint8Array(PAYLOAD_BYTES / 2);
+  new DataView(shared.buffer).setUint32(COUNTER_OFFSET, counter, true);
+  const [sender, id, group, block] = [20, 16, 18, 0].map((length) => new Uint8Array(length)) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  return encodeServerFrame({
+    kind: "groupDeliver",
+    sequence,
+    sender,
+    id,
+    timeMs: 1,
+    group,
+    version: 1,
+    block,
+    shared,
+  });
 }
 
 /** The frames of one written WebSocket message, read by the engine's own decoder. */
@@ -200,5 +225,46 @@ describe("the generator's Interline", () => {
       ["broken", 0, expect.stringContaining("rosterStale")],
       ["broken", 0, expect.stringContaining("replaced")],
     ]);
+  });
+
+  it("reads group deliveries, and resumes behind what it has taken, acked or not", () => {
+    const { dialect, written, events, receive } = setUp();
+    receive(0, deliver(7, 70), groupDeliver(8, 80), deliver(9, 90));
+    expect(events).toEqual([70, 80, 90].map((counter) => ["delivered", 0, counter]));
+    dialect.holdAck(0);
+    dialect.opened(0);
+    expect(framesOf(written.at(-1)!)).toMatchObject([{ kind: "hello", resume: 9 }]);
+  });
+
+  it("writes sends of a mix in their own lengths, to devices and groups, an ack in front", () => {
+    const sizes = { medianBytes: 300, sigma: 1, bytesMax: 4096 };
+    const kinds = [{ share: 0.5, groups: 1, membersMin: 2, membersMax: 2 }];
+    const group = "0001".padEnd(36, "7");
+    const mix = new Mix({ devices: 2, senders: 2, seed: 1, kinds, sizes });
+    const { dialect, written, receive } = setUp({}, new SizedSends(mix, [{ group, version: 2 }]));
+    receive(0, deliver(7, 70));
+    dialect.send(0, 1, 11, 21);
+    dialect.send(0, 2, 12, 22);
+    dialect.flush(0);
+    expect(framesOf(written.at(-2)!)).toEqual([{ kind: "ack", sequence: 7 }]);
+    const [direct, toGroup] = framesOf(written.at(-1)!);
+    expect(direct).toMatchObject({ kind: "send", accounts: [{ version: 3, devices: [{ device: 1 }] }] });
+    expect(toGroup).toMatchObject({ kind: "groupSend", version: 2, blocks: [] });
+    if (direct?.kind !== "send" || toGroup?.kind !== "groupSend") throw new Error("two sends");
+    expect(Buffer.from(direct.accounts[0]!.account).toString("hex")).toBe(accounts[1]);
+    expect(Buffer.from(toGroup.group).toString("hex")).toBe(group);
+    const payloads = [direct.accounts[0]!.devices[0]!.payload, toGroup.shared];
+    expect(payloads.map(({ length }) => length)).toEqual([mix.sizeOf(0, 11), mix.sizeOf(0, 12)]);
+    const said = payloads.map((payload) => {
+      const view = new DataView(payload.buffer, payload.byteOffset);
+      return [TARGET_OFFSET, SENDER_OFFSET, COUNTER_OFFSET, STAMP_OFFSET].map((at) =>
+        view.getUint32(at, true),
+      );
+    });
+    expect(said).toEqual([
+      [1, 0, 11, 21],
+      [2, 0, 12, 22],
+    ]);
+    expect(direct.id).not.toEqual(toGroup.id);
   });
 });

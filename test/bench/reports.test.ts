@@ -10,6 +10,7 @@ import { idleColumns } from "../../bench/report/idle-report.js";
 import { judgementTable } from "../../bench/report/judgement-report.js";
 import { kernelsReport } from "../../bench/report/kernels-report.js";
 import { loadReport } from "../../bench/report/load-report.js";
+import { mixedReport } from "../../bench/report/mixed-report.js";
 import { offlineDrainReport } from "../../bench/report/offline-drain-report.js";
 import { openLoopReport } from "../../bench/report/open-loop-report.js";
 import { environmentReport } from "../../bench/report/output.js";
@@ -101,6 +102,33 @@ const reports: Readonly<Record<string, () => string>> = {
         }),
       ),
     ),
+  mixed: () =>
+    mixedReport({
+      seed: 0xffff_ffff,
+      scheduleHash: "0123456789abcdef",
+      ratePerSec: 1_000_000_000,
+      deliveriesPerSend: 1234.5,
+      groups: 123_456,
+      churningDevices: 4096,
+      awayShare: 0.1234,
+      payloadMedianBytes: 98_304,
+      payloadBytesMax: 98_304,
+      returns: 1_234_567,
+      drainedPerReturn: 12_345.6,
+      generatorLagP99Ms: SLOW.p99Ms,
+      generatorLagMaxMs: SLOW.maxMs,
+      othersBusy: 12.3,
+      unsent: 1_234_567,
+      row: wideRow("interline", {
+        workload: "mixed",
+        inFlight: 0,
+        drainP50Ms: SLOW.p50Ms,
+        drainP99Ms: SLOW.p99Ms,
+        drainMaxMs: SLOW.maxMs,
+        diskBytesPerMsg: 123_456.7,
+        flushesPerSec: 12_345.6,
+      }),
+    }),
   "slow readers": () =>
     slowReadersReport({
       slowDevices: 4096,

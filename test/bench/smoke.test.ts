@@ -201,6 +201,25 @@ describe("npm run bench", () => {
     expect(await readFile(page, "utf8")).toContain("<h2>Group fan-out</h2>");
   });
 
+  it("mixes direct and group sends of all lengths while devices come and go, and accounts for every delivery", async () => {
+    const { stdout, file } = await bench("mixed", "--threshold", "mixed:drain_p99_ms<60000");
+    const { mixed } = file;
+    expect(mixed).toMatchObject({ seed: 1, groups: 12, churningDevices: 12, payloadMedianBytes: 300 });
+    expect(mixed?.scheduleHash).toMatch(/^[0-9a-f]{16}$/);
+    expect(stdout).toContain(mixed?.scheduleHash);
+    const latencies = {
+      deliveryP99Ms: figures,
+      receiptP99Ms: figures,
+      drainP50Ms: figures,
+      drainP99Ms: figures,
+    };
+    expect(mixed?.row).toMatchObject({ workload: "mixed", durability: "disk", ...latencies, ...clean });
+    expect(mixed?.row.rounds).toMatchObject([{ returns: mixed?.returns, flushesPerSec: figures }]);
+    expect(mixed?.returns).toBeGreaterThan(0);
+    expect(stdout).toMatch(/drain_p99_ms<60000 .* ok\n/);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
+  });
+
   it("keeps healthy devices going beside slow readers, and loses nothing of theirs either", async () => {
     const { file } = await bench("slow-readers");
     expect(file.slowReaders).toMatchObject({ slowDevices: 10, quiet: clean, besideSlow: clean });

@@ -10,6 +10,7 @@ import { fanoutColumns } from "../group-fanout-report.js";
 import { idleColumns } from "../idle-report.js";
 import { allKernelColumns } from "../kernels-report.js";
 import { correctnessColumns, loadColumns, loadDoubts } from "../load-report.js";
+import { mixedCorrectnessColumns, mixedCostColumns, mixedLatencyColumns } from "../mixed-report.js";
 import { costColumns, doubts, latencyColumns, workloadColumn } from "../pairs-report.js";
 import { restartColumns } from "../restart-report.js";
 import { type ResultLoad, type ResultRow, type ResultsFile, rowsOf } from "../schema.js";
@@ -84,7 +85,7 @@ function paragraph(text: string): string {
 
 function tables(
   rows: readonly ResultRow[],
-  { syscalls = [], kernels, idle, restart, load }: ResultsFile,
+  { syscalls = [], kernels, idle, restart, mixed, load }: ResultsFile,
 ): string {
   const calls = systemCallsTable(syscalls);
   return [
@@ -95,6 +96,9 @@ function tables(
     tableSection("Kernels against JavaScript", kernels, allKernelColumns),
     tableSection("Idle connections", idle, idleColumns),
     tableSection("Restart with full queues", restart && [restart], restartColumns),
+    tableSection("Mixed", mixed && [mixed.row], mixedCostColumns),
+    tableSection("Mixed: latency", mixed && [mixed], mixedLatencyColumns),
+    tableSection("Mixed: what arrived", mixed && [mixed.row], mixedCorrectnessColumns),
     tableSection("Load", load && [load], [urlColumn, ...loadColumns]),
     tableSection("Load: what arrived", load && [load], correctnessColumns),
   ].join("\n");

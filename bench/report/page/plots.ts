@@ -25,21 +25,24 @@ export function plotsOf(results: ResultsFile): LinePlot[] {
   return plots.filter(({ x, lines }) => x.length > 1 && lines.length > 0);
 }
 
-type Latency = "deliveryLatency" | "receiptLatency";
+const latencies = [
+  { field: "deliveryLatency", suffix: "", isDashed: false },
+  { field: "receiptLatency", suffix: ", receipts", isDashed: true },
+  { field: "drainLatency", suffix: ", queues of those who came back", isDashed: true },
+] as const;
+type Latency = (typeof latencies)[number]["field"];
 
-/** Deliveries and receipts of every system of the group; `valuesOf` is undefined where nothing was recorded. */
+/** Deliveries, receipts and drains of every system of the group; `valuesOf` is undefined where nothing was recorded. */
 function linesOf(
   group: readonly ResultRow[],
   rows: readonly ResultRow[],
   valuesOf: (row: ResultRow, latency: Latency) => (number | null)[] | undefined,
 ): Line[] {
   return group.flatMap((row) =>
-    (["deliveryLatency", "receiptLatency"] as const).flatMap((latency) => {
-      const values = valuesOf(row, latency);
+    latencies.flatMap(({ field, suffix, isDashed }) => {
+      const values = valuesOf(row, field);
       if (values === undefined) return [];
-      const isDashed = latency === "receiptLatency";
-      const name = isDashed ? `${row.system}, receipts` : row.system;
-      return [{ name, colour: colourOf(row.system, rows), isDashed, values }];
+      return [{ name: `${row.system}${suffix}`, colour: colourOf(row.system, rows), isDashed, values }];
     }),
   );
 }
