@@ -156,12 +156,7 @@ export const mutants = {
       put: `{
                     const { members } = group;
                     batch.put("groups", key, encodeGroup(key, { ...group, members: members.slice(0, Math.max(1, members.length - 1)) }));
-                    batch.whenWritten(() => void this.#writer.submitPrompt({
-                        stage: (later) => {
-                            later.put("groups", key, encodeGroup(key, group));
-                            return true;
-                        },
-                    }));
+                    batch.whenWritten(() => void changes.add([], (later) => later.put("groups", key, encodeGroup(key, group))));
                 }`,
     },
   ],

@@ -270,20 +270,21 @@ async function claim(): Promise<void> {
 // --- groups ---
 
 let creating = 0;
-const groups = groupMethods(
-  new Groups(
-    {
-      memberships: store.memberships,
-      readGroup: (group) => store.readGroup(group),
-      settledGroup: (group) => store.settledGroup(group),
-      changeGroup(changed) {
-        if (changed.group.version === 1) say("naming", creating, toHex(changed.group.address));
-        return store.changeGroup(changed);
-      },
+const service = new Groups(
+  {
+    memberships: store.memberships,
+    readGroup: (group) => store.readGroup(group),
+    settledGroup: (group) => store.settledGroup(group),
+    async changeGroup(changed) {
+      if (changed.group.version === 1) say("naming", creating, toHex(changed.group.address));
+      await store.changeGroup(changed);
+      // Removed accounts are made to leave below, as questions like any other.
+      return [];
     },
-    () => true,
-  ),
+  },
+  () => true,
 );
+const groups = groupMethods(service);
 const liveGroups = new Set(orders.groups.filter((group) => store.readGroup(bytesOf(group)) !== undefined));
 
 async function callGroups(method: string, by: string, body: MsgpackMap): Promise<MsgpackMap> {
@@ -331,6 +332,22 @@ async function changeGroup(): Promise<void> {
     const told = await callGroups(`groups.${kind}`, by, body);
     return { version: told.version };
   });
+}
+
+/** Accounts that were removed leave their groups, those too that a kill has left in them. */
+async function dismiss(): Promise<never> {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, random.between(0, 5)));
+    const [account] = store.memberships.leaving().map((address) => toHex(address));
+    const [group] =
+      account === undefined ? [] : store.memberships.toLeave(bytesOf(account)).map((one) => toHex(one));
+    if (account === undefined || group === undefined) continue;
+    const change: Change = { kind: "leave", version: 0, accounts: [], role: "member" };
+    await ask({ op: "changeGroup", group, by: account, change }, async () => {
+      const told = await callGroups("groups.leave", account, { group: bytesOf(group) });
+      return { version: told.version };
+    });
+  }
 }
 
 // --- all of it ---
@@ -394,4 +411,4 @@ async function tell(): Promise<never> {
   }
 }
 
-await Promise.all([...Array.from({ length: WORKERS }, work), write(), tell()]);
+await Promise.all([...Array.from({ length: WORKERS }, work), write(), tell(), dismiss()]);

@@ -7,15 +7,7 @@
  * What need not be exact: notices that the node has sent may be gone or not, and entries that were acked may be gone
  * before the commit that holds the ack.
  */
-import {
-  applyOperation,
-  digestOfKeys,
-  emptyState,
-  noticeText,
-  type State,
-  type Step,
-  sequenceIn,
-} from "./recovery-model.js";
+import { applyOperation, digestOfKeys } from "./recovery-model.js";
 import {
   accountIn,
   type FoundNotice,
@@ -28,6 +20,7 @@ import {
   worldDevices,
   worldNames,
 } from "./recovery-operations.js";
+import { emptyState, noticeText, type State, type Step, sequenceIn } from "./recovery-state.js";
 import { Reader, type Value } from "./stranger-codec.js";
 
 /** More than so many states at once: the world is too small for what is asked at once. */
@@ -248,6 +241,8 @@ export class RecoveryJudge {
       ["push targets", state.targets, found.targets],
       ["keys", keysIn(state), found.keys],
       ["groups", state.groups, found.groups],
+      ["memberships", filled(state.memberships), found.memberships],
+      ["groups to leave", filled(state.leaving), found.leaving],
     ] as const;
     for (const [what, model, disk] of tables) {
       for (const name of new Set([...Object.keys(model), ...Object.keys(disk)]))
@@ -303,9 +298,9 @@ function subjectsOf(operation: Operation): readonly string[] {
     case "claim":
       return [accountIn(operation.by), accountIn(operation.device)];
     case "createGroup":
-      return [];
+      return [operation.by, ...operation.others];
     case "changeGroup":
-      return [operation.group];
+      return [operation.group, operation.by, ...operation.change.accounts];
     case "commit":
       return [];
     default:
@@ -327,7 +322,9 @@ function ordersEndingWith(
 function allOrders(before: Candidate, operations: ReadonlyMap<number, Operation>): Candidate[] {
   const found: Candidate[] = [];
   for (const [id, operation] of operations) {
-    if (before.happened.has(id)) continue;
+    // A group without an address is not yet anywhere.
+    const isEarly = operation.op === "createGroup" && operation.group === undefined;
+    if (isEarly || before.happened.has(id)) continue;
     const next = after(before, id, operation);
     found.push(next, ...allOrders(next, operations));
   }
@@ -371,6 +368,9 @@ function ordinalOf(state: State, device: string): number {
   const devices = state.accounts[accountIn(device)]?.devices ?? [];
   return devices.find(({ number }) => device.endsWith(`000${number}`))?.ordinal ?? 0;
 }
+
+const filled = (table: State["memberships"]): State["memberships"] =>
+  Object.fromEntries(Object.entries(table).filter(([, list]) => list.length > 0));
 
 const entryOf = (table: Readonly<Record<string, unknown>>, name: string): unknown => table[name];
 

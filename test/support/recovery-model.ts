@@ -7,9 +7,9 @@
  */
 import { createHash } from "node:crypto";
 import { digestOf } from "./claim-judge.js";
+import { changeGroup, createGroup, leaveAll } from "./recovery-group-model.js";
 import {
   accountIn,
-  type Change,
   deviceOf,
   KEYS_LOW,
   type Key,
@@ -17,81 +17,19 @@ import {
   keyNumbers,
   numberIn,
   type Operation,
-  type Outcome,
-  type Role,
   type Target,
-  type Tokens,
 } from "./recovery-operations.js";
-
-type Table<T> = Readonly<Record<string, T>>;
-
-export interface ModelDevice {
-  readonly number: number;
-  /** The version of the roster that it came with. */
-  readonly since: number;
-  /** 0 until an answer or an open has told it. */
-  readonly ordinal: number;
-}
-
-interface Account {
-  readonly version: number;
-  readonly isRemoved: boolean;
-  readonly devices: readonly ModelDevice[];
-}
-
-interface DeviceKeys {
-  readonly kinds: { readonly [K in Kind]?: readonly Key[] };
-  readonly claimedThrough: Table<number>;
-  readonly holders: readonly string[];
-}
-
-interface Group {
-  readonly version: number;
-  readonly members: readonly (readonly [string, Role])[];
-}
-
-export interface State {
-  readonly accounts: Table<Account>;
-  /** By account or device. */
-  readonly refused: Table<number>;
-  readonly names: Table<string>;
-  readonly tokens: Table<Tokens>;
-  readonly targets: Table<Target>;
-  readonly keys: Table<DeviceKeys>;
-  readonly groups: Table<Group>;
-  readonly queues: Table<readonly string[]>;
-  readonly notices: readonly string[];
-}
-
-export const emptyState: State = {
-  accounts: {},
-  refused: {},
-  names: {},
-  tokens: {},
-  targets: {},
-  keys: {},
-  groups: {},
-  queues: {},
-  notices: [],
-};
-
-export interface Step {
-  readonly state: State;
-  readonly outcome: Outcome;
-  /** Of an operation that answers with a roster. */
-  readonly roster?: { readonly account: string; readonly devices: readonly ModelDevice[] };
-}
-
-export const sequenceIn = (entry: string): number => Number(entry.split("/")[0]);
-
-export function noticeText(
-  to: readonly (readonly [string, readonly number[] | null])[],
-  group: readonly [string, number] | null,
-  body: Readonly<Record<string, unknown>>,
-): string {
-  const fields = Object.entries(body).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([[...to].sort(([a], [b]) => (a < b ? -1 : 1)), group, fields]);
-}
+import {
+  type Account,
+  type DeviceKeys,
+  type ModelDevice,
+  noticeText,
+  refuse,
+  type State,
+  type Step,
+  sequenceIn,
+  without,
+} from "./recovery-state.js";
 
 /** One operation on one state. */
 export function applyOperation(state: State, operation: Operation): Step {
@@ -123,12 +61,6 @@ export function applyOperation(state: State, operation: Operation): Step {
     case "commit":
       return commit(state, operation);
   }
-}
-
-const refuse = (state: State, code: string): Step => ({ state, outcome: { code } });
-
-function without<T>(table: Table<T>, isGone: (key: string) => boolean): Table<T> {
-  return Object.fromEntries(Object.entries(table).filter(([key]) => !isGone(key)));
 }
 
 function isRegistered(state: State, device: string): boolean {
@@ -188,7 +120,8 @@ function changeAccount(state: State, operation: AccountOperation): Step {
       const names = [account, ...devices.map(({ number }) => deviceOf(account, number))];
       const gone = refuseTokens(roster([], true), { names, nowMs: operation.nowMs });
       const kept = Object.fromEntries(Object.entries(gone.names).filter(([, owner]) => owner !== account));
-      return told({ ...gone, names: kept, tokens: without(gone.tokens, (key) => key === account) }, true);
+      const tokens = without(gone.tokens, (key) => key === account);
+      return told(leaveAll({ ...gone, names: kept, tokens }, account), true);
     }
   }
 }
@@ -353,73 +286,6 @@ function claim(state: State, { by, device, suite }: Extract<Operation, { op: "cl
   if (isHolder) keys = { ...keys, holders: [...keys.holders, asker] };
   const outcome = { claimed: Object.entries(claimed).sort(([a], [b]) => (a < b ? -1 : 1)) };
   return { state: { ...state, keys: { ...state.keys, [device]: keys }, notices }, outcome };
-}
-
-// --- groups ---
-
-function createGroup(state: State, operation: Extract<Operation, { op: "createGroup" }>): Step {
-  const { by, others, group } = operation;
-  if (new Set([by, ...others]).size <= others.length) return refuse(state, "memberAlready");
-  // Nothing can be on disk before it has an address.
-  if (group === undefined) return refuse(state, "no address yet");
-  const members = [[by, "admin"] as const, ...others.map((one) => [one, "member"] as const)];
-  return writeGroup(state, group, { version: 1, members }, { event: "created", by, accounts: "" });
-}
-
-function changeGroup(state: State, { group, by, change }: Extract<Operation, { op: "changeGroup" }>): Step {
-  const known = state.groups[group];
-  const role = known?.members.find(([account]) => account === by)?.[1];
-  if (known === undefined || role === undefined) return refuse(state, "notFound");
-  const isLeaving = change.kind === "leave";
-  if (!isLeaving && change.version !== known.version) return refuse(state, "groupStale");
-  if (!isLeaving && role !== "admin") return refuse(state, "notAllowed");
-  const named = isLeaving ? [by] : change.accounts;
-  const isIn = (account: string): boolean => known.members.some(([member]) => member === account);
-  if (change.kind === "add" && named.some(isIn)) return refuse(state, "memberAlready");
-  if (change.kind !== "add" && !named.every(isIn)) return refuse(state, "memberUnknown");
-  if (change.kind === "remove" && named.includes(by)) return refuse(state, "notAllowed");
-  let members = membersAfter(known, change, named);
-  const isWithout = members.length > 0 && members.every(([, one]) => one !== "admin");
-  if (isWithout && change.kind === "setRole") return refuse(state, "lastAdmin");
-  const promoted = isWithout ? (members[0]?.[0] as string) : undefined;
-  if (promoted !== undefined) members = [[promoted, "admin"], ...members.slice(1)];
-  const event = { add: "added", remove: "removed", setRole: "role", leave: "left" }[change.kind];
-  const body = {
-    event,
-    by,
-    accounts: named.join(""),
-    ...(change.kind === "setRole" && { role: change.role }),
-    ...(promoted !== undefined && { promoted }),
-  };
-  const gone = change.kind === "remove" || isLeaving ? named : [];
-  return writeGroup(state, group, { version: known.version + 1, members }, body, gone);
-}
-
-function membersAfter({ members }: Group, change: Change, named: readonly string[]): Group["members"] {
-  if (change.kind === "add") return [...members, ...named.map((account) => [account, "member"] as const)];
-  if (change.kind !== "setRole") return members.filter(([account]) => !named.includes(account));
-  return members.map(([account, role]) => [account, named.includes(account) ? change.role : role] as const);
-}
-
-/** A group and its events are one thing: neither is ever there without the other. */
-function writeGroup(
-  state: State,
-  address: string,
-  group: Group,
-  change: Readonly<Record<string, unknown>>,
-  gone: readonly string[] = [],
-): Step {
-  const { version, members } = group;
-  const body = { notice: "group", group: address, version, ...change };
-  const notices = [...state.notices];
-  if (members.length > 0) notices.push(noticeText([], [address, version], body));
-  if (gone.length > 0) {
-    const to = gone.map((account): [string, null] => [account, null]);
-    notices.push(noticeText(to, [address, version], body));
-  }
-  const others = without(state.groups, (key) => key === address);
-  const groups = members.length > 0 ? { ...others, [address]: group } : others;
-  return { state: { ...state, groups, notices }, outcome: { version } };
 }
 
 // --- envelopes ---

@@ -179,6 +179,9 @@ export interface FoundState {
   readonly groups: Readonly<
     Record<string, { readonly version: number; readonly members: readonly (readonly [string, string])[] }>
   >;
+  /** By account: the groups that it is in, and those that it has to leave because it was removed. */
+  readonly memberships: Readonly<Record<string, readonly string[]>>;
+  readonly leaving: Readonly<Record<string, readonly string[]>>;
   readonly queues: Readonly<Record<string, readonly string[]>>;
   readonly notices: readonly FoundNotice[];
 }

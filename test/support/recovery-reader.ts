@@ -47,6 +47,8 @@ export async function readState(
       const members = found?.members.map(({ account, role }) => [toHex(account), role] as const);
       return found && { version: found.version, members: members ?? [] };
     }),
+    memberships: tableOf(worldAccounts, (account) => listOf(store.memberships.of(bytesOf(account)))),
+    leaving: tableOf(worldAccounts, (account) => listOf(store.memberships.toLeave(bytesOf(account)))),
     queues: tableOf(worldDevices, (device) => {
       const items = store.readQueue(bytesOf(device), 0, { bytesMax: ALL, entriesMax: ALL });
       return items.length > 0 ? items.flatMap(entriesOf) : undefined;
@@ -54,6 +56,9 @@ export async function readState(
     notices: noticesAfter(store, 0),
   };
 }
+
+const listOf = (groups: readonly AccountAddress[]): readonly string[] | undefined =>
+  groups.length > 0 ? groups.map((group) => toHex(group)) : undefined;
 
 function tableOf<T>(
   keys: readonly string[],
