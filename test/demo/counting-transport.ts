@@ -10,6 +10,7 @@ import type { Transport, TransportSocket } from "../../src/client/client.js";
 import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage } from "../../src/wire/client-frames.js";
 import { isNode } from "../../src/wire/notices.js";
+import { isSealed } from "../../src/wire/sealed.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 
 export interface EnvelopeCounter {
@@ -36,7 +37,7 @@ class CountingSocket implements TransportSocket {
     socket.onmessage = (bytes) => {
       for (const frame of decodeServerMessage(bytes)) {
         const isEnvelope = frame.kind === "deliver" || frame.kind === "groupDeliver";
-        if (isEnvelope && !isNode(frame.sender)) counter.carriedIn();
+        if (isEnvelope && !isNode(frame.sender) && !isSealed(frame.sender)) counter.carriedIn();
       }
       this.onmessage?.(bytes);
     };

@@ -44,6 +44,11 @@ export class Evidence {
     this.#marker = options.marker;
   }
 
+  /** Everything that the node has written. */
+  get paths(): readonly string[] {
+    return [this.#dataDirectory, this.#outputDirectory];
+  }
+
   /** Remembers a token that was given to a device. */
   addToken(token: string): void {
     this.#tokens.push(token);
@@ -54,7 +59,7 @@ export class Evidence {
     const middle = Math.floor((waiting.length - CIPHERTEXT_NEEDLE_BYTES) / 2);
     const ciphertext = waiting.subarray(middle, middle + CIPHERTEXT_NEEDLE_BYTES);
     return searchFiles({
-      paths: [this.#dataDirectory, this.#outputDirectory],
+      paths: this.paths,
       forbidden: spellings(textNeedle(this.#marker)),
       known: [{ name: "a ciphertext that it has receipted", bytes: ciphertext }],
     });

@@ -5,7 +5,8 @@
  * Everything is real: the node is a process of its own with its data in a
  * directory, keys and ciphertexts are libsignal's, kills are SIGKILL. A group of
  * three brands talks with sender keys, and who is removed from it must be able to
- * read nothing that is sent after, with all that the others were given. In the
+ * read nothing that is sent after, with all that the others were given. A new
+ * device gets an old one's history, and somebody writes whom the node cannot name. In the
  * end every message must have been decrypted exactly once by every device it was
  * for, and nothing the node wrote, in its database or its output, may hold a
  * plaintext, a device's private key or a token.
@@ -19,9 +20,11 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import * as group from "./group-scenes.js";
+import { aNewDeviceGetsTheHistory } from "./history-scene.js";
 import { type Outcome, perform } from "./performance.js";
 import type { Play } from "./play.js";
 import * as scene from "./scenes.js";
+import { somebodySealedWrites } from "./sealed-scene.js";
 
 const SEED_MAX = 0xffff_ffff;
 const FAULTS_SHOWN_MAX = 20;
@@ -41,6 +44,8 @@ async function story(play: Play): Promise<void> {
   await group.theNodeIsKilledAmidTheGroup(play, circle, tablet);
   await group.somebodyIsAdded(play, circle, "Bo");
   await group.somebodyIsRemoved(play, circle, "Eve");
+  await aNewDeviceGetsTheHistory(play, "Dov", { old: "phone", anew: "tablet" });
+  await somebodySealedWrites(play, "Chi", tablet);
   await scene.theNodeStops(play);
 }
 
@@ -75,6 +80,7 @@ function tellOutcome(outcome: Outcome): void {
   ${outcome.sent} messages, ${outcome.receipted} receipted on disk
   ${outcome.decrypted} decryptions: each message exactly once by every device it was for
   ${outcome.groupDecrypted} of them of what was sent to a group; its removed member could read ${outcome.removedMemberCouldRead} of what was sent after
+  ${outcome.historyTransferred} messages handed to a new device by an old one; ${outcome.sealedSenderTraces} traces of who sent sealed
   ${outcome.sendsRepeated} sends were repeated, ${outcome.repeatsRecognised} envelopes came again, ${outcome.duplicatesShown} were shown twice
   ${mebibytes} MiB searched that the node wrote: no plaintext, no private key, no token`);
 }

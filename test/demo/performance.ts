@@ -37,6 +37,10 @@ export interface Outcome {
   readonly groupDecrypted: number;
   /** Messages that the state of a removed member's devices could read of what was sent to its group after; null without a removal. */
   readonly removedMemberCouldRead: number | null;
+  /** Messages that a new device got from an old one of the same person. */
+  readonly historyTransferred: number;
+  /** Places where the node kept something of who sent sealed; null when nobody did. */
+  readonly sealedSenderTraces: number | null;
   readonly missing: number;
   readonly duplicatesShown: number;
   /** Sends that went out again because of the kills, under the same id. */
@@ -154,6 +158,8 @@ async function judge(
     ...counts,
     groupDecrypted: stage.groupDecrypted,
     removedMemberCouldRead: stage.removedMemberCouldRead,
+    historyTransferred: stage.historyTransferred,
+    sealedSenderTraces: stage.sealedSenderTraces,
     ok: counts.ok && allFaults.length === 0,
     sendsRepeated: stage.departures - counts.sent - stage.refusals,
     repeatsRecognised: stage.arrivals - counts.decrypted - counts.duplicatesShown,

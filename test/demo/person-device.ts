@@ -50,6 +50,8 @@ export class PersonDevice {
   readonly #world: World;
   readonly #stage: Stage;
   readonly #cipher: SignalCipher;
+  /** The texts that it has shown, in their order. */
+  readonly read: string[] = [];
   /** Envelopes shown, by sender and envelope id. */
   readonly #shown = new Set<string>();
   /** Messages under way, by their text: whom they are for, and what was encrypted last for each of them. */
@@ -209,6 +211,7 @@ export class PersonDevice {
       this.#shown.add(key);
       const text = new TextDecoder().decode(plaintext);
       this.#stage.tally.read(this.name, from, text);
+      this.read.push(text);
       if (envelope.group !== undefined) this.#stage.groupDecrypted++;
     }
     this.#stage.happened();

@@ -38,6 +38,10 @@ export class Stage {
   readonly overheard: GroupEnvelope[] = [];
   /** Messages sent after a member's removal that could be read with the state of its devices; null while nobody was removed. */
   removedMemberCouldRead: number | null = null;
+  /** Messages of old devices that new ones were given. */
+  historyTransferred = 0;
+  /** Places where a dead node had something of a sealed sender; null while nobody sent sealed. */
+  sealedSenderTraces: number | null = null;
   /** The ciphertexts, by device, of the message whose receipt came last. */
   latestReceipted: ReadonlyMap<string, Uint8Array> | undefined;
   /** Messages without a receipt, by the end of each of their ciphertexts; and the last of them that reached a device. */

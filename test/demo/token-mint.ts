@@ -18,12 +18,21 @@ export class TokenMint {
     this.#dataDirectory = dataDirectory;
   }
 
+  /** With which a client of this brand speaks for nobody. */
+  anonymousToken(brand: Brand): Promise<string> {
+    return this.#found().mintAnonymous({ brand, ttlMs: TOKEN_TTL_MS });
+  }
+
   async token(address: DeviceAddress): Promise<string> {
-    this.#brands ??= DevelopmentBrands.find(this.#dataDirectory);
-    if (this.#brands === undefined) throw new Error("the node has made no development keys");
     const { brand: number, account, device } = deviceParts(address);
     const brand = (Object.keys(brandNumbers) as Brand[]).find((name) => brandNumbers[name] === number);
     if (brand === undefined) throw new Error(`no brand has the number ${number}`);
-    return this.#brands.mint({ brand, account: toHex(account), device, ttlMs: TOKEN_TTL_MS });
+    return this.#found().mint({ brand, account: toHex(account), device, ttlMs: TOKEN_TTL_MS });
+  }
+
+  #found(): DevelopmentBrands {
+    this.#brands ??= DevelopmentBrands.find(this.#dataDirectory);
+    if (this.#brands === undefined) throw new Error("the node has made no development keys");
+    return this.#brands;
   }
 }
