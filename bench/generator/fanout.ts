@@ -83,6 +83,9 @@ export class Fanout implements MessageReader {
   /** Deliveries that nobody waits for any more. */
   #givenUp = 0;
   #stalled: NodeJS.Timeout | undefined;
+  #acking: NodeJS.Timeout | undefined;
+  /** Entries that a member takes before it acks them at once: a quarter of its window, as the SDK. */
+  readonly #heldMax: number;
   #isMeasuring = false;
   #nowMs = 0;
   #failure: string | undefined;
@@ -92,6 +95,7 @@ export class Fanout implements MessageReader {
   constructor(options: FanoutOptions) {
     const devices = options.members + 1;
     this.#options = options;
+    this.#heldMax = options.speech.name === "interline" ? options.speech.windows.entries / 4 : 0;
     const memory = new ReadMemory();
     this.#view = memory.view;
     this.#payload = new Uint8Array(options.payloadBytes);
@@ -153,6 +157,7 @@ export class Fanout implements MessageReader {
     this.#timeline.clear();
     this.#nowMs = sharedMs();
     this.#sendDue();
+    this.#acking = setInterval(() => this.#ackAllHeld(), this.#options.ackHoldMs);
     let before = this.#ledger.receivedCount;
     this.#stalled = setInterval(() => {
       const { receivedCount, outstanding } = this.#ledger;
@@ -196,6 +201,7 @@ export class Fanout implements MessageReader {
     const ledger = this.#ledger;
     const log = this.#sendLog;
     await this.#drain(window.drainMs);
+    clearInterval(this.#acking);
     for (let device = 1; device <= this.#options.members; device++) this.#ack(device);
     this.#throwFailure();
     return {
@@ -301,9 +307,21 @@ export class Fanout implements MessageReader {
 
   #readDone(device: number): void {
     this.#timeline.note(this.#nowMs, this.#ledger.receivedCount);
-    const since = this.#heldSinceMs[device] as number;
-    if (since > 0 && this.#nowMs - since >= this.#options.ackHoldMs) this.#ack(device);
+    this.#ackHeld(device);
     if (this.#inFlight > 0) this.#sendDue();
+  }
+
+  #ackHeld(device: number): void {
+    const since = this.#heldSinceMs[device] as number;
+    if (since === 0) return;
+    const entries = (this.#taken[device] as number) - (this.#acked[device] as number);
+    if (this.#nowMs - since >= this.#options.ackHoldMs || entries >= this.#heldMax) this.#ack(device);
+  }
+
+  /** To a member whose window is full nothing comes before it has acked. */
+  #ackAllHeld(): void {
+    this.#nowMs = sharedMs();
+    for (let device = 1; device <= this.#options.members; device++) this.#ackHeld(device);
   }
 
   #ack(device: number): void {
