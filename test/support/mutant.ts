@@ -116,14 +116,16 @@ export const mutants = {
       put: "return true;",
     },
   ],
-  /** B6: every turn waits a little for each device that is behind. */
+  /** B6: every turn waits a little for each device that has been behind for some time. */
   slowAwaited: [
     {
       file: "src/path/catch-up.js",
       find: "export function catchUp(state) {\n",
       put: `export function catchUp(state) {
     for (const one of state.connections) {
-        if (one === undefined || state.kernel.isLive(one.slot)) continue;
+        if (one === undefined) continue;
+        one.behindSinceMs = state.kernel.isLive(one.slot) ? undefined : (one.behindSinceMs ?? performance.now());
+        if (!(performance.now() - one.behindSinceMs > 200)) continue;
         for (const until = performance.now() + 1; performance.now() < until;);
     }
 `,
