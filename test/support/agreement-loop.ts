@@ -5,7 +5,8 @@
  *   leaked   a signal came although, from before it was written, one side had certainly not agreed
  *   seen     … or an account was told to be here to such a one
  *   lost     an agreement that was answered is not in its giver's list after a kill, or one that was taken back is
- *   missed   after everything was answered, a signal or a presence did not come where both have agreed
+ *   missed   after everything was answered, a signal did not come where both have agreed
+ *   stale    … or what somebody was told last of another's presence is not how it is
  *
  * A change that a kill cut off may hold or not: until the list was read it is certain of neither.
  */
@@ -18,7 +19,7 @@ import { frames } from "./stranger-codec.js";
 import { until } from "./until.js";
 import type { World, WorldDevice } from "./world.js";
 
-export type Wrong = "leaked" | "seen" | "lost" | "missed";
+export type Wrong = "leaked" | "seen" | "lost" | "missed" | "stale";
 
 const COVERS_ALL = 3;
 /** For what was on its way when something was answered to be read by this process. */
@@ -212,18 +213,22 @@ export class AgreementLoop {
     const expected = [...this.#writtenMs].filter(
       ([text, { from, to }]) => Number(text.split(" ")[1]) > first && this.#isAgreed(from, to),
     );
-    const isAllThere = (): boolean =>
-      expected.every(([text, { to }]) => to.heard.has(text)) &&
-      this.#people.every((person) =>
-        [...person.given.keys()].every(
-          (other) =>
-            person.here.has(other.device.account.address.toString("hex")) === this.#isAgreed(person, other),
-        ),
+    const missed = () => expected.filter(([text, { to }]) => !to.heard.has(text));
+    const stale = () =>
+      this.#people.flatMap((person) =>
+        [...person.given.keys()]
+          .map((other) => ({ other, isAgreed: this.#isAgreed(person, other) }))
+          .filter(
+            ({ other, isAgreed }) =>
+              person.here.has(other.device.account.address.toString("hex")) !== isAgreed,
+          ),
       );
+    const isAllThere = (): boolean => missed().length + stale().length === 0;
     await until("everything that was agreed to is there", isAllThere, 5_000).catch(() => {
-      const signals = expected.filter(([text, { to }]) => !to.heard.has(text)).length;
-      tell(`${signals} of ${expected.length} signals are missed, or presence`);
-      this.wrongs.push("missed");
+      const shouldBe = stale().map(({ isAgreed }) => (isAgreed ? "here" : "not here"));
+      tell(`${missed().length} of ${expected.length} signals missed; presence that should be: ${shouldBe}`);
+      if (missed().length > 0) this.wrongs.push("missed");
+      if (shouldBe.length > 0) this.wrongs.push("stale");
     });
     await delay(READ_MS / 5);
     this.#writtenMs.clear();
