@@ -14,11 +14,13 @@ const fastAlone = ["test/bench/smoke.test.ts", "test/bench/load.test.ts", "test/
 
 /**
  * The texts of the repository, and the kernels' differential operations with their mutants, whose compilation and random
- * worlds are the same on every Node. The kernels' own tests, with hostile bytes and vectors, are in `fast`.
+ * worlds are the same on every Node. The kernels' own tests, with hostile bytes and vectors, are in `fast`. And the harness of
+ * the benchmark, whose parts are plain arithmetic.
  */
 const fastOnce = [
   "test/tidy.test.ts",
   "test/docs/**/*.test.ts",
+  "test/bench/**/*.test.ts",
   "test/model/negative-controls.test.ts",
   "test/model/worlds-*.test.ts",
 ];
@@ -40,7 +42,10 @@ export default defineConfig({
           exclude: ["test/faults/**", ...fastAlone, ...fastOnce],
         },
       },
-      { extends: true, test: { name: "fast-once", ...fast, maxWorkers, include: fastOnce } },
+      {
+        extends: true,
+        test: { name: "fast-once", ...fast, maxWorkers, include: fastOnce, exclude: fastAlone },
+      },
       { extends: true, test: { name: "fast-alone", ...fast, ...alone, include: fastAlone } },
       { extends: true, test: { name: "faults", ...faults, ...alone, include: ["test/faults/**/*.test.ts"] } },
     ],
