@@ -109,4 +109,9 @@ describe("the judge of groups", () => {
   it.each(table)("finds %s", (_, rule, history) => {
     expect(rulesOf(history)).toContain(rule);
   });
+
+  it("finds what many faults of another rule come before", () => {
+    const outside = Array.from({ length: 1_000 }, (_, i) => given(cleoPhone, 1, `o${i}`));
+    expect(rulesOf([...outside, ...good, changed(4, `added ${ben}`)])).toContain("untold");
+  });
 });

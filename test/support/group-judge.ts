@@ -73,6 +73,9 @@ export interface GroupFault {
 type Told = Extract<GroupHistoryEvent, { op: "event" }>;
 type Roster = Map<string, string>;
 
+/** Kept of each rule, so that many faults of one hide none of another. */
+const FAULTS_PER_RULE = 20;
+
 /** What the devices of an account are called. */
 const accountOf = (device: string): string => device.slice(0, 36);
 
@@ -81,8 +84,11 @@ export function judgeGroups(
   devices: readonly string[],
 ): { readonly faults: readonly GroupFault[]; readonly events: number; readonly messages: number } {
   const faults: GroupFault[] = [];
+  const found = new Map<GroupFault["rule"], number>();
   const find = (rule: GroupFault["rule"], detail: string): void => {
-    if (faults.length < 100) faults.push({ rule, detail });
+    const count = (found.get(rule) ?? 0) + 1;
+    found.set(rule, count);
+    if (count <= FAULTS_PER_RULE) faults.push({ rule, detail });
   };
   const groups = new Set(history.map(({ group }) => group));
   let events = 0;
