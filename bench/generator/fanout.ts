@@ -6,7 +6,8 @@
  * Judged at every member (ledger.ts): each message once, in order, with its number in the payload (payload.ts). Members
  * of a system with acks hold them back for some time, as the SDK does, and ack all they have taken at once.
  *
- *   publish     path of a member: the topic (TOPIC), whose number the payload names; no receipt, no ack
+ *   publish     path of a member: the topic (TOPIC), whose number the payload names; no receipt; on request members
+ *               say as much as acks would, so that the server has as much to listen to
  *   interline   one group send (frame 9); members get group delivers (45), the sender receipts
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,7 +36,7 @@ export interface FanoutOptions {
   readonly payloadBytes: number;
   readonly ackHoldMs: number;
   readonly speech:
-    | { readonly name: "publish" }
+    | { readonly name: "publish"; readonly acks: boolean }
     | {
         readonly name: "interline";
         readonly signIns: readonly SignIn[];
@@ -48,6 +49,8 @@ export interface FanoutOptions {
 
 /** The topic all members subscribe to; no member's own. */
 const TOPIC = 1_000_000_000;
+/** What members of a topic say in place of an ack, of its length: to a topic that nobody has subscribed to. */
+const TO_NOBODY = maskedMessage(new Uint8Array(11).fill(0xff));
 const GROUP_DELIVER_HEAD = 0x992d;
 /** Of a group deliver without a block, up to its shared part. */
 const GROUP_DELIVER_BYTES = 93;
@@ -95,7 +98,7 @@ export class Fanout implements MessageReader {
   constructor(options: FanoutOptions) {
     const devices = options.members + 1;
     this.#options = options;
-    this.#heldMax = options.speech.name === "interline" ? options.speech.windows.entries / 4 : 0;
+    this.#heldMax = options.speech.name === "interline" ? options.speech.windows.entries / 4 : Infinity;
     const memory = new ReadMemory();
     this.#view = memory.view;
     this.#payload = new Uint8Array(options.payloadBytes);
@@ -273,9 +276,11 @@ export class Fanout implements MessageReader {
   }
 
   payload(device: number, bytes: Uint8Array, from: number, end: number, last: boolean): number {
-    if (this.#options.speech.name === "publish") {
+    const { speech } = this.#options;
+    if (speech.name === "publish") {
       if (!last) return from;
       this.#take(device, from);
+      if (speech.acks) this.#holdAck(device, (this.#taken[device] as number) + 1);
       return end;
     }
     const view = this.#view;
@@ -290,8 +295,7 @@ export class Fanout implements MessageReader {
       const next = at + GROUP_DELIVER_BYTES + this.#options.payloadBytes;
       if (next > end) return at;
       this.#take(device, next - this.#options.payloadBytes);
-      this.#taken[device] = view.getUint32(at + 3) * 0x1_0000_0000 + view.getUint32(at + 7);
-      if (this.#heldSinceMs[device] === 0) this.#heldSinceMs[device] = this.#nowMs;
+      this.#holdAck(device, view.getUint32(at + 3) * 0x1_0000_0000 + view.getUint32(at + 7));
       at = next;
     }
     return at;
@@ -309,6 +313,11 @@ export class Fanout implements MessageReader {
     this.#timeline.note(this.#nowMs, this.#ledger.receivedCount);
     this.#ackHeld(device);
     if (this.#inFlight > 0) this.#sendDue();
+  }
+
+  #holdAck(device: number, taken: number): void {
+    this.#taken[device] = taken;
+    if (this.#heldSinceMs[device] === 0) this.#heldSinceMs[device] = this.#nowMs;
   }
 
   #ackHeld(device: number): void {
@@ -329,7 +338,11 @@ export class Fanout implements MessageReader {
     if (sequence === this.#acked[device]) return;
     this.#acked[device] = sequence;
     this.#heldSinceMs[device] = 0;
-    this.#connections.write(device, maskedMessage(encodeClientFrame({ kind: "ack", sequence })));
+    const isAck = this.#options.speech.name === "interline";
+    this.#connections.write(
+      device,
+      isAck ? maskedMessage(encodeClientFrame({ kind: "ack", sequence })) : TO_NOBODY,
+    );
   }
 
   control(device: number, opcode: number, bytes: Uint8Array, at: number, end: number): void {

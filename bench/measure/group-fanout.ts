@@ -103,7 +103,7 @@ async function measured(
 ): Promise<Round> {
   const members = receiversOf(size);
   const { payloadBytes, ackHoldMs, warmUpDeliveries, warmUpMsMax, windowMs, drainMs } = workload;
-  const speech = await speechOf(server, members);
+  const speech = await speechOf(server, members, workload.topicAcks);
   const options: FanoutOptions = { host: HOST, port: server.port, members, payloadBytes, ackHoldMs, speech };
   await generator.request("open", options, OPEN_TIMEOUT_MS);
   await generator.request("start", { inFlight: size.inFlight });
@@ -116,10 +116,14 @@ async function measured(
 }
 
 /** Of Interline the sign-ins of the sender and all receivers, and the group that the server makes of so many accounts. */
-async function speechOf(server: RunningSystem, receivers: number): Promise<FanoutOptions["speech"]> {
+async function speechOf(
+  server: RunningSystem,
+  receivers: number,
+  topicAcks: boolean,
+): Promise<FanoutOptions["speech"]> {
   const everybody = Array.from({ length: receivers + 1 }, (_, device) => device);
   const [group] = (await server.groupsOf?.([everybody])) ?? [];
   const dialect = await server.dialectFor(receivers + 1);
-  if (group === undefined || dialect.name !== "interline") return { name: "publish" };
+  if (group === undefined || dialect.name !== "interline") return { name: "publish", acks: topicAcks };
   return { ...dialect, ...group };
 }

@@ -1,5 +1,6 @@
-/** All opponents that are somebody else's, by name; each must be installed before it can run. */
+/** All opponents but the bare relay, by name; those that are somebody else's must be installed before they can run. */
 import { aedes } from "./aedes.js";
+import { batchingRelay } from "./batching-relay.js";
 import { ejabberd } from "./ejabberd.js";
 import { jetstream } from "./jetstream.js";
 import { mosquitto } from "./mosquitto.js";
@@ -10,7 +11,7 @@ import { socketIo } from "./socket-io.js";
 import { uwsTopics } from "./uws-topics.js";
 
 export const peers: ReadonlyMap<string, Peer> = new Map(
-  [...[mosquitto, aedes, ejabberd], ...[nats, jetstream, redis, redisSync, socketIo, uwsTopics]].map(
+  [batchingRelay, mosquitto, aedes, ejabberd, nats, jetstream, redis, redisSync, socketIo, uwsTopics].map(
     (peer) => [peer.name, peer],
   ),
 );

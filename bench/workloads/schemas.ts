@@ -125,6 +125,8 @@ export const schemas = {
     inFlight,
     /** Members ack what they have taken after this long. */
     ackHoldMs: duration,
+    /** Whether members of the topic say as much as acks would. */
+    topicAcks: z.boolean(),
     rounds: count,
     /** A round's processes are young: it warms up until so much was delivered, whatever the members, but no longer than this. */
     warmUpDeliveries: count,

@@ -1,0 +1,51 @@
+/**
+ * The limit of everything that collects: a relay (relay-server.ts) that keeps what
+ * one turn of the event loop brings, and then writes once to each socket that gets
+ * anything. What Interline costs beyond this is what it does beyond it.
+ */
+import { type RelaySocket, serveRelay } from "./relay-server.js";
+
+/** More than any turn of the benchmark brings. */
+const TURN_BYTES_MAX = 64 * 1024 * 1024;
+
+const sockets: RelaySocket[] = [];
+/** By target, what this turn brought for it: from, to, from, to … in `bytes`. */
+const waiting: number[][] = [];
+const bytes = new Uint8Array(TURN_BYTES_MAX);
+let used = 0;
+let targets: number[] = [];
+
+serveRelay(() => ({
+  opened(socket, index) {
+    sockets[index] = socket;
+    waiting[index] = [];
+  },
+  received(message, target) {
+    if (targets.length === 0) setImmediate(writeAll);
+    const places = waiting[target]!;
+    if (places.length === 0) targets.push(target);
+    bytes.set(new Uint8Array(message), used);
+    places.push(used, used + message.byteLength);
+    used += message.byteLength;
+  },
+}));
+
+function writeAll(): void {
+  const now = targets;
+  targets = [];
+  for (const target of now) {
+    const socket = sockets[target]!;
+    const places = waiting[target]!;
+    if (places.length === 2) send(socket, places, 0);
+    else
+      socket.cork(() => {
+        for (let i = 0; i < places.length; i += 2) send(socket, places, i);
+      });
+    places.length = 0;
+  }
+  used = 0;
+}
+
+function send(socket: RelaySocket, places: readonly number[], i: number): void {
+  socket.send(bytes.subarray(places[i], places[i + 1]), true);
+}

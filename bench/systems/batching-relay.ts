@@ -1,0 +1,9 @@
+/** The relay that writes once per device and turn (batching-relay-server.ts): the limit of everything that collects. */
+import type { Peer } from "./peer.js";
+import { relay } from "./relay.js";
+
+/** uWebSockets.js is a dependency of this package: nothing is missing. */
+export const batchingRelay: Peer = {
+  ...relay("batching-relay", "./batching-relay-server.js"),
+  missing: () => undefined,
+};

@@ -1,0 +1,28 @@
+/** A relay of our own in a process of its own (relay-server.ts): nothing is signed in, receipted or kept. */
+import { Child } from "../process/child.js";
+import type { ServerSnapshot } from "./server-telemetry.js";
+import type { StartOptions, System } from "./system.js";
+
+/** `module`: the server's, beside this file. */
+export function relay(name: string, module: string): System {
+  return {
+    name,
+    durability: "none",
+    guarantee: "nothing: no sign-in, no ids, no receipt, nothing kept",
+    async start({ core, exposeGc = false }: StartOptions) {
+      const { child, ready } = await Child.start<{ port: number }>({
+        module: new URL(module, import.meta.url),
+        nodeFlags: exposeGc ? ["--expose-gc"] : [],
+        core,
+      });
+      return {
+        port: ready.port,
+        pid: child.pid,
+        dialectFor: async () => ({ name: "relay" }),
+        snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
+        stop: () => child.kill(),
+        kill: () => child.kill(),
+      };
+    },
+  };
+}
