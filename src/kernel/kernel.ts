@@ -13,7 +13,7 @@ import { type Counters, counterFields } from "./counters.js";
 import { KernelMemory } from "./kernel-memory.js";
 import { writeAccount, writeGroup, writeMembers } from "./loads.js";
 import type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
-import { randomSeeds } from "./wasm.js";
+import { type Call, randomSeeds } from "./wasm.js";
 
 export type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
 
@@ -36,6 +36,9 @@ export class Kernel extends KernelMemory {
   private readonly crossingAt: number;
   private readonly dedupLogAt: number;
   private readonly brandCount: number;
+  private readonly composeSend: Call;
+  private composedAt = 0;
+  private composedView: Uint8Array = new Uint8Array(0);
   private inboxWrite: number;
 
   /**
@@ -71,6 +74,7 @@ export class Kernel extends KernelMemory {
     this.crossingAt = region("crossing");
     this.brandCount = sizes.brands.length;
     this.dedupLogAt = region("dedupLog");
+    this.composeSend = this.call("composeSend");
   }
 
   private nameBrands(brands: readonly number[]): void {
@@ -179,11 +183,19 @@ export class Kernel extends KernelMemory {
   /** The bytes to send, a view; what is composed is good until the next call, and of tailSpans. */
   sendBytes(i: number): Uint8Array {
     const row = this.at.sends + i * L.SEND_BYTES;
-    const from =
-      this.word(row + L.SEND_STORED) === 0
-        ? this.word(row + L.SEND_OFFSET)
-        : this.call("composeSend")(i) >>> 0;
-    return this.bytes.subarray(from, from + this.word(row + L.SEND_LENGTH));
+    const length = this.word(row + L.SEND_LENGTH);
+    if (this.word(row + L.SEND_STORED) !== 0) return this.composed(this.composeSend(i) >>> 0, length);
+    const from = this.word(row + L.SEND_OFFSET);
+    return this.bytes.subarray(from, from + length);
+  }
+
+  /** Members of a group are sent frames of one length from one place: one view serves them all. */
+  private composed(from: number, length: number): Uint8Array {
+    if (this.composedAt !== from || this.composedView.length !== length) {
+      this.composedAt = from;
+      this.composedView = this.bytes.subarray(from, from + length);
+    }
+    return this.composedView;
   }
 
   clearSends(): void {
