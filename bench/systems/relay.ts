@@ -3,15 +3,15 @@ import { Child } from "../process/child.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
-/** `module`: the server's, beside this file. */
-export function relay(name: string, module: string): System {
+/** `module`: the server's. */
+export function relay(name: string, module: URL): System {
   return {
     name,
     durability: "none",
     guarantee: "nothing: no sign-in, no ids, no receipt, nothing kept",
     async start({ core, exposeGc = false }: StartOptions) {
       const { child, ready } = await Child.start<{ port: number }>({
-        module: new URL(module, import.meta.url),
+        module,
         nodeFlags: exposeGc ? ["--expose-gc"] : [],
         core,
       });

@@ -3,4 +3,7 @@ import type { Peer } from "./peer.js";
 import { relay } from "./relay.js";
 
 /** uWebSockets.js is a dependency of this package: nothing is missing. */
-export const uwsTopics: Peer = { ...relay("uws-topics", "./uws-topics-server.js"), missing: () => undefined };
+export const uwsTopics: Peer = {
+  ...relay("uws-topics", new URL("./uws-topics-server.js", import.meta.url)),
+  missing: () => undefined,
+};

@@ -1,11 +1,11 @@
 /**
  * Drives the path: one turn after each turn of the event loop in which something arrived, and later turns for what
- * waits for time to pass. It reads the clock once per turn, and it is here that its patience is decided: while the event
- * loop is occupied most of the time, waiting a few milliseconds for company saves system calls; while it is idle,
- * waiting would only add latency.
+ * waits for time to pass. It reads the clock once per turn, and measures how long turns are: from that comes the path's
+ * patience (rules/patience.ts).
  */
 import { performance } from "node:perf_hooks";
 import type { Clock } from "../base/clock.js";
+import { patienceAt } from "../rules/patience.js";
 
 /** What the loop drives; src/path/path.ts is the real one. */
 export interface Driven {
@@ -14,9 +14,8 @@ export interface Driven {
 }
 
 const SAMPLE_MS = 20;
-/** No patience below the first share of busy time, all of it from the second on. */
-const PATIENT_FROM = 0.5;
-const PATIENT_TO = 0.9;
+/** What lies further back than this counts no more. */
+const MEMORY_MS = 70;
 const WAIT_MS = 5;
 
 export class Loop {
@@ -26,12 +25,17 @@ export class Loop {
   private isStopped = false;
   private timer: NodeJS.Timeout | undefined;
   private patience = 0;
+  /** Since the last sample. */
+  private turns = 0;
   private sampledAtMs = 0;
-  private sample = performance.eventLoopUtilization();
+  private sampledActiveMs = 0;
+  private turnLengthMs = 0;
 
+  /** `activeMs`: how long the thread has done anything but wait for events, in all. */
   constructor(
     private readonly clock: Clock,
     private readonly onError: (error: unknown) => void,
+    private readonly activeMs = () => performance.eventLoopUtilization().active,
   ) {}
 
   drive(driven: Driven): void {
@@ -49,7 +53,7 @@ export class Loop {
   readonly turnNow = (): void => {
     if (this.isInTurn || this.isStopped || this.driven === undefined) return;
     const monotonicMs = this.clock.monotonicMs();
-    this.updatePatience(monotonicMs);
+    this.measure(monotonicMs);
     this.isInTurn = true;
     try {
       this.driven.turn({
@@ -84,12 +88,17 @@ export class Loop {
     this.turnNow();
   };
 
-  private updatePatience(nowMs: number): void {
-    if (nowMs - this.sampledAtMs < SAMPLE_MS) return;
-    const sample = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(sample, this.sample);
-    this.patience = Math.min(1, Math.max(0, (utilization - PATIENT_FROM) / (PATIENT_TO - PATIENT_FROM)));
-    this.sample = sample;
+  /** A turn's length is all that the thread did from one to the next: reading sockets, the turn itself, collecting garbage. */
+  private measure(nowMs: number): void {
+    this.turns++;
+    const sinceMs = nowMs - this.sampledAtMs;
+    if (sinceMs < SAMPLE_MS) return;
+    const activeMs = this.activeMs();
+    const lengthMs = (activeMs - this.sampledActiveMs) / this.turns;
+    this.turnLengthMs += (lengthMs - this.turnLengthMs) * Math.min(1, sinceMs / MEMORY_MS);
+    this.patience = patienceAt(this.turnLengthMs);
+    this.turns = 0;
     this.sampledAtMs = nowMs;
+    this.sampledActiveMs = activeMs;
   }
 }

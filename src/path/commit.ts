@@ -1,6 +1,6 @@
 /**
- * Commits group by themselves: while one is being flushed the ticks accumulate, and the next takes them all. While
- * the loop is busy small ones are also kept a few milliseconds apart. Only after the flush has returned are receipts due:
+ * Commits group by themselves: while one is being flushed the ticks accumulate, and the next takes them all. Small
+ * ones are also kept a few milliseconds apart, the more the longer turns are; the first after a pause goes at once. Only after the flush has returned are receipts due:
  * nothing else in the engine settles them.
  *
  * A commit begins before what it holds is sent. While the loop is fully busy and a commit is large, its turn takes many
@@ -11,13 +11,15 @@ import type { PathState } from "./state.js";
 
 /** Acks alone are committed this seldom: losing them costs a repeated delivery, not an envelope. */
 const ACKS_ALONE_MS = 250;
+/** Of the longest spacing (limits.ts: commitSpacingMs), what commits keep however little there is to do. */
+const SPACING_LEAST = 0.1;
 
 export function commit(state: PathState): void {
   const { kernel, moment, limits } = state;
   if (state.underWay !== undefined || state.hasFailed || !state.hasUncommitted) return;
   const sinceMs = moment.monotonicMs - state.lastCommitMs;
   const isLarge = kernel.uncommittedBytes >= limits.largeCommitBytes;
-  if (!isLarge && sinceMs < limits.commitSpacingMs * moment.patience) return;
+  if (!isLarge && sinceMs < limits.commitSpacingMs * Math.max(SPACING_LEAST, moment.patience)) return;
   const isAcksAlone = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
   if (isAcksAlone && sinceMs < ACKS_ALONE_MS) return;
   const batch = kernel.seal(moment.wallMs, moment.monotonicMs);

@@ -197,12 +197,12 @@ export const limits = {
   residentGroupsMax: 1 << 14,
   residentMembersMax: 1 << 19,
 
-  /** A receipt waits up to this long for a ride while the loop is fully busy, and not at all while it is idle. */
+  /** A receipt waits up to this long for a ride while turns are long (patience.ts), and not at all while they are short. */
   receiptHoldMs: 40,
-  /** The shortest time between two commits while the loop is fully busy, unless the next is large. */
+  /** The shortest time between two commits while turns are long, unless the next is large; a tenth of it while they are short. */
   commitSpacingMs: 20,
   largeCommitBytes: 512 * KiB,
-  /** While the loop is fully busy and a commit is large, what is to be sent waits up to this long for its flush. */
+  /** While turns are long and a commit is large, what is to be sent waits up to this long for its flush. */
   flushWaitMs: 3,
   /** A commit not flushed after this long counts as failed. */
   commitTimeoutMs: 30_000,

@@ -194,6 +194,8 @@ export class World {
   holdCommits = false;
   /** Who looks at a commit without waiting for it finds it unfinished, however quick the disk is. */
   isFlushSlow = false;
+  /** How many have been begun. */
+  commits = 0;
   /** Notices that are durable stay in the outbox, as after a crash before they are taken out. */
   isOutboxKept = false;
   /** What the store reads as groups besides its own, by address in hex. */
@@ -222,7 +224,9 @@ export class World {
     } = {},
   ): Promise<World> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), "interline-path-"));
-    const bounds = { ...limits, journalTailBytes: options.tailBytes ?? 4 << 20, ...options.limits };
+    // Here time stands unless the test says otherwise, and commits keep no distance.
+    const still = { journalTailBytes: options.tailBytes ?? 4 << 20, commitSpacingMs: 0 };
+    const bounds = { ...limits, ...still, ...options.limits };
     let world: World | undefined;
     const store = await openStore({
       directory,
@@ -253,6 +257,7 @@ export class World {
     const commit = store.commit.bind(store);
     const gated: Store = Object.assign(Object.create(store), {
       commit: (batch: Parameters<Store["commit"]>[0]) => {
+        if (world !== undefined) world.commits++;
         if (world?.holdCommits) return heldCommit(world.heldCommits, () => commit(batch));
         return world?.isFlushSlow ? slowCommit(commit(batch)) : commit(batch);
       },

@@ -55,6 +55,36 @@ describe("an accepted envelope", () => {
   });
 });
 
+describe("commits", () => {
+  it.each([
+    { turns: "short", patience: 0, spacingMs: 2 },
+    { turns: "long", patience: 1, spacingMs: 20 },
+  ])("keep $spacingMs ms apart while turns are $turns, the first after a pause none", async (load) => {
+    await world.remove();
+    world = await World.open({ limits: { commitSpacingMs: 20 } });
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    world.patience = load.patience;
+    for (let i = 0; world.kernel.uncommittedBytes > 0 || i < 3; i++) {
+      world.later(100).turn();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const before = world.commits;
+    alice.send(1, "a", bob);
+    world.later(100).turn();
+    expect(world.commits).toBe(before + 1);
+    while (world.kernel.dueReceipts === 0 && alice.connection.of("receipt").length === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      world.turn();
+    }
+    alice.send(2, "b", bob);
+    world.later(load.spacingMs - 1).turn();
+    expect(world.commits).toBe(before + 1);
+    world.later(1).turn();
+    expect(world.commits).toBe(before + 2);
+  });
+});
+
 describe("receipts", () => {
   it("ride with the next frames to the sender while the loop is busy", async () => {
     const alice = await world.device(1, 1).connect();
