@@ -7,13 +7,20 @@ import { Fields } from "../wire/fields.js";
 import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
 import type { PresenceFrame } from "../wire/server-frames.js";
 import type { Emitter } from "./emitter.js";
+import type { InterlineError } from "./errors.js";
 import { accountOfLike } from "./requests.js";
 import type { AccountLike, Agreement, AgreementScope, Ask, ClientEvents } from "./types.js";
+
+/** Before a refusal that does not say when is tried again. */
+const RETRY_MS = 250;
 
 export class Contacts {
   readonly #ask: Ask;
   readonly #emitter: Emitter<ClientEvents>;
   #isWatching = false;
+  /** What a connection is asked on its own account has no answer yet: if it is lost, the next one is asked the same. */
+  #isAskedAgain = false;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(ask: Ask, emitter: Emitter<ClientEvents>) {
     this.#ask = ask;
@@ -50,18 +57,35 @@ export class Contacts {
    */
   async watchPresence(): Promise<void> {
     this.#isWatching = true;
-    await this.#ask({ method: "presence.watch", isRepeatable: true }, nothing);
+    await this.#watch();
   }
 
   async unwatchPresence(): Promise<void> {
     this.#isWatching = false;
+    clearTimeout(this.#retryTimer);
     await this.#ask({ method: "presence.unwatch", isRepeatable: true }, nothing);
   }
 
   /** What an earlier connection asked for, this one has to ask for again. For Client. */
   welcomed(): void {
-    // When it fails the client has ended, or connects again.
-    if (this.#isWatching) this.watchPresence().catch(() => {});
+    clearTimeout(this.#retryTimer);
+    if (this.#isWatching && !this.#isAskedAgain) void this.#watchAgain();
+  }
+
+  /**
+   * Nobody waits for it, and nobody but it would notice that the node did not take it, because whatever else was open was
+   * asked of the new connection first.
+   */
+  async #watchAgain(): Promise<void> {
+    this.#isAskedAgain = true;
+    const refused: InterlineError | undefined = await this.#watch().catch((error) => error);
+    this.#isAskedAgain = false;
+    if (refused?.retry !== "later" || !this.#isWatching) return;
+    this.#retryTimer = setTimeout(() => this.welcomed(), refused.retryAfterMs || RETRY_MS);
+  }
+
+  #watch(): Promise<void> {
+    return this.#ask({ method: "presence.watch", isRepeatable: true }, nothing);
   }
 
   /** For Client. */

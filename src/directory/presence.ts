@@ -38,18 +38,23 @@ export interface PresenceParts {
   readonly tell: (device: DeviceAddress, frameOf: () => Uint8Array) => boolean;
 }
 
+/** By account in hex: a subject that went and came back is the same account. */
+type News = Map<string, { readonly account: AccountAddress; readonly isOnline: boolean }>;
+
 /** A connected device. */
 interface Present {
   readonly address: DeviceAddress;
   isWatching: boolean;
   /** What this tick has for it: accounts, and whether they are here. While it waits to be told everything: who is gone. */
-  readonly news: Map<AccountAddress, boolean>;
+  readonly news: News;
   /** When it is told everything; undefined when it is up to date. */
   refreshAtMs: number | undefined;
 }
 
 interface Subject {
   readonly account: AccountAddress;
+  /** The account in hex. */
+  readonly name: string;
   readonly devices: Map<number, Present>;
   /** What others are told. */
   isShown: boolean;
@@ -134,7 +139,7 @@ export class Presence {
     const name = toHex(account);
     const known = this.#subjects.get(name);
     if (known !== undefined) return known;
-    const subject = { account, devices: new Map(), isShown: false };
+    const subject = { account, name, devices: new Map(), isShown: false };
     this.#subjects.set(name, subject);
     return subject;
   }
@@ -158,7 +163,7 @@ export class Presence {
     const isHere = subject.devices.size > 0;
     if (isHere === subject.isShown) {
       this.#turning.delete(subject);
-      if (!isHere) this.#subjects.delete(toHex(subject.account));
+      if (!isHere) this.#subjects.delete(subject.name);
     } else if (!this.#turning.has(subject)) {
       this.#turning.set(
         subject,
@@ -197,7 +202,7 @@ export class Presence {
       if (dueMs > nowMs) continue;
       this.#turning.delete(subject);
       subject.isShown = !subject.isShown;
-      if (!subject.isShown) this.#subjects.delete(toHex(subject.account));
+      if (!subject.isShown) this.#subjects.delete(subject.name);
       rowsLeft -= this.#newsToAll(subject);
     }
     this.#tellNews(nowMs);
@@ -219,15 +224,15 @@ export class Presence {
   }
 
   /** For the watcher's devices. The agreement is the caller's to have looked at. */
-  #newsOf(subject: Subject, watcher: Subject, isOnline: boolean): void {
+  #newsOf({ account, name }: Subject, watcher: Subject, isOnline: boolean): void {
     for (const present of watcher.devices.values()) {
       if (!present.isWatching) continue;
       if (present.refreshAtMs === undefined) {
-        present.news.set(subject.account, isOnline);
+        present.news.set(name, { account, isOnline });
         this.#withNews.add(present);
       } else if (!isOnline && present.news.size < this.#parts.limits.contactsMax) {
         // It may be in the own list no more by then, and so not among all.
-        present.news.set(subject.account, false);
+        present.news.set(name, { account, isOnline });
       }
     }
   }
@@ -250,8 +255,8 @@ export class Presence {
       const isTold = this.#parts.tell(present.address, () => {
         const all = this.#allFor(accountOf(present.address));
         rowsLeft -= all.size;
-        const names = new Set([...all.keys()].map(toHex));
-        for (const account of present.news.keys()) if (!names.has(toHex(account))) all.set(account, false);
+        for (const [name, { account }] of present.news)
+          if (!all.has(name)) all.set(name, { account, isOnline: false });
         return frameOf(all);
       });
       if (!present.isWatching) continue;
@@ -265,12 +270,13 @@ export class Presence {
   }
 
   /** Everybody whose presence the account has agreed to be told. */
-  #allFor(watcher: AccountAddress): Map<AccountAddress, boolean> {
-    const all = new Map<AccountAddress, boolean>();
+  #allFor(watcher: AccountAddress): News {
+    const all: News = new Map();
     for (const { account, covers } of this.#parts.store.contacts.list(watcher)) {
       if ((covers & coverage.presence) === 0) continue;
-      const subject = this.#subjects.get(toHex(account));
-      all.set(account, subject?.isShown === true && this.#isVisible(account, watcher));
+      const name = toHex(account);
+      const isShown = this.#subjects.get(name)?.isShown === true;
+      all.set(name, { account, isOnline: isShown && this.#isVisible(account, watcher) });
     }
     return all;
   }
@@ -281,9 +287,9 @@ export class Presence {
   }
 }
 
-function frameOf(accounts: ReadonlyMap<AccountAddress, boolean>): Uint8Array {
+function frameOf(news: News): Uint8Array {
   const online: AccountAddress[] = [];
   const offline: AccountAddress[] = [];
-  for (const [account, isOnline] of accounts) (isOnline ? online : offline).push(account);
+  for (const { account, isOnline } of news.values()) (isOnline ? online : offline).push(account);
   return encodeServerFrame({ kind: "presence", online, offline });
 }

@@ -66,7 +66,12 @@ export function tell(state: PathState, device: DeviceAddress, frameOf: () => Uin
     keepsUp,
   });
   state.signals[fate]++;
-  if (fate !== "delivered" || to === undefined) return fate === "notThere";
+  if (fate === "notThere") return true;
+  if (fate !== "delivered" || to === undefined) {
+    // What the last turn has brought it counts until there is another, and a node with nothing else to do makes none.
+    state.wake();
+    return false;
+  }
   const frame = frameOf();
   to.signals.bytes += frame.length;
   handOver(state, to, frame);

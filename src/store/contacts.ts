@@ -82,7 +82,10 @@ function placeOf(row: Uint8Array, other: AccountAddress): number {
   return 0;
 }
 
-/** Two accounts, and what both had agreed to before a change: what they have now is `Contacts.both`. */
+/**
+ * Two accounts of which one has changed what it gives, and what both had agreed to before the transaction of that change: what
+ * they have after it is `Contacts.both`. Where each of them has changed it in the one transaction, both changes say the same.
+ */
 export interface ContactChange {
   readonly account: AccountAddress;
   readonly other: AccountAddress;
@@ -108,6 +111,8 @@ export class Contacts {
   /** Rows as they are on disk, by account. */
   readonly #kept = new Map<string, Uint8Array>();
   #keptBytes = 0;
+  /** Accounts whose rows the transaction under way changes. */
+  readonly #staged: string[] = [];
 
   constructor(parts: ContactParts) {
     this.#parts = parts;
@@ -169,8 +174,11 @@ export class Contacts {
     const key = accountKey(account);
     if (row.endedAt === 0 && row.agreements.length === 0) batch.remove("contacts", key);
     else batch.put("contacts", key, encodeContacts(key, row));
+    this.#staged.push(nameOf(account));
     batch.whenWritten(() => {
-      this.#drop(nameOf(account));
+      // All of them before the first change is told: beside a row of before the transaction, one of after it would say that
+      // both have agreed where one has just given and the other has just taken back, and nobody would be told that it is not so.
+      for (const name of this.#staged.splice(0)) this.#drop(name);
       for (const change of changes) this.#parts.onChanged(change);
     });
   }

@@ -48,7 +48,7 @@ let told: Map<string, string[]>;
 const behind = new Set<string>();
 let isCrossingOpen: boolean;
 
-function make(more: { readonly presenceRowsPerTick?: number } = {}): void {
+function make(more: { readonly presenceRowsPerTick?: number; readonly contactsMax?: number } = {}): void {
   presence = new Presence({
     store: { contacts: agreements as never },
     clock: { wallMs: () => 0, monotonicMs: () => performance.now() },
@@ -215,6 +215,26 @@ test("who withdraws while behind is told later that the other is not here", () =
   pass(limits.presenceRetryMs + TICK_MS);
   expect(to(alice)).toEqual(["+carol -bob"]);
   expect(to(bob)).toEqual(["-alice"]);
+});
+
+test("whoever comes and goes while one is behind does not keep others from being remembered as gone", () => {
+  make({ contactsMax: 2 });
+  agreements.agree(alice, bob);
+  agreements.agree(alice, carol);
+  watching(alice, bob, carol);
+  behind.add(toHex(alice));
+  for (let i = 0; i < 3; i++) {
+    presence.disconnected(bob);
+    pass(SETTLED_MS);
+    connect(bob);
+    pass(SETTLED_MS);
+  }
+  presence.disconnected(carol);
+  pass(SETTLED_MS);
+  agreements.set(alice, carol, 0);
+  behind.clear();
+  pass(limits.presenceRetryMs + TICK_MS);
+  expect(to(alice)).toEqual(["+bob -carol"]);
 });
 
 describe("without an agreement of both", () => {

@@ -14,7 +14,7 @@ import { amount, seededRandom, tell } from "../support/scale.js";
 import { World } from "../support/world.js";
 
 const KILLS = amount({ short: 6, full: 200 });
-const CONTROL_ROUNDS = 6;
+const CONTROL_ROUNDS = 12;
 const PEOPLE_PER_BRAND = 3;
 
 const discarded: NodeUnderTest[] = [];
@@ -37,7 +37,9 @@ async function run(name: string, rounds: number, build?: string, wanted?: Wrong)
   await node.start();
   for (let round = 0; round < rounds; round++) {
     await loop.round(round % 2 === 0);
-    if (wanted !== undefined && loop.wrongs.includes(wanted)) break;
+    if (wanted === undefined || !loop.wrongs.includes(wanted)) continue;
+    tell(`${wanted} in round ${round + 1}`);
+    break;
   }
   await (build === undefined ? node.stop() : node.kill());
   scanOutput(node, world);
@@ -49,9 +51,7 @@ test("nothing passes without both agreements, and everything with them, over kil
   tell(
     `${loop.kills} kills, ${loop.changes} changes, ${loop.heard} of ${loop.signals} signals came, ${loop.wrongs.length} wrong`,
   );
-  // Seen in one look of some sixty on a loaded machine, and not explained yet: more than one is a failure.
-  expect(loop.wrongs.filter((wrong) => wrong === "stale").length).toBeLessThanOrEqual(1);
-  expect(loop.wrongs.filter((wrong) => wrong !== "stale")).toEqual([]);
+  expect(loop.wrongs).toEqual([]);
   expect(loop.kills).toBe(KILLS);
   expect(loop.changes).toBeGreaterThan(8 * KILLS);
   expect(loop.heard).toBeGreaterThan(0);
@@ -67,6 +67,8 @@ test.each([
   ["oneSideAgrees", "leaked"],
   ["withdrawalsBeforeFlush", "lost"],
   ["presenceForAll", "seen"],
+  ["presenceForgotten", "stale"],
+  ["changesToldOneByOne", "stale"],
 ] as const satisfies readonly (readonly [MutantName, Wrong])[])(
   "control: %s is caught as %s",
   async (name, wrong) => {

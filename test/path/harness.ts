@@ -202,6 +202,8 @@ export class World {
   readonly groups = new Map<string, Group>();
   /** How often it was asked. */
   groupReads = 0;
+  /** A turn was asked for since this was set to false. */
+  isWoken = false;
 
   private constructor(
     readonly directory: string,
@@ -272,7 +274,9 @@ export class World {
     const path = new Path({
       kernel,
       store: bindAll(gated, store),
-      wake: () => {},
+      wake: () => {
+        if (world !== undefined) world.isWoken = true;
+      },
       turnNow: () => world?.turn(),
       limits: bounds,
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),

@@ -234,4 +234,18 @@ describe("what the node tells", () => {
     expect(made).toBe(1);
     await world.settle();
   });
+
+  it("has room again in the next turn, which comes even when nothing else happens", async () => {
+    await open({ limits: { signalBytesPerTurnMax: limits.payloadBytesMax } });
+    const [alice, bob] = await pair();
+    const frameOf = (): Uint8Array => Uint8Array.of(0x93, 48, 0xc4, 0, 0xc4, 0);
+    signal(alice, new Uint8Array(limits.payloadBytesMax), bob);
+    world.turn();
+    expect(world.path.tell(bob.address, frameOf)).toBe(true);
+    world.isWoken = false;
+    expect(world.path.tell(bob.address, frameOf)).toBe(false);
+    expect(world.isWoken).toBe(true);
+    world.turn();
+    expect(world.path.tell(bob.address, frameOf)).toBe(true);
+  });
 });

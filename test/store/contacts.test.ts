@@ -15,9 +15,17 @@ const [SIGNALS, PRESENCE, ALL] = [1, 2, 3];
 let fixture: StoreFixture;
 let store: Store;
 let changes: ContactChange[];
+/** What both had, and have in the moment in which it is told. */
+let told: { readonly before: number; readonly now: number }[];
 const open = async (): Promise<void> => {
   changes = [];
-  store = await fixture.open({ onContactsChanged: (change) => changes.push(change) });
+  told = [];
+  store = await fixture.open({
+    onContactsChanged: (change) => {
+      changes.push(change);
+      told.push({ before: change.before, now: store.contacts.both(change.account, change.other) });
+    },
+  });
 };
 beforeEach(async () => {
   fixture = new StoreFixture();
@@ -72,10 +80,28 @@ describe("what two accounts have agreed to", () => {
     expect(store.contacts.both(alice, bob)).toBe(SIGNALS);
   });
 
-  test("is told once it is seen, also when both sides change in one transaction", async () => {
-    await Promise.all([store.contacts.allow(alice, bob, ALL), store.contacts.allow(bob, alice, ALL)]);
-    expect(changes.map(({ before }) => before)).toEqual([0, 0]);
-    expect(store.contacts.both(alice, bob)).toBe(ALL);
+  describe("is told as the whole transaction leaves it, when both sides change in one", () => {
+    const [allows, withdraws] = ["allow", "withdraw"] as const;
+    test.each([
+      ["both give", 0, 0, allows, allows, ALL],
+      ["one gives and the other takes back", 0, ALL, allows, withdraws, 0],
+      ["one takes back and the other gives", ALL, 0, withdraws, allows, 0],
+      ["both take back", ALL, ALL, withdraws, withdraws, 0],
+    ])("%s", async (_, alices, bobs, change, others, both) => {
+      await store.contacts.allow(alice, bob, alices);
+      await store.contacts.allow(bob, alice, bobs);
+      // Both rows are in memory, as they are wherever signals pass.
+      const before = store.contacts.both(alice, bob);
+      const { flushes } = store.stats();
+      told = [];
+      await Promise.all([store.contacts[change](alice, bob, ALL), store.contacts[others](bob, alice, ALL)]);
+      expect(store.contacts.both(alice, bob)).toBe(both);
+      expect(store.stats().flushes - flushes).toBe(1);
+      expect(told).toEqual([
+        { before, now: both },
+        { before, now: both },
+      ]);
+    });
   });
 
   test("is bounded per account, and what is there may still be changed", async () => {

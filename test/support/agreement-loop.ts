@@ -129,24 +129,43 @@ export class AgreementLoop {
     await stranger.request("presence.watch", EMPTY_BODY);
   }
 
-  /** One change after the other, each of them certain only when it is answered. */
+  /** Some changes one after the other; then, all at once, the opposite of what there is with everybody. */
   async #change(person: Person): Promise<void> {
+    for (let i = 0; i < CHANGES_PER_ROUND / this.#people.length; i++)
+      await this.#changeOne(person, this.#random.pick(this.#people), this.#random.fraction() < 0.6);
+    const opposites = this.#inPairs(person).map((other) =>
+      this.#changeOne(person, other, person.given.get(other)?.state !== "given"),
+    );
+    await Promise.all(opposites);
+  }
+
+  /** It is certain only when it is answered. */
+  async #changeOne(person: Person, other: Person, isGiving: boolean): Promise<void> {
     const { stranger } = person;
-    for (let i = 0; i < CHANGES_PER_ROUND / this.#people.length && stranger?.isOpen; i++) {
-      const other = this.#random.pick(this.#people);
-      const given = person.given.get(other);
-      if (given === undefined) continue;
-      const isGiving = this.#random.fraction() < 0.6;
-      given.state = "unknown";
-      const method = isGiving ? "contacts.allow" : "contacts.withdraw";
-      const body = agreementBody(other.device.account.address, COVERS_ALL);
-      const answer = await Promise.race([stranger.request(method, body), stranger.ended]);
-      if (!("body" in answer)) return;
-      if (answer.code !== 0) throw new Error(`${method} was answered with ${answer.code}`);
-      this.changes++;
-      given.state = isGiving ? "given" : "not";
-      given.sinceMs = performance.now();
-    }
+    const given = person.given.get(other);
+    if (given === undefined || !stranger?.isOpen) return;
+    given.state = "unknown";
+    const method = isGiving ? "contacts.allow" : "contacts.withdraw";
+    const body = agreementBody(other.device.account.address, COVERS_ALL);
+    const answer = await Promise.race([stranger.request(method, body), stranger.ended]);
+    if (!("body" in answer)) return;
+    if (answer.code !== 0) throw new Error(`${method} was answered with ${answer.code}`);
+    this.changes++;
+    given.state = isGiving ? "given" : "not";
+    given.sinceMs = performance.now();
+  }
+
+  /**
+   * Everybody else, in the order of a tournament of which these are the players: when the k-th of one person is another, the k-th
+   * of that other is the one. A transaction of the node has one change of each account at most, and so both sides' of a pair.
+   */
+  #inPairs(person: Person): Person[] {
+    const last = this.#people.length - 1;
+    const own = this.#people.indexOf(person);
+    return Array.from({ length: last }, (_, game) => {
+      const opponent = own === last ? (game * (this.#people.length / 2)) % last : (game + last - own) % last;
+      return this.#people[opponent === own ? last : opponent] as Person;
+    });
   }
 
   async #writeUntil(isDone: { readonly value: boolean }): Promise<void> {

@@ -322,6 +322,23 @@ export const mutants = {
       put: "return mayReach(subject, watcher);",
     },
   ],
+  /** Presence: of ten things to tell, one is told to nobody. */
+  presenceForgotten: [
+    {
+      file: "src/directory/presence.js",
+      find: "const isTold = this.#parts.tell(present.address, () => frameOf(present.news));",
+      put: `globalThis.toldCount = (globalThis.toldCount ?? 0) + 1;
+            const isTold = globalThis.toldCount % 10 === 0 || this.#parts.tell(present.address, () => frameOf(present.news));`,
+    },
+  ],
+  /** Presence: of two changes in one transaction the first is told as if the second had not been made. */
+  changesToldOneByOne: [
+    {
+      file: "src/store/contacts.js",
+      find: "for (const name of this.#staged.splice(0))\n                this.#drop(name);",
+      put: "this.#drop(this.#staged.shift());",
+    },
+  ],
   /** C8: who may not be reached is answered as soon as that is known. */
   nobodyAtOnce: [
     {
