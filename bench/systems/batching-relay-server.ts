@@ -9,7 +9,7 @@ import { type RelaySocket, serveRelay } from "./relay-server.js";
 const TURN_BYTES_MAX = 64 * 1024 * 1024;
 
 const sockets: RelaySocket[] = [];
-/** By target, what this turn brought for it: from, to, from, to … in `bytes`. */
+/** By target that has ever connected, what this turn brought for it: from, to, from, to … in `bytes`. */
 const waiting: number[][] = [];
 const bytes = new Uint8Array(TURN_BYTES_MAX);
 let used = 0;
@@ -21,8 +21,9 @@ serveRelay(() => ({
     waiting[index] = [];
   },
   received(message, target) {
+    const places = waiting[target];
+    if (places === undefined) return;
     if (targets.length === 0) setImmediate(writeAll);
-    const places = waiting[target]!;
     if (places.length === 0) targets.push(target);
     bytes.set(new Uint8Array(message), used);
     places.push(used, used + message.byteLength);
