@@ -8,7 +8,7 @@ import { type RelaySocket, serveRelay } from "./relay-server.js";
 /** More than any turn of the benchmark brings. */
 const TURN_BYTES_MAX = 64 * 1024 * 1024;
 
-const sockets: RelaySocket[] = [];
+const sockets: (RelaySocket | undefined)[] = [];
 /** By target that has ever connected, what this turn brought for it: from, to, from, to … in `bytes`. */
 const waiting: number[][] = [];
 const bytes = new Uint8Array(TURN_BYTES_MAX);
@@ -19,6 +19,9 @@ serveRelay(() => ({
   opened(socket, index) {
     sockets[index] = socket;
     waiting[index] = [];
+  },
+  closed(index) {
+    sockets[index] = undefined;
   },
   received(message, target) {
     const places = waiting[target];
@@ -35,18 +38,17 @@ function writeAll(): void {
   const now = targets;
   targets = [];
   for (const target of now) {
-    const socket = sockets[target]!;
     const places = waiting[target]!;
-    if (places.length === 2) send(socket, places, 0);
-    else
-      socket.cork(() => {
-        for (let i = 0; i < places.length; i += 2) send(socket, places, i);
-      });
+    write(sockets[target], places);
     places.length = 0;
   }
   used = 0;
 }
 
-function send(socket: RelaySocket, places: readonly number[], i: number): void {
-  socket.send(bytes.subarray(places[i], places[i + 1]), true);
+function write(socket: RelaySocket | undefined, places: readonly number[]): void {
+  if (places.length === 2) socket?.send(bytes.subarray(places[0], places[1]), true);
+  else
+    socket?.cork(() => {
+      for (let i = 0; i < places.length; i += 2) socket.send(bytes.subarray(places[i], places[i + 1]), true);
+    });
 }

@@ -18,6 +18,8 @@ export type RelaySocket = uWS.WebSocket<Place>;
 
 export interface Relay {
   opened(socket: RelaySocket, index: number): void;
+  /** The socket must not be used any more; default: whoever is sent to stays to the end. */
+  closed?(index: number): void;
   /** The message is gone when this has returned. */
   received(message: ArrayBuffer, target: number): void;
 }
@@ -41,6 +43,9 @@ export function serveRelay(relayOn: (app: uWS.TemplatedApp) => Relay): void {
       },
       open(socket) {
         relay.opened(socket, socket.getUserData().index);
+      },
+      close(socket) {
+        relay.closed?.(socket.getUserData().index);
       },
       message(_socket, message) {
         relay.received(message, new DataView(message).getUint32(0, true));
