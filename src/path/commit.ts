@@ -1,10 +1,10 @@
 /**
  * Commits group by themselves: while one is being flushed the ticks accumulate, and the next takes them all. Small
- * ones are also kept a few milliseconds apart, the more the longer turns are; the first after a pause goes at once. Only after the flush has returned are receipts due:
- * nothing else in the engine settles them.
+ * ones are also kept a few milliseconds apart, the more the longer turns are; the first after a pause goes at once.
+ * Only after the flush has returned are receipts due: nothing else in the engine settles them.
  *
- * A commit begins before what it holds is sent. While the loop is fully busy and a commit is large, its turn takes many
- * times what the flush takes: to wait for the flush then lets the receipts ride in the very sends of the turn, where
+ * A commit begins before what it holds is sent. While turns are long and a commit is large, its turn takes many times
+ * what the flush takes: to wait for the flush then lets the receipts ride in the very sends of the turn, where
  * they would otherwise wait for the next one.
  */
 import type { PathState } from "./state.js";
