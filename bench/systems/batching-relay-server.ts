@@ -1,7 +1,8 @@
 /**
  * The limit of everything that collects: a relay (relay-server.ts) that keeps what
  * one turn of the event loop brings, and then writes once to each socket that gets
- * anything. What Interline costs beyond this is what it does beyond it.
+ * anything. As with all relays a WebSocket message is one envelope, where Interline
+ * packs several into one: with many under way a node could cost less than this.
  */
 import { type RelaySocket, serveRelay } from "./relay-server.js";
 
