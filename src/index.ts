@@ -144,7 +144,11 @@ export async function createNode(options: NodeOptions): Promise<InterlineNode> {
     removalMs: (brand) => issuers?.removalMs(brand) ?? systemClock.wallMs(),
     admin: options.admin && { host: "127.0.0.1", ...options.admin },
     ...(issuers && {
-      signInStats: () => ({ faults: issuers.faults(), keyReadings: issuers.keyReadings() }),
+      signInStats: () => ({
+        faults: issuers.faults(),
+        keyReadings: issuers.keyReadings(),
+        signaturesVerified: issuers.signaturesVerified(),
+      }),
     }),
     listen: listenOf(options),
     push: senderOf(options.push),

@@ -53,7 +53,11 @@ export interface NodeParts {
   readonly signInService: (token: string) => Promise<SignedInService>;
   /** Tokens of the brand issued up to then are refused for what is removed now. */
   readonly removalMs: (brand: number) => number;
-  readonly signInStats?: () => { readonly faults: ReadonlyMap<string, number>; readonly keyReadings: number };
+  readonly signInStats?: () => {
+    readonly faults: ReadonlyMap<string, number>;
+    readonly keyReadings: number;
+    readonly signaturesVerified: number;
+  };
   readonly listen:
     | { readonly host: string; readonly port: number; readonly tls?: { certFile: string; keyFile: string } }
     | undefined;

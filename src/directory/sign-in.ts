@@ -3,7 +3,7 @@
  * the rules are in rules/sign-in.ts, the keys in issuer-keys.ts.
  *
  *   text ─▶ three canonical parts ─▶ iss selects the brand ─▶ header rules
- *        ─▶ key by (brand, alg, kid) ─▶ signature ─▶ claim rules ─▶ device address
+ *        ─▶ key by (brand, alg, kid) ─▶ signature (verified-tokens.ts) ─▶ claim rules ─▶ device address
  *
  * Invariants. Brand, account and device come from verified claims alone. Keys
  * are looked up in the brand's own set: the same key id of another brand does
@@ -33,6 +33,7 @@ import {
 } from "../rules/sign-in.js";
 import { CodedError } from "../wire/coded-error.js";
 import { IssuerKeys, type KeySource } from "./issuer-keys.js";
+import { VerifiedTokens } from "./verified-tokens.js";
 
 export interface BrandSettings extends BrandRules {
   readonly keys: KeySource;
@@ -58,6 +59,8 @@ export class SignIn {
   readonly #faults = new Map<TokenFault, number>();
   /** By brand: the newest time at which an accepted token was issued. */
   readonly #newestMs = new Map<number, number>();
+  readonly #verified = new VerifiedTokens(limits.verifiedTokensMax);
+  #signaturesVerified = 0;
 
   private constructor(clock: Clock) {
     this.#clock = clock;
@@ -86,7 +89,7 @@ export class SignIn {
 
   /** Throws CodedError `tokenInvalid`, `tokenExpired` or `signInUnavailable`. */
   async signIn(token: string): Promise<SignedIn> {
-    const { claims, rules, kind } = await this.#verified(token, ["device", "anonymous"]);
+    const { claims, rules, kind } = await this.#judged(token, ["device", "anonymous"]);
     if (kind === "anonymous") return { brand: rules.number };
     const account = accountIdOf(claims.sub as string);
     assert(account !== undefined, "the claim rules were applied");
@@ -99,7 +102,7 @@ export class SignIn {
 
   /** A token of a brand's own back end. Throws like signIn. */
   async signInService(token: string): Promise<SignedInService> {
-    const { claims, rules } = await this.#verified(token, ["service"]);
+    const { claims, rules } = await this.#judged(token, ["service"]);
     return { brand: rules.number, scopes: scopesOf(claims) };
   }
 
@@ -111,7 +114,7 @@ export class SignIn {
     return Math.max(this.#clock.wallMs(), this.#newestMs.get(brand) ?? 0);
   }
 
-  async #verified(token: string, kinds: readonly Kind[]): Promise<Verified> {
+  async #judged(token: string, kinds: readonly Kind[]): Promise<Verified> {
     const outcome = await this.#check(token, kinds);
     if (typeof outcome !== "string") {
       const { claims, rules, kind } = outcome;
@@ -128,6 +131,11 @@ export class SignIn {
   /** How many tokens failed, by fault. */
   faults(): ReadonlyMap<TokenFault, number> {
     return this.#faults;
+  }
+
+  /** How many signatures were verified in all: not those of tokens that came again. */
+  signaturesVerified(): number {
+    return this.#signaturesVerified;
   }
 
   /** How often brands' key sources were read, in all. */
@@ -156,7 +164,12 @@ export class SignIn {
     const key = await brand.keys.find(algorithm, header.kid as string);
     if (key === undefined) return "keyUnknown";
     const signed = token.slice(0, token.lastIndexOf("."));
-    if (!isSignedBy(key, algorithm, { signed, signature })) return "signature";
+    const isSigned = (): boolean => {
+      this.#signaturesVerified++;
+      return isSignedBy(key, algorithm, { signed, signature });
+    };
+    if (!(kind === "anonymous" ? isSigned() : this.#verified.isSigned(token, key, isSigned)))
+      return "signature";
     return judges[kind](claims, rules, this.#clock.wallMs()) ?? { claims, rules, kind };
   }
 }

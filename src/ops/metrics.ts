@@ -48,6 +48,7 @@ export interface MetricsSnapshot {
   readonly signIn?: {
     readonly faults: ReadonlyMap<string, number>;
     readonly keyReadings: number;
+    readonly signaturesVerified: number;
   };
   /** Undefined when nobody is woken. */
   readonly push?: PushSnapshot | undefined;
@@ -182,6 +183,11 @@ const readings: readonly Reading[] = [
   counter("edge_ended_total", "Connections ended by the node, by code.", (s) => s.edge?.ended, "code"),
   counter("sign_in_faults_total", "Tokens refused, by fault.", (s) => s.signIn?.faults, "fault"),
   counter("key_readings_total", "Readings of brands' key files and URLs.", (s) => s.signIn?.keyReadings),
+  counter(
+    "token_signatures_verified_total",
+    "Signatures of tokens verified; a token that comes again costs none.",
+    (s) => s.signIn?.signaturesVerified,
+  ),
   counter(
     "push_wake_ups_total",
     "Wake-ups of devices that are away, by how they ended.",

@@ -66,6 +66,8 @@ export const limits = {
   /** How long a change of a group waits until what tells of the one before it is on disk. */
   groupEventWaitMs: 5_000,
   tokenBytesMax: 4 * KiB,
+  /** Tokens whose signature need not be verified again when they come back, at about 120 bytes each. */
+  verifiedTokensMax: 1 << 17,
 
   /** Wake-ups of devices that are away. One wake-up covers what is stored within this time, unless the device has come meanwhile. */
   pushIntervalMs: 60_000,
@@ -216,6 +218,8 @@ export const limits = {
   retentionMs: 30 * 24 * 3600_000,
   /** Rows that one sweep of the store looks at. */
   sweepRows: 5_000,
+  /** No queue is looked at more often than this for entries past their retention. */
+  sweepRoundMs: 60_000,
   /** Below this much free space sends are refused. */
   diskFreeBytesMin: 256 * MiB,
   /** One chunk of a device's queue, as stored: frames of one device, in order. */

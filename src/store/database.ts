@@ -129,6 +129,8 @@ const LMDB_HEAD_BYTES = 64;
 const LMDB_MAGIC = 0xbeefc0de;
 const LMDB_DATA_VERSION = 2;
 
+/** `lastSize` is set by every read and missing from lmdb's types. */
+type PeekingTable = Table<Uint8Array, Uint8Array> & { readonly lastSize: number };
 type Tables = Partial<Record<TableName, Table<Uint8Array, Uint8Array>>>;
 const coding = { encoding: "binary", keyEncoding: "binary" } as const;
 /** `permissionsMode` is read by lmdb and missing from its types. */
@@ -221,6 +223,13 @@ export class Database {
   /** A copy of the row's value. */
   get(table: TableName, key: Uint8Array): Uint8Array | undefined {
     return this.#table(table).getBinary(key);
+  }
+
+  /** The row's value, not copied for the caller: valid until the next read of any row. */
+  peek(table: TableName, key: Uint8Array): Uint8Array | undefined {
+    const rows = this.#table(table) as PeekingTable;
+    // A buffer that lmdb uses again and again; how much of it is the row's, only `lastSize` tells.
+    return rows.getBinaryFast(key)?.subarray(0, rows.lastSize);
   }
 
   /** Rows from `start` (inclusive) to `end` (exclusive), as they are at the first step. */

@@ -53,7 +53,7 @@ export class LmdbStore implements Store {
   readonly #writer: Writer;
   readonly #dedup: DedupWindow;
   readonly #queues: QueueContext;
-  readonly #sweepPlace: SweepPlace = { next: undefined };
+  readonly #sweepPlace: SweepPlace = { next: undefined, endedAtMs: Number.NEGATIVE_INFINITY };
   readonly #reports: CorruptionReports;
   #journal: Journal | undefined;
   readonly #changes: Changes;

@@ -52,6 +52,19 @@ export interface QueueRow extends ChunkRow {
   readonly isHeaderDamaged: boolean;
 }
 
+/** What a row says of itself, without its entries: a look at it copies nothing of them. */
+export interface RowSummary {
+  readonly key: Uint8Array;
+  readonly isGap: boolean;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly storedAtMs: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly addedBefore: number;
+  readonly addedAfter: number;
+}
+
 export const entriesBefore = (row: QueueRow): number => row.entriesAfter - row.entryCount;
 export const bytesBefore = (row: QueueRow): number => row.bytesAfter - row.entries.length;
 export const addedBefore = (row: QueueRow): number => row.addedAfter - row.added;
@@ -88,6 +101,20 @@ function rebuild(row: Row, previous: QueueRow | undefined, next: Row | undefined
     addedAfter: nextRow ? addedBefore(nextRow) : (previous?.addedAfter ?? 0),
     added: 0,
     isHeaderDamaged: true,
+  };
+}
+
+function summaryOf(row: QueueRow): RowSummary {
+  return {
+    key: row.key,
+    isGap: row.gap !== undefined,
+    firstSequence: row.firstSequence,
+    lastSequence: row.lastSequence,
+    storedAtMs: row.storedAtMs,
+    bytesBefore: bytesBefore(row),
+    bytesAfter: row.bytesAfter,
+    addedBefore: addedBefore(row),
+    addedAfter: row.addedAfter,
   };
 }
 
@@ -150,11 +177,14 @@ export class QueueReader {
     if (waiting !== undefined) yield rebuild(waiting, previous, undefined);
   }
 
-  /** The row under `key`, which must exist. */
-  rowAt(device: Uint8Array, key: Uint8Array): QueueRow {
-    const [row] = this.walk(device, key);
-    assert(row !== undefined, "a key that was found has its row");
-    return row;
+  /** The row under `key`, which must exist. A damaged one is rebuilt, for which it is read with its neighbour. */
+  summaryAt(device: Uint8Array, key: Uint8Array): RowSummary {
+    const value = this.#database.peek("queues", key);
+    const row = value && parse({ key, value });
+    if (row !== undefined) return summaryOf(row);
+    const [rebuilt] = this.walk(device, key);
+    assert(rebuilt !== undefined, "a key that was found has its row");
+    return summaryOf(rebuilt);
   }
 
   /** The queue's last row. */
@@ -169,8 +199,11 @@ export class QueueReader {
   }
 
   /** The first row that holds entries; gaps stand before it. */
-  firstEntries(device: Uint8Array): QueueRow | undefined {
-    for (const row of this.walk(device)) if (row.gap === undefined) return row;
+  firstEntries(device: Uint8Array): RowSummary | undefined {
+    for (const key of this.#database.keys("queues", { start: device, end: queueEnd(device) })) {
+      const row = this.summaryAt(device, key);
+      if (!row.isGap) return row;
+    }
     return undefined;
   }
 
@@ -190,9 +223,9 @@ export class QueueReader {
 
   /** True when the last row reaches beyond `floor`, which need not be a stored one: such lies inside the first row. */
   hasAbove(device: Uint8Array, floor: number): boolean {
-    if (floor === 0)
-      return this.#database.lastKey("queues", { start: queueEnd(device), end: device }) !== undefined;
-    return (this.tail(device)?.lastSequence ?? 0) > floor;
+    const last = this.#database.lastKey("queues", { start: queueEnd(device), end: device });
+    if (last === undefined) return false;
+    return floor < firstSequenceInKey(last) || floor < this.summaryAt(device, last).lastSequence;
   }
 
   /**

@@ -39,6 +39,7 @@ export interface QueueBounds {
   readonly queueEntriesMax: number;
   readonly queueBytesMax: number;
   readonly retentionMs: number;
+  readonly sweepRoundMs: number;
   readonly chunkBytesMax: number;
   readonly chunkMergeBytesMax: number;
   readonly sharedGrowMs: number;
@@ -87,13 +88,13 @@ export function trimQueue(
   const keys = [...database.keys("queues", { start: device, end: boundaryKey, limit: rowsMax + 1 })];
   const isDone = keys.length <= rowsMax;
   const endKey = isDone ? boundaryKey : (keys.pop() as Uint8Array);
-  const end = first && equalBytes(first.key, endKey) ? first : reader.rowAt(device, endKey);
+  const end = first && equalBytes(first.key, endKey) ? first : reader.summaryAt(device, endKey);
   const isEndRemoved = isDone && end.lastSequence <= floor;
   if (isEndRemoved) keys.push(endKey);
   if (first !== undefined && first.firstSequence <= end.firstSequence) {
-    const releasedBytes = (isEndRemoved ? end.bytesAfter : bytesBefore(end)) - bytesBefore(first);
+    const releasedBytes = (isEndRemoved ? end.bytesAfter : end.bytesBefore) - first.bytesBefore;
     context.brands.add(brandOf(device), -releasedBytes);
-    const removedAdded = (isEndRemoved ? end.addedAfter : addedBefore(end)) - addedBefore(first);
+    const removedAdded = (isEndRemoved ? end.addedAfter : end.addedBefore) - first.addedBefore;
     if (removedAdded > 0) removeReferences(context, device, keys.at(-1));
   }
   for (const key of keys) batch.remove("queues", key);
@@ -161,6 +162,8 @@ export function expireQueue(
   { device, nowMs, rowsMax }: { device: Uint8Array; nowMs: number; rowsMax: number },
 ): boolean {
   const expiredMs = nowMs - context.bounds.retentionMs;
+  const first = context.reader.firstEntries(device);
+  if (first === undefined || first.storedAtMs > expiredMs) return false;
   const rows: QueueRow[] = [];
   let gapBefore: QueueRow | undefined;
   for (const row of context.reader.walk(device)) {

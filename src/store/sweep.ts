@@ -4,7 +4,8 @@
  * and shared parts that have outlived every reference, applies what was acked to the queues, and then looks at as many devices'
  * oldest rows as its budget allows, from where the last call stopped: a queue
  * whose oldest entries are young needs no second look. All devices have been
- * looked at when it comes to the end of the table; the next call starts over.
+ * looked at when it comes to the end of the table; the next round begins
+ * limits.sweepRoundMs after that, or a tenth of the retention where that is shorter.
  */
 import type { Batch } from "./database.js";
 import type { DedupWindow } from "./dedup-window.js";
@@ -25,13 +26,15 @@ export interface SweepResult {
   readonly droppedParts: number;
   /** Devices whose queue was looked at. */
   readonly visitedDevices: number;
-  /** True when the end of all queues was reached. */
+  /** True when the end of all queues was reached, now or so lately that none was looked at. */
   readonly isRoundComplete: boolean;
 }
 
 /** Where the next sweep goes on; lives as long as the store. */
 export interface SweepPlace {
   next: Uint8Array | undefined;
+  /** The wall clock when the last round ended. */
+  endedAtMs: number;
 }
 
 export class SweepWork implements Work {
@@ -79,11 +82,19 @@ export class SweepWork implements Work {
       stageTotals(this.#context, batch);
       return false;
     }
-    this.#expire(batch, slice);
+    if (this.#isResting) this.#isRoundComplete = true;
+    else this.#expire(batch, slice);
     stageTotals(this.#context, batch);
     if (this.#isOver)
       this.#droppedParts += this.#context.parts.dropOld(batch, this.#nowMs, OLD_PARTS_PER_SWEEP);
     return this.#isOver;
+  }
+
+  /** A clock that was set back does not prolong it. */
+  get #isResting(): boolean {
+    const { next, endedAtMs } = this.#place;
+    const { sweepRoundMs, retentionMs } = this.#context.bounds;
+    return next === undefined && Math.abs(this.#nowMs - endedAtMs) < Math.min(sweepRoundMs, retentionMs / 10);
   }
 
   get #isOver(): boolean {
@@ -96,6 +107,7 @@ export class SweepWork implements Work {
       const [key] = this.#context.database.keys("queues", start ? { start, limit: 1 } : { limit: 1 });
       if (key === undefined) {
         this.#place.next = undefined;
+        this.#place.endedAtMs = this.#nowMs;
         this.#isRoundComplete = true;
         return;
       }

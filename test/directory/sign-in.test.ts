@@ -321,6 +321,34 @@ describe("when a token was issued", () => {
   });
 });
 
+describe("a token that comes again", () => {
+  test("costs no second verification, and is judged by its claims and its brand's rules as ever", async () => {
+    let wallMs = NOW_MS;
+    const later = await SignIn.open(brands, { wallMs: () => wallMs, monotonicMs: () => 0 });
+    const token = make({ claims: { exp: NOW_S + 60 } });
+    for (let i = 0; i < 3; i++) await later.signIn(token);
+    expect(later.signaturesVerified()).toBe(1);
+    await expect(later.signInService(token)).rejects.toMatchObject({ code: "tokenInvalid" });
+    wallMs += 66_000;
+    await expect(later.signIn(token)).rejects.toMatchObject({ code: "tokenExpired" });
+    expect(later.signaturesVerified()).toBe(1);
+  });
+
+  test("counts for nothing when only its signature differs, or nobody is named in it", async () => {
+    const again = await SignIn.open(brands, clock);
+    const token = make();
+    const [header, claims] = token.split(".");
+    const other = make({ key: keys.stranger }).split(".")[2];
+    await again.signIn(token);
+    await expect(again.signIn(`${header}.${claims}.${other}`)).rejects.toMatchObject({
+      code: "tokenInvalid",
+    });
+    const nobody = anonymous();
+    for (let i = 0; i < 2; i++) await again.signIn(nobody);
+    expect(again.signaturesVerified()).toBe(4);
+  });
+});
+
 test("a failure tells nothing but its code", async () => {
   const token = make({ key: keys.stranger });
   const error = await signIn.signIn(token).catch((reason: Error) => reason);

@@ -102,7 +102,7 @@ describe("metrics", () => {
       upgradesRefused: new Map([["full", 3]]),
       ended: new Map([["silent", 2]]),
     },
-    signIn: { faults: new Map([["signature", 8]]), keyReadings: 1 },
+    signIn: { faults: new Map([["signature", 8]]), keyReadings: 1, signaturesVerified: 3 },
   };
 
   test("show the node's own counters as they are now, each time", async () => {

@@ -292,6 +292,22 @@ test("a sweep keeps to its budget and goes on where it stopped", async () => {
   expect(rounds).toBeGreaterThan(3);
 });
 
+test("queues are looked at again only when a round has rested, whatever the clock does, and acks are applied meanwhile", async () => {
+  const store = await fixture.open({ quotas: { retentionMs: 1_000_000, sweepRoundMs: 60_000 } });
+  await store.spill([numberedRun(ann, 1, 2), numberedRun(bob, 1, 2)], 0);
+  const visitedAfter = async (passMs: number): Promise<number> => {
+    fixture.nowMs += passMs;
+    return (await store.sweep(fixture.nowMs, 100)).visitedDevices;
+  };
+  expect(await visitedAfter(0)).toBe(2);
+  expect(await visitedAfter(59_000)).toBe(0);
+  store.trim(ann, 2);
+  expect(await store.sweep(fixture.nowMs, 100)).toMatchObject({ trimmedRows: 1, isRoundComplete: true });
+  expect(await visitedAfter(1_000)).toBe(1);
+  expect(await visitedAfter(-60_000)).toBe(1);
+  expect(await visitedAfter(-59_000)).toBe(0);
+});
+
 test("an acked gap goes with its ack", async () => {
   const store = await fixture.open({ quotas: { queueEntriesMax: 10, chunkBytesMax: 1_000 } });
   await store.spill([numberedRun(ann, 1, 30)], 0);
