@@ -16,7 +16,8 @@ import { SocketIoDialect } from "./socket-io-dialect.js";
 import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
 export type DialectChoice =
-  | { readonly name: "relay" | "mqtt" }
+  | { readonly name: "relay"; readonly packs: boolean }
+  | { readonly name: "mqtt" }
   | { readonly name: "nats" | "jetstream" | "socket.io" }
   | { readonly name: "redis"; readonly durability: number }
   | { readonly name: "xmpp"; readonly domain: XmppDomain }
@@ -52,7 +53,7 @@ export function newDialect(
   const common = { events, wire, devices, payloadBytes };
   switch (dialect.name) {
     case "relay":
-      return new RelayDialect(events, wire, payloadBytes);
+      return new RelayDialect(events, wire, payloadBytes, dialect.packs);
     case "mqtt":
       return new MqttDialect(common);
     case "nats":

@@ -1,14 +1,15 @@
 /**
- * The bare relay's bytes: one WebSocket message is one payload, and the server
- * reads the target out of it.
+ * The relays' bytes: the server reads the target out of each payload. One
+ * WebSocket message is one payload; to a relay that packs, all that leaves together.
  *
- *   slab:  | header 8 | payload | header 8 | payload | …   all filled in beforehand
+ *   slab:           | header 8 | payload | header 8 | payload | …   all filled in beforehand
+ *   slab, packing:  | room for a header 14 | payload | payload | …
  *
- * Only sixteen bytes of each payload are written per envelope.
+ * Only sixteen bytes of each payload are written per envelope, and where it packs one header per message.
  */
 import { assert } from "../../src/base/assert.js";
 import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
-import { maskedHeaderBytes, maskedMessage, writeMaskedHeader } from "./masked.js";
+import { MASKED_HEADER_BYTES_MAX, maskedHeaderBytes, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { opcodes } from "./scanner.js";
 
@@ -21,24 +22,27 @@ export class RelayDialect implements WebSocketDialect {
   readonly #events: DeviceEvents;
   readonly #wire: Wire;
   readonly #payloadBytes: number;
-  readonly #headerBytes: number;
+  readonly #packs: boolean;
+  /** Where the first payload lies in the slab, and how far on the next. */
+  readonly #first: number;
   readonly #stride: number;
   #slab: DataView;
   /** Views of the slab by the number of messages in them, made once: a write makes no object. */
   #views: (Buffer | undefined)[] = new Array(SLOTS + 1).fill(undefined);
   #count = 0;
 
-  constructor(events: DeviceEvents, wire: Wire, payloadBytes: number) {
+  constructor(events: DeviceEvents, wire: Wire, payloadBytes: number, packs: boolean) {
     this.#events = events;
     this.#wire = wire;
     this.#payloadBytes = payloadBytes;
-    this.#headerBytes = maskedHeaderBytes(payloadBytes);
-    this.#stride = this.#headerBytes + payloadBytes;
+    this.#packs = packs;
+    this.#first = packs ? MASKED_HEADER_BYTES_MAX : maskedHeaderBytes(payloadBytes);
+    this.#stride = packs ? payloadBytes : this.#first + payloadBytes;
     this.#slab = this.#newSlab();
   }
 
   path(device: number): string {
-    return `/${device}`;
+    return `/${device}/${this.#payloadBytes}`;
   }
 
   opened(device: number): void {
@@ -47,7 +51,7 @@ export class RelayDialect implements WebSocketDialect {
 
   send(sender: number, target: number, counter: number, stamp: number): void {
     if (this.#count === SLOTS) this.flush(sender);
-    const at = this.#count * this.#stride + this.#headerBytes;
+    const at = this.#first + this.#count * this.#stride;
     this.#count += 1;
     const slab = this.#slab;
     slab.setUint32(at + TARGET_OFFSET, target, true);
@@ -59,7 +63,10 @@ export class RelayDialect implements WebSocketDialect {
   flush(device: number): void {
     const count = this.#count;
     if (count === 0) return;
-    this.#views[count] ??= Buffer.from(this.#slab.buffer, 0, count * this.#stride);
+    const bytes = count * this.#stride;
+    const from = this.#packs ? writeMaskedHeader(this.#slab, this.#first, bytes) : 0;
+    const end = this.#packs ? this.#first + bytes : bytes;
+    this.#views[count] ??= Buffer.from(this.#slab.buffer, from, end - from);
     const taken = this.#wire.write(device, this.#views[count]);
     this.#count = 0;
     if (taken) return;
@@ -71,10 +78,10 @@ export class RelayDialect implements WebSocketDialect {
   ping(): void {}
 
   payload(device: number, _bytes: Uint8Array, at: number, end: number, last: boolean): number {
-    if (!last && end - at < this.#payloadBytes) return at;
-    assert(end - at === this.#payloadBytes, "a relayed message has the payload's length");
-    this.#events.delivered(device, at);
-    return end;
+    let next = at;
+    for (; end - next >= this.#payloadBytes; next += this.#payloadBytes) this.#events.delivered(device, next);
+    assert(!last || next === end, "a relayed message holds whole payloads");
+    return next;
   }
 
   control(device: number, opcode: number, bytes: Uint8Array, at: number, end: number): void {
@@ -82,11 +89,11 @@ export class RelayDialect implements WebSocketDialect {
   }
 
   #newSlab(): DataView {
-    const stride = this.#stride;
-    const slab = new DataView(new ArrayBuffer(SLOTS * stride));
-    for (let at = 0; at < slab.byteLength; at += stride) {
-      writeMaskedHeader(slab, at + this.#headerBytes, this.#payloadBytes);
-      fillPayload(new Uint8Array(slab.buffer, at + this.#headerBytes, this.#payloadBytes));
+    const slab = new DataView(new ArrayBuffer(this.#first + SLOTS * this.#stride));
+    for (let i = 0; i < SLOTS; i++) {
+      const at = this.#first + i * this.#stride;
+      if (!this.#packs) writeMaskedHeader(slab, at, this.#payloadBytes);
+      fillPayload(new Uint8Array(slab.buffer, at, this.#payloadBytes));
     }
     return slab;
   }

@@ -3,7 +3,7 @@
  * native send per message, inside the handler. No sign-in, no ids, no order, no
  * receipt, nothing kept.
  */
-import { type RelaySocket, serveRelay } from "./relay-server.js";
+import { type RelaySocket, serveRelay, targetOf } from "./relay-server.js";
 
 const sockets: RelaySocket[] = [];
 
@@ -11,7 +11,7 @@ serveRelay(() => ({
   opened(socket, index) {
     sockets[index] = socket;
   },
-  received(message, target) {
-    sockets[target]!.send(message, true);
+  received(message) {
+    sockets[targetOf(message)]!.send(message, true);
   },
 }));

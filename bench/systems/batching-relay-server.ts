@@ -1,55 +1,53 @@
 /**
  * The limit of everything that collects: a relay (relay-server.ts) that keeps what
- * one turn of the event loop brings, and then writes once to each socket that gets
- * anything. As with all relays a WebSocket message is one envelope, where Interline
- * packs several into one: with many under way a node could cost less than this.
+ * one turn of the event loop brings, and then sends each socket that gets anything
+ * one message with all of it. Its clients pack too: what one of them sends at once is one message.
  */
-import { type RelaySocket, serveRelay } from "./relay-server.js";
+import { type RelaySocket, serveRelay, targetOf } from "./relay-server.js";
 
-/** More than any turn of the benchmark brings. */
-const TURN_BYTES_MAX = 64 * 1024 * 1024;
+/** More than any turn of the benchmark brings for one target. */
+const TURN_BYTES_MAX = 64 * 1024;
 
-const sockets: (RelaySocket | undefined)[] = [];
-/** By target that has ever connected, what this turn brought for it: from, to, from, to … in `bytes`. */
-const waiting: number[][] = [];
-const bytes = new Uint8Array(TURN_BYTES_MAX);
-let used = 0;
-let targets: number[] = [];
+interface Outbox {
+  /** Undefined: has left. */
+  socket: RelaySocket | undefined;
+  /** What this turn has brought for it, in the first `used` bytes. */
+  readonly bytes: Uint8Array;
+  used: number;
+}
+
+/** By target that has ever connected. */
+const outboxes: Outbox[] = [];
+let filled: Outbox[] = [];
 
 serveRelay(() => ({
   opened(socket, index) {
-    sockets[index] = socket;
-    waiting[index] = [];
+    outboxes[index] = { socket, bytes: new Uint8Array(TURN_BYTES_MAX), used: 0 };
   },
   closed(index) {
-    sockets[index] = undefined;
+    const outbox = outboxes[index];
+    if (outbox !== undefined) outbox.socket = undefined;
   },
-  received(message, target) {
-    const places = waiting[target];
-    if (places === undefined) return;
-    if (targets.length === 0) setImmediate(writeAll);
-    if (places.length === 0) targets.push(target);
-    bytes.set(new Uint8Array(message), used);
-    places.push(used, used + message.byteLength);
-    used += message.byteLength;
+  received(message, { envelopeBytes }) {
+    for (let at = 0; at < message.byteLength; at += envelopeBytes) {
+      const outbox = outboxes[targetOf(message, at)];
+      if (outbox !== undefined) put(outbox, new Uint8Array(message, at, envelopeBytes));
+    }
   },
 }));
 
-function writeAll(): void {
-  const now = targets;
-  targets = [];
-  for (const target of now) {
-    const places = waiting[target]!;
-    write(sockets[target], places);
-    places.length = 0;
-  }
-  used = 0;
+function put(outbox: Outbox, envelope: Uint8Array): void {
+  if (filled.length === 0) setImmediate(sendAll);
+  if (outbox.used === 0) filled.push(outbox);
+  outbox.bytes.set(envelope, outbox.used);
+  outbox.used += envelope.length;
 }
 
-function write(socket: RelaySocket | undefined, places: readonly number[]): void {
-  if (places.length === 2) socket?.send(bytes.subarray(places[0], places[1]), true);
-  else
-    socket?.cork(() => {
-      for (let i = 0; i < places.length; i += 2) socket.send(bytes.subarray(places[i], places[i + 1]), true);
-    });
+function sendAll(): void {
+  const now = filled;
+  filled = [];
+  for (const outbox of now) {
+    outbox.socket?.send(outbox.bytes.subarray(0, outbox.used), true);
+    outbox.used = 0;
+  }
 }

@@ -1,8 +1,8 @@
 /**
  * What the relays have in common: a uWebSockets.js server without sign-in. A
- * client says its own index in the path it asks for (`GET /17`); a message carries
- * its target's index in its first four bytes (little endian) and is passed on as
- * it is. How is what the relays differ in.
+ * client says its own index and the length of its envelopes in the path it asks for
+ * (`GET /17/256`); an envelope carries its target's index in its first four bytes (little endian)
+ * and is passed on as it is. How is what the relays differ in.
  */
 import * as uWS from "uWebSockets.js";
 import { announceReady, answerRequests } from "../process/requests.js";
@@ -12,16 +12,22 @@ const MESSAGE_BYTES_MAX = 1024 * 1024;
 
 interface Place {
   readonly index: number;
+  readonly envelopeBytes: number;
 }
 
-export type RelaySocket = uWS.WebSocket<Place>;
+/** The addon copies what was given at the upgrade onto the socket. */
+export type RelaySocket = uWS.WebSocket<Place> & Place;
 
 export interface Relay {
   opened(socket: RelaySocket, index: number): void;
   /** The socket must not be used any more; default: whoever is sent to stays to the end. */
   closed?(index: number): void;
-  /** The message is gone when this has returned. */
-  received(message: ArrayBuffer, target: number): void;
+  /** The message, of one envelope or of several one after the other, is gone when this has returned. */
+  received(message: ArrayBuffer, from: RelaySocket): void;
+}
+
+export function targetOf(envelope: ArrayBuffer, at = 0): number {
+  return new DataView(envelope).getUint32(at, true);
 }
 
 export function serveRelay(relayOn: (app: uWS.TemplatedApp) => Relay): void {
@@ -33,8 +39,9 @@ export function serveRelay(relayOn: (app: uWS.TemplatedApp) => Relay): void {
       maxBackpressure: 64 * MESSAGE_BYTES_MAX,
       idleTimeout: 0,
       upgrade(response, request, context) {
+        const [, index, envelopeBytes] = request.getUrl().split("/");
         response.upgrade<Place>(
-          { index: Number(request.getUrl().slice(1)) },
+          { index: Number(index), envelopeBytes: Number(envelopeBytes) },
           request.getHeader("sec-websocket-key"),
           request.getHeader("sec-websocket-protocol"),
           request.getHeader("sec-websocket-extensions"),
@@ -42,13 +49,13 @@ export function serveRelay(relayOn: (app: uWS.TemplatedApp) => Relay): void {
         );
       },
       open(socket) {
-        relay.opened(socket, socket.getUserData().index);
+        relay.opened(socket as RelaySocket, socket.getUserData().index);
       },
       close(socket) {
         relay.closed?.(socket.getUserData().index);
       },
-      message(_socket, message) {
-        relay.received(message, new DataView(message).getUint32(0, true));
+      message(socket, message) {
+        relay.received(message, socket as RelaySocket);
       },
     })
     .listen("127.0.0.1", 0, (socket) => {

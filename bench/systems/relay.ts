@@ -3,8 +3,8 @@ import { Child } from "../process/child.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
-/** `module`: the server's. */
-export function relay(name: string, module: URL): System {
+/** `module`: the server's; `packs`: it is sent, and sends, several envelopes in one message. */
+export function relay(name: string, module: URL, packs = false): System {
   return {
     name,
     durability: "none",
@@ -18,7 +18,7 @@ export function relay(name: string, module: URL): System {
       return {
         port: ready.port,
         pid: child.pid,
-        dialectFor: async () => ({ name: "relay" }),
+        dialectFor: async () => ({ name: "relay", packs }),
         snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
         stop: () => child.kill(),
         kill: () => child.kill(),

@@ -4,13 +4,13 @@
  * the target has subscribed. uWebSockets.js collects what a topic is sent and
  * writes it at the end of the event loop's turn.
  */
-import { serveRelay } from "./relay-server.js";
+import { serveRelay, targetOf } from "./relay-server.js";
 
 serveRelay((app) => ({
   opened(socket, index) {
     socket.subscribe(String(index));
   },
-  received(message, target) {
-    app.publish(String(target), message, true);
+  received(message) {
+    app.publish(String(targetOf(message)), message, true);
   },
 }));
