@@ -153,9 +153,9 @@ export const limits = {
   newcomersPerAddressMax: 2_048,
   /**
    * Sign-ins begun in one turn of the loop: a token's signature takes 0.17 ms of it (Ed25519, measured), the whole
-   * sign-in about 0.3 ms, and what is delivered to others waits for this many.
+   * sign-in about 0.3 ms, and what is delivered to others waits for this many. More of them begin no more in a second.
    */
-  signInsPerTurn: 8,
+  signInsPerTurn: 3,
   /** From open to welcome, whatever sign-in waits for. */
   welcomeTimeoutMs: 9_000,
   /** A connection with bytes waiting must take at least this many (or all of them) within stallMs. */
