@@ -1,16 +1,18 @@
 /** MLS under the SDK's seam: the contract, and what is its own. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountAddress, type DeviceAddress, formatAddress, numberedDevice } from "../../src/base/address.js";
-import type { MlsBundle } from "../../src/client/client.js";
+import type { KeyStocks, MlsBundle } from "../../src/client/client.js";
 import type { GroupCiphertext, GroupEnvelope } from "../../src/client/encrypted-client.js";
-import { cipherContract, until } from "./contract.js";
+import { cipherContract, directContract, until } from "./contract.js";
 import { MlsCipher } from "./mls-cipher.js";
 import { Parties, readWith } from "./parties.js";
 
 const KEYS = 24;
+const TIMES = { nowMs: 0, ageMs: 1, keptMs: 1 };
 const make = (address: DeviceAddress) => MlsCipher.create(address, KEYS);
 
 cipherContract("ts-mls", make);
+directContract("ts-mls", make);
 
 let parties: Parties<"mls">;
 
@@ -22,11 +24,11 @@ afterEach(() => parties.close());
 test("a key package is handed out once, and stocks are filled up", async () => {
   const ana = await parties.join("whatsapp/ana/1");
   const chi = await parties.join("instagram/chi/1");
-  for (let n = 0; n < 6; n++) await ana.encrypted.createGroup([chi.account]);
+  for (let n = 0; n < 6; n++) await ana.encrypted.groups.create([chi.account]);
   let stock = await chi.client.keys.stock();
   for (let waits = 0; stock.keyPackage.count < KEYS - 1 && waits < 200; waits++)
     stock = await chi.client.keys.stock();
-  expect(stock.keyPackage.claimedThrough).toBe(105);
+  expect(stock.keyPackage.claimedThrough).toBe(6);
   expect(stock.keyPackage.count).toBeGreaterThanOrEqual(KEYS - 1);
   expect(stock.lastResortKeyPackage.count).toBe(1);
 });
@@ -40,10 +42,10 @@ test("a committer that leaves the removed member's leaf is seen to be read by wh
   const ana = await parties.join("whatsapp/ana/1", (address) => Careless.create(address, KEYS));
   const chi = await parties.join("instagram/chi/1");
   const dov = await parties.join("messenger/dov/1");
-  const { group } = await ana.encrypted.createGroup([chi.account, dov.account]);
+  const { group } = await ana.encrypted.groups.create([chi.account, dov.account]);
   await ana.sendToGroup(group, "before");
   await until(() => dov.shown.length === 1, "dov reads");
-  const { version } = await ana.encrypted.removeMembers(group, [dov.account]);
+  const { version } = await ana.encrypted.groups.remove(group, [dov.account]);
   await ana.sendToGroup(group, "after");
   await until(() => chi.shown.length === 2, "chi reads");
   const since = chi.stolen.filter((envelope) => envelope.version >= version);
@@ -54,7 +56,7 @@ test("when who changed the group is gone before its commit, an admin's next send
   const ana = await parties.join("whatsapp/ana/1");
   const chi = await parties.join("instagram/chi/1");
   const dov = await parties.join("messenger/dov/1");
-  const { group, version } = await ana.encrypted.createGroup([chi.account, dov.account]);
+  const { group, version } = await ana.encrypted.groups.create([chi.account, dov.account]);
   await ana.sendToGroup(group, "before");
   await until(() => dov.shown.length === 1, "dov reads");
   await ana.client.groups.remove({ group, version, accounts: [dov.account] });
@@ -77,7 +79,7 @@ test("a commit that the node handed out and did not keep gives way to that of a 
   const bundles = new Map<string, MlsBundle>();
   for (const cipher of [chi, dov, eve]) {
     const none = { count: 0, claimedThrough: 0 };
-    const keys = await cipher.refill({ keyPackage: none } as Parameters<MlsCipher["refill"]>[0]);
+    const keys = await cipher.refill({ keyPackage: none } as KeyStocks, TIMES);
     const keyPackage = keys?.keyPackage?.[0];
     if (keyPackage !== undefined)
       bundles.set(formatAddress(cipher.address), { keyPackage, isLastResort: false });
