@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountAddress, type DeviceAddress, formatAddress, numberedDevice } from "../../src/base/address.js";
 import type { KeyStocks, MlsBundle } from "../../src/client/client.js";
 import type { GroupCiphertext, GroupEnvelope } from "../../src/client/encrypted-client.js";
-import { cipherContract, directContract, until } from "./contract.js";
+import { cipherContract, directContract, keysContract, until } from "./contract.js";
 import { MlsCipher } from "./mls-cipher.js";
 import { Parties, readWith } from "./parties.js";
 
@@ -13,6 +13,7 @@ const make = (address: DeviceAddress) => MlsCipher.create(address, KEYS);
 
 cipherContract("ts-mls", make);
 directContract("ts-mls", make);
+keysContract("ts-mls", make, "lastResortKeyPackage");
 
 let parties: Parties<"mls">;
 
@@ -117,4 +118,39 @@ test("a commit that the node handed out and did not keep gives way to that of a 
     const read = await handTo(readers, writer, 3, made as GroupCiphertext);
     expect(read.map((plaintext) => new TextDecoder().decode(plaintext))).toEqual(["hello", "hello"]);
   }
+});
+
+test("a direct payload brings its welcome until the other side has written, and then no more", async () => {
+  const ana = await parties.join("whatsapp/ana/1");
+  const chi = await parties.join("instagram/chi/1");
+  const message = "m".repeat(96);
+  for (const _ of [1, 2]) await ana.send(chi, message);
+  await until(() => chi.shown.length === 2, "chi reads");
+  await chi.send(ana, message);
+  await until(() => ana.shown.length === 1, "ana reads");
+  await ana.send(chi, message);
+  await until(() => chi.shown.length === 3, "chi reads again");
+  const beyond = chi.payloads.map(({ payload }) => payload.length - message.length);
+  console.log(`MLS between two devices: ${beyond} bytes beyond the plaintext`);
+  const [first, second, third] = beyond as [number, number, number];
+  expect([first > 900, first < 1_500, second - first, third < 300]).toEqual([true, true, 0, true]);
+  for (const { payload } of chi.payloads) expect(Buffer.from(payload).includes("mmmmmmmm")).toBe(false);
+});
+
+test("it does not seal, and says so", async () => {
+  const ana = await parties.join("whatsapp/ana/1", make, { sealed: await parties.nobody("whatsapp") });
+  const chi = await parties.join("instagram/chi/1");
+  await expect(ana.sendSealed(chi, "who am I?")).rejects.toMatchObject({ code: "cipherCannot" });
+});
+
+test("a new device is named as left out of a group's message until the group is renewed", async () => {
+  const ana = await parties.join("whatsapp/ana/1");
+  const chi = await parties.join("instagram/chi/1");
+  const { group } = await ana.encrypted.groups.create([chi.account]);
+  expect((await ana.sendToGroup(group, "one")).leftOut).toEqual([]);
+  const tablet = await parties.join("instagram/chi/2");
+  expect((await ana.sendToGroup(group, "two")).leftOut).toEqual([tablet.address]);
+  await ana.encrypted.groups.renew(group);
+  expect((await ana.sendToGroup(group, "three")).leftOut).toEqual([]);
+  await until(() => tablet.texts().includes("three"), "the tablet reads");
 });

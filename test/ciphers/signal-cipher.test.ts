@@ -1,7 +1,7 @@
 /** The Signal protocol under the SDK's seam: the contract, and what is its own. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeviceAddress } from "../../src/base/address.js";
-import { cipherContract, directContract, until } from "./contract.js";
+import { cipherContract, directContract, keysContract, until } from "./contract.js";
 import { Parties, readWith } from "./parties.js";
 import { SignalCipher } from "./signal-cipher.js";
 
@@ -12,6 +12,7 @@ const make = (address: DeviceAddress) => new SignalCipher(address, KEYS);
 
 cipherContract("libsignal", make);
 directContract("libsignal", make);
+keysContract("libsignal", make, "signedPreKey");
 
 let parties: Parties<"signal">;
 
@@ -37,15 +38,6 @@ test("payloads cover their plaintext and have the sizes the head of signal-ciphe
   expect(opening.length - message.length).toBeLessThan(1800);
   expect(ratchet.length - message.length).toBeGreaterThan(60);
   expect(ratchet.length - message.length).toBeLessThan(120);
-});
-
-test("both sides may open at the same moment", async () => {
-  const ana = await parties.join("whatsapp/ana/1");
-  const chi = await parties.join("instagram/chi/1");
-  for (let round = 0; round < 4; round++)
-    await Promise.all([ana.send(chi, `to chi ${round}`), chi.send(ana, `to ana ${round}`)]);
-  await until(() => ana.shown.length === 4 && chi.shown.length === 4, "both read all");
-  expect([...ana.unreadable, ...chi.unreadable]).toEqual([]);
 });
 
 test("a group's sender key goes to each device once, and is made anew only when somebody is removed", async () => {
