@@ -1,12 +1,16 @@
 /** What every cipher must do, with real keys at a real node: the suite that each of them passes. */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type DeviceAddress, formatAddress } from "../../src/base/address.js";
+import { accountAddress, type DeviceAddress, formatAddress, numberedDevice } from "../../src/base/address.js";
 import { toHex } from "../../src/base/bytes.js";
-import type { KeyKind, SuiteName } from "../../src/client/client.js";
+import type { KeyKind, KeyStocks, KeyUpload, SuiteName } from "../../src/client/client.js";
 import { encodeContent } from "../../src/client/content.js";
 import { type GroupEnvelope, RepeatedPayload } from "../../src/client/encrypted-client.js";
+import { keyKindNames } from "../../src/wire/keys.js";
 import { type MakeCipher, Parties, type Party, readWith, textOf } from "./parties.js";
+
+/** More one-time keys than any of the tests wants. */
+const KEYS_ENOUGH = 100;
 
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (let waits = 0; !condition(); waits++) {
@@ -356,6 +360,8 @@ export function keysContract<Suite extends SuiteName>(
       const replacedAtMs = Date.now();
       await chi.encrypted.renewKeys();
       expect(await digestOf(chi)).not.toBe(before);
+      // Another look, at which nothing may go yet.
+      await chi.encrypted.publishKeys();
       await inTime();
       await until(() => chi.texts().includes("in time"), "chi reads what was under way");
       expect(Date.now() - replacedAtMs).toBeLessThan(keptMs);
@@ -366,6 +372,24 @@ export function keysContract<Suite extends SuiteName>(
       await (eve as Party<Suite>).send(chi, "with the new key");
       await until(() => chi.texts().includes("with the new key"), "chi reads what was begun after");
       expect(chi.texts()).toEqual(["in time", "with the new key"]);
+    });
+
+    test("a successor that the node is not known to have is offered again, the same", async () => {
+      const cipher = await make(numberedDevice(accountAddress(1, new Uint8Array(16).fill(7)), 1));
+      const stocks = (count: number) =>
+        Object.fromEntries(keyKindNames.map((kind) => [kind, { count, claimedThrough: 0 }])) as KeyStocks;
+      const at = (nowMs: number, count = KEYS_ENOUGH) =>
+        cipher.refill(stocks(count), { nowMs, ageMs: 1_000, keptMs: 10_000 });
+      const first = await at(0, 0);
+      expect((await at(1, 0))?.[lasting]).toEqual(first?.[lasting]);
+      // What is stored there may be another's who had this device's number before.
+      expect(await at(2)).toEqual(first);
+      cipher.uploaded?.(first as KeyUpload, 3);
+      expect(await at(999)).toBeUndefined();
+      const successor = (await at(1_000))?.[lasting];
+      expect(successor).toHaveLength(1);
+      expect(successor).not.toEqual(first?.[lasting]);
+      expect((await at(5_000))?.[lasting]).toEqual(successor);
     });
 
     test("keys are made anew by age while the app runs, and young ones are left alone", async () => {

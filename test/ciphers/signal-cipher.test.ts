@@ -1,9 +1,13 @@
 /** The Signal protocol under the SDK's seam: the contract, and what is its own. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { DeviceAddress } from "../../src/base/address.js";
+import { accountAddress, type DeviceAddress, numberedDevice } from "../../src/base/address.js";
+import type { KeyStocks } from "../../src/client/client.js";
+import { limits } from "../../src/rules/limits.js";
+import { keyKindNames } from "../../src/wire/keys.js";
 import { cipherContract, directContract, keysContract, until } from "./contract.js";
 import { Parties, readWith } from "./parties.js";
 import { SignalCipher } from "./signal-cipher.js";
+import { SignalState } from "./signal-state.js";
 
 const KEYS = 24;
 const OPENING = 3;
@@ -131,4 +135,42 @@ test("an app that was installed anew, under the same number, is written to again
   await ana.send(anew, "after");
   await until(() => anew.shown.length === 1, "the new app reads");
   expect(anew.unreadable).toEqual([]);
+});
+
+test("one-time keys that were handed out and never used are erased when nothing can come for them any more", async () => {
+  const state = SignalState.fresh();
+  const cipher = new SignalCipher(
+    numberedDevice(accountAddress(1, new Uint8Array(16).fill(7)), 1),
+    KEYS,
+    state,
+  );
+  const at = async (nowMs: number, claimedThrough: number) => {
+    const stock = { count: 0, claimedThrough };
+    const stocks = Object.fromEntries(keyKindNames.map((kind) => [kind, stock])) as KeyStocks;
+    cipher.uploaded((await cipher.refill(stocks, { nowMs, ageMs: 1e9, keptMs: 1_000 })) ?? {}, nowMs);
+    const ids = Array.from({ length: 2 * KEYS }, (_, i) => i + 1).filter((id) => state.oneTimeKeys.has(id));
+    const kyber = await Promise.allSettled(ids.map((id) => state.kyberKeys.getKyberPreKey(id)));
+    expect(kyber.every(({ status }) => status === "fulfilled")).toBe(true);
+    await expect(state.kyberKeys.getKyberPreKey((ids[0] as number) - 1)).rejects.toThrow("no Kyber key");
+    return [ids[0], ids.at(-1)];
+  };
+  expect(await at(0, 0)).toEqual([1, KEYS]);
+  expect(await at(100, 3)).toEqual([1, KEYS + 3]);
+  expect(await at(600, 5)).toEqual([1, KEYS + 5]);
+  expect(await at(1_099, 5)).toEqual([1, KEYS + 5]);
+  expect(await at(1_100, 5)).toEqual([4, KEYS + 5]);
+  expect(await at(1_600, 5)).toEqual([6, KEYS + 5]);
+});
+
+test("a replaced key is by default kept for longer than a node keeps an envelope", async () => {
+  const kept: number[] = [];
+  class Noting extends SignalCipher {
+    override refill(...[stocks, times]: Parameters<SignalCipher["refill"]>) {
+      kept.push(times.keptMs - limits.retentionMs);
+      return super.refill(stocks, times);
+    }
+  }
+  await parties.join("whatsapp/ana/1", (address) => new Noting(address, KEYS));
+  expect(kept.every((beyondMs) => beyondMs >= 24 * 3600_000)).toBe(true);
+  expect(kept.length).toBeGreaterThan(0);
 });
