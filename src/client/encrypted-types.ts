@@ -25,7 +25,7 @@ export interface EncryptedClientOptions<Suite extends SuiteName> {
   readonly onDeliveryToken?: (shared: SharedDeliveryToken) => unknown;
   /** Something came that the cipher refuses; taken when the promise has resolved. Without it, `handlerFailed`. */
   readonly onUnreadable?: (unreadable: Unreadable) => unknown;
-  /** Right before an envelope is handed to the client, also when it was repaired. Of a sealed message the transcript too. */
+  /** Right before an envelope with a plaintext of the application is handed to the client, also when it was repaired. Of a sealed message the transcript too. */
   readonly onEncrypted?: (encrypted: Encrypted) => void;
   /** For a group the devices of its members are asked for again after this time (60 s). */
   readonly rosterAgeMs?: number;
