@@ -5,6 +5,7 @@
  * claims, repeats, order.
  *
  *   plaintext ─▶ encryptTo ────── a payload for each device ─────────▶ decryptFrom ─▶ plaintext
+ *   plaintext ─▶ sealTo ───────── the same, and who it is from ───────▶ openSealed ──▶ plaintext, from
  *   plaintext ─▶ encryptToGroup ─ one shared part, blocks ────────▶ decryptFromGroup ─▶ plaintext
  *   roster ────▶ moveGroup ────── one shared part, blocks ────────▶ decryptFromGroup ─▶ nothing to show
  *
@@ -18,6 +19,16 @@
  *                       of a new one in order with the group's envelopes; and a version has one maker. So all devices
  *                       see the same commits in the same order, which MLS needs. Until the commit has come
  *                       encryptToGroup answers undefined, and EncryptedClient waits.
+ *
+ * Sealing is an option of a cipher. Of what it seals the node must learn nothing that tells the sender, or that two envelopes have
+ * the same one; and it must prove to the recipient which device it is from. Signal's sealed sender does; a private
+ * message of MLS does not, because its group stands there for everybody to read.
+ *
+ * Keys that are handed out again and again (signed pre-keys, last resorts) grow old. refill is told how old they may get
+ * (KeyTimes). A successor is made, stored, and uploaded; once `uploaded` says that the node has it, the old one
+ * decrypts for `keptMs` more what was encrypted with it and is still under way, and is erased at the first refill after.
+ *
+ * "Plaintext" is here what EncryptedClient gives: the content of content.ts.
  *
  * What EncryptedClient promises: one call at a time per cipher; decryptions in the order of arrival; a payload is
  * encrypted once and repeated as it is. What a cipher must do by itself: keep its state (it should be stored together
@@ -36,14 +47,23 @@ export interface Cipher<Suite extends SuiteName = SuiteName> {
   /** The device whose keys it holds. */
   readonly address: DeviceAddress;
   /**
-   * Called at every start and when the node says that one-time keys are few: the keys to upload, given what the node
-   * holds; undefined when that is enough. An upload replaces all keys of the kinds it names.
+   * Called at every start, when the node says that one-time keys are few, and several times within `ageMs`: the keys to
+   * upload, given what the node holds; undefined when that is enough. An upload replaces all keys of the kinds it names.
    */
-  refill(stocks: KeyStocks): Promise<KeyUpload | undefined>;
+  refill(stocks: KeyStocks, times: KeyTimes): Promise<KeyUpload | undefined>;
+  /** The node has what refill answered. Without this call it may have it, or not: refill is asked again. */
+  uploaded?(keys: KeyUpload, nowMs: number): void;
   /** One payload for one device. Absent, like decryptFrom, when the encryption knows only groups. */
   encryptTo?(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<Suite>): Promise<Uint8Array>;
   /** Rejects with RepeatedPayload for what it decrypted before, with anything else for what is not for this device, not from `from` or not intact. */
   decryptFrom?(payload: Uint8Array, from: DeviceAddress): Promise<Uint8Array>;
+  /** One payload for one device that does not tell the node whose it is. Absent, like openSealed, when the encryption cannot. */
+  sealTo?(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<Suite>): Promise<Uint8Array>;
+  /** Rejects like decryptFrom, and when it is not proven whose it is. `timeMs` is when the node accepted it. */
+  openSealed?(
+    payload: Uint8Array,
+    timeMs: number,
+  ): Promise<{ readonly plaintext: Uint8Array; readonly from: DeviceAddress }>;
   /** For all devices of the group except this one; undefined while moveGroup's envelope for this version has not come. */
   encryptToGroup(
     plaintext: Uint8Array,
@@ -60,6 +80,15 @@ export interface Cipher<Suite extends SuiteName = SuiteName> {
 
 /** A bundle with one-time keys that nobody else is given. Rejects as `client.keys.claim` does. */
 export type Claim<Suite extends SuiteName> = (device: DeviceAddress) => Promise<KeyBundles[Suite]>;
+
+/** Times are those of Date.now(), in milliseconds. */
+export interface KeyTimes {
+  readonly nowMs: number;
+  /** What is handed out again and again is made anew at this age. */
+  readonly ageMs: number;
+  /** How long what was replaced still decrypts. */
+  readonly keptMs: number;
+}
 
 /** A group as one version of its roster has it. */
 export interface GroupDevices {

@@ -16,6 +16,11 @@ const localCodes = {
   connectTimeout: { retry: "now", message: "the server did not answer in time" },
   tokenUnavailable: { retry: "later", message: "the token callback failed" },
   groupNotReady: { retry: "later", message: "the group's keys have not followed its roster yet" },
+  cipherCannot: { retry: "never", message: "the cipher does not offer this" },
+  transcriptFailed: {
+    retry: "never",
+    message: "the message was accepted, but what this account's other devices get of it was not",
+  },
   unknownCode: { retry: "later", message: "the server answered with a code this client does not know" },
 } as const satisfies Record<string, { retry: RetryAdvice; message: string }>;
 
@@ -64,4 +69,8 @@ export function errorOfNumber(
   options: { retryAfterMs?: number; detail?: RefusalDetail; body?: MsgpackMap; text?: string } = {},
 ): InterlineError {
   return new InterlineError(codeName(number) ?? "unknownCode", { ...options, number });
+}
+
+export function isCode(error: unknown, codes: readonly InterlineError["code"][]): error is InterlineError {
+  return error instanceof InterlineError && codes.includes(error.code);
 }

@@ -1,5 +1,5 @@
 /**
- * People with devices at a node in this process, each device with a cipher: what the tests of ciphers are held with.
+ * People with devices at a node in this process, over its sockets, each device with a cipher: what the tests of ciphers are held with.
  *
  * Every device keeps a copy of all envelopes it was handed, before its cipher sees them: what a thief of its frames has.
  */
@@ -7,9 +7,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AccountAddress, accountOf, type DeviceAddress, formatAddress } from "../../src/base/address.js";
-import { toHex } from "../../src/base/bytes.js";
-import type { Client, SuiteName } from "../../src/client/client.js";
-import { type Cipher, EncryptedClient, type GroupEnvelope } from "../../src/client/encrypted-client.js";
+import { equalBytes, toHex } from "../../src/base/bytes.js";
+import {
+  type Client,
+  createClient,
+  createSealedClient,
+  type SealedClient,
+  type SuiteName,
+} from "../../src/client/client.js";
+import { decodeContent } from "../../src/client/content.js";
+import {
+  type Cipher,
+  EncryptedClient,
+  type EncryptedClientOptions,
+  type GroupEnvelope,
+  type SharedDeliveryToken,
+} from "../../src/client/encrypted-client.js";
 import { createNode, type InterlineNode } from "../../src/index.js";
 
 export type MakeCipher<Suite extends SuiteName> = (
@@ -21,18 +34,30 @@ export interface Shown {
   readonly from: string;
 }
 
+export interface Transcript {
+  readonly text: string;
+  readonly to: readonly string[];
+}
+
+export type PartyOptions<Suite extends SuiteName> = Partial<EncryptedClientOptions<Suite>>;
+
 export class Party<Suite extends SuiteName> {
   readonly address: DeviceAddress;
   readonly cipher: Cipher<Suite>;
   readonly client: Client;
   readonly encrypted: EncryptedClient<Suite>;
   readonly shown: Shown[] = [];
+  /** Of what was shown: what other devices of the account have sent to accounts. */
+  readonly transcripts: Transcript[] = [];
+  /** Texts that came sealed. */
+  readonly sealed: string[] = [];
+  readonly tokens: SharedDeliveryToken[] = [];
   readonly unreadable: unknown[] = [];
   readonly stolen: GroupEnvelope[] = [];
   /** Payloads of direct envelopes, and whose. */
   readonly payloads: { readonly payload: Uint8Array; readonly from: DeviceAddress }[] = [];
 
-  constructor(client: Client, cipher: Cipher<Suite>) {
+  constructor(client: Client, cipher: Cipher<Suite>, options: PartyOptions<Suite>) {
     this.client = client;
     this.address = cipher.address;
     this.cipher = cipher;
@@ -51,13 +76,18 @@ export class Party<Suite extends SuiteName> {
     this.encrypted = new EncryptedClient({
       client: this.client,
       cipher: this.cipher,
-      onMessage: ({ plaintext, sender }) => {
-        this.shown.push({ text: new TextDecoder().decode(plaintext), from: formatAddress(sender) });
+      onMessage: ({ plaintext, sender, sentTo, isSealed }) => {
+        const text = new TextDecoder().decode(plaintext);
+        this.shown.push({ text, from: formatAddress(sender) });
+        if (sentTo !== undefined) this.transcripts.push({ text, to: sentTo.map(formatAddress) });
+        if (isSealed) this.sealed.push(text);
       },
+      onDeliveryToken: (shared) => this.tokens.push(shared),
       onUnreadable: ({ error }) => this.unreadable.push(error),
       // At once: nobody tells a group of a member's new device.
       rosterAgeMs: 0,
       groupWaitMs: 2_000,
+      ...options,
     });
   }
 
@@ -77,6 +107,17 @@ export class Party<Suite extends SuiteName> {
     return this.encrypted.send({ to: [to.account], plaintext: new TextEncoder().encode(text) });
   }
 
+  /** The other's token is the last that it has shared with this device. */
+  sendSealed(to: Party<Suite>, text: string) {
+    const shared = this.tokens.findLast(({ account }) => equalBytes(account, to.account));
+    const deliveryToken = shared?.deliveryToken ?? new Uint8Array(0);
+    return this.encrypted.sendSealed({
+      to: to.account,
+      deliveryToken,
+      plaintext: new TextEncoder().encode(text),
+    });
+  }
+
   sendToGroup(group: Uint8Array, text: string) {
     return this.encrypted.sendToGroup({ group, plaintext: new TextEncoder().encode(text) });
   }
@@ -87,6 +128,7 @@ export class Parties<Suite extends SuiteName> {
   readonly #directory: string;
   readonly #make: MakeCipher<Suite>;
   readonly all: Party<Suite>[] = [];
+  readonly #sealed: SealedClient[] = [];
 
   private constructor(node: InterlineNode, directory: string, make: MakeCipher<Suite>) {
     this.#node = node;
@@ -96,26 +138,47 @@ export class Parties<Suite extends SuiteName> {
 
   static async open<Suite extends SuiteName>(make: MakeCipher<Suite>): Promise<Parties<Suite>> {
     const directory = await mkdtemp(join(tmpdir(), "interline-ciphers-"));
-    return new Parties(await createNode({ dataDirectory: directory, listen: false }), directory, make);
+    return new Parties(await createNode({ dataDirectory: directory, port: 0 }), directory, make);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.all.map(({ client }) => client.close()));
+    await Promise.all([...this.all.map(({ client }) => client), ...this.#sealed].map((one) => one.close()));
     await this.#node.stop();
     await rm(this.#directory, { recursive: true });
   }
 
   /** `brand/account/device`, signed in and with its keys at the node. */
-  async join(who: string, make = this.#make): Promise<Party<Suite>> {
+  async join(who: string, make = this.#make, options: PartyOptions<Suite> = {}): Promise<Party<Suite>> {
     const [brand, account, device] = who.split("/") as [string, string, string];
     const address = { brand, account, device: Number(device) };
     const cipher = await make(this.#node.address(address));
-    const party = new Party(this.#node.attach(address), cipher);
+    const client = createClient({ url: this.#url, token: () => this.#node.mintToken(address) });
+    const party = new Party(client, cipher, options);
+    this.all.push(party);
     await party.client.connect();
     await party.encrypted.publishKeys();
-    this.all.push(party);
     return party;
   }
+
+  /** A connection that speaks for nobody. */
+  async nobody(brand: string): Promise<SealedClient> {
+    const token = () => this.#node.mintAnonymousToken({ brand });
+    const client = createSealedClient({ url: this.#url, token });
+    this.#sealed.push(client);
+    await client.connect();
+    return client;
+  }
+
+  get #url(): string {
+    return this.#node.url as string;
+  }
+}
+
+/** The text of a message to a group that a cipher has decrypted. */
+export function textOf(content: Uint8Array, from: DeviceAddress): string {
+  const read = decodeContent(content, { sender: from, reader: accountOf(from), isGroup: true });
+  if (read.kind !== "message") throw new Error("no message");
+  return new TextDecoder().decode(read.plaintext);
 }
 
 /**
@@ -137,7 +200,7 @@ export async function readWith<Suite extends SuiteName>(
   for (const tries of distinct.values())
     for (const tried of tries.values()) {
       const plaintext = await cipher.decryptFromGroup(tried).catch(() => undefined);
-      if (plaintext !== undefined) texts.add(new TextDecoder().decode(plaintext));
+      if (plaintext !== undefined) texts.add(textOf(plaintext, tried.from));
     }
   return [...texts];
 }

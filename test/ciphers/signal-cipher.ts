@@ -27,14 +27,10 @@ import {
   ErrorCode,
   groupDecrypt,
   groupEncrypt,
-  KEMKeyPair,
   KEMPublicKey,
-  KyberPreKeyRecord,
   LibSignalErrorBase,
   PreKeyBundle,
-  PreKeyRecord,
   PreKeySignalMessage,
-  PrivateKey,
   ProtocolAddress,
   PublicKey,
   processPreKeyBundle,
@@ -42,7 +38,6 @@ import {
   SenderKeyDistributionMessage,
   SenderKeyMessage,
   SignalMessage,
-  SignedPreKeyRecord,
   signalDecrypt,
   signalDecryptPreKey,
   signalEncrypt,
@@ -53,7 +48,6 @@ import {
   InterlineError,
   type KeyStocks,
   type KeyUpload,
-  type PublicKey as PublishedKey,
   type SignalBundle,
 } from "../../src/client/client.js";
 import {
@@ -62,16 +56,17 @@ import {
   type GroupCiphertext,
   type GroupDevices,
   type GroupEnvelope,
+  type KeyTimes,
   RepeatedPayload,
 } from "../../src/client/encrypted-client.js";
-import { FIRST_ONE_TIME_ID, LAST_RESORT_KYBER_ID, type OwnSenderKey, SignalState } from "./signal-state.js";
+import { SignalKeys } from "./signal-keys.js";
+import { type OwnSenderKey, SignalState } from "./signal-state.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** libsignal's limit. */
 const DEVICE_NUMBER_MAX = 127;
 
-const SIGNED_KEY_ID = 1;
 const SIGNATURE_BYTES = 64;
 const GROUP_BYTES = 18;
 
@@ -87,54 +82,60 @@ export class SignalCipher implements Cipher<"signal"> {
   readonly address: DeviceAddress;
   readonly #name: ProtocolAddress;
   readonly #oneTimeKeyCount: number;
-  readonly #state: SignalState;
+  /** The whole of it. */
+  protected readonly state: SignalState;
+  readonly #keys: SignalKeys;
 
   /** `oneTimeKeyCount`: of each kind, at the node after every refill. A new device without `state`. */
   constructor(address: DeviceAddress, oneTimeKeyCount: number, state = SignalState.fresh()) {
     this.address = address;
     this.#name = protocolName(address);
     this.#oneTimeKeyCount = oneTimeKeyCount;
-    this.#state = state;
+    this.state = state;
+    this.#keys = new SignalKeys(state, oneTimeKeyCount);
   }
 
   /** With the whole state, as a thief of the device has it; what happens to the one does not touch the other. */
   copy(): SignalCipher {
-    return new SignalCipher(this.address, this.#oneTimeKeyCount, this.#state.copy());
+    return new SignalCipher(this.address, this.#oneTimeKeyCount, this.state.copy());
   }
 
   /** What must never leave the device: its private identity key. */
   get secrets(): readonly Uint8Array[] {
-    return [this.#state.identityPair.privateKey.serialize()];
+    return [this.state.identityPair.privateKey.serialize()];
   }
 
-  async refill(stocks: KeyStocks): Promise<KeyUpload | undefined> {
-    const lasting = this.#state.isPublished ? {} : await this.#lastingKeys();
-    this.#state.isPublished = true;
-    const { preKey, kyberPreKey } = stocks;
-    if (Math.min(preKey.count, kyberPreKey.count) >= this.#oneTimeKeyCount) return undefined;
-    const claimedThrough = Math.max(preKey.claimedThrough, kyberPreKey.claimedThrough, FIRST_ONE_TIME_ID - 1);
-    await this.#makeOneTimeKeys(claimedThrough + this.#oneTimeKeyCount);
-    // An upload replaces what is there: what nobody has claimed stays, the node leaves out what somebody has.
-    const ids = Array.from({ length: this.#oneTimeKeyCount }, (_, i) => claimedThrough + 1 + i).filter((id) =>
-      this.#state.oneTimeKeys.has(id),
-    );
-    const preKeys = ids.map(async (id): Promise<PublishedKey> => {
-      return { id, key: (await this.#state.oneTimeKeys.getPreKey(id)).publicKey().serialize() };
-    });
-    const kyberPreKeys = ids.map(async (id) => published(await this.#state.kyberKeys.getKyberPreKey(id)));
-    return {
-      ...lasting,
-      preKey: await Promise.all(preKeys),
-      kyberPreKey: await Promise.all(kyberPreKeys),
-    };
+  refill(stocks: KeyStocks, times: KeyTimes): Promise<KeyUpload | undefined> {
+    return this.#keys.refill(stocks, times);
   }
 
-  encryptTo(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<"signal">): Promise<Uint8Array> {
+  uploaded(keys: KeyUpload, nowMs: number): void {
+    this.#keys.uploaded(keys, nowMs);
+  }
+
+  async encryptTo(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<"signal">): Promise<Uint8Array> {
+    return packed(await this.messageTo(plaintext, to, claim));
+  }
+
+  decryptFrom(payload: Uint8Array, from: DeviceAddress): Promise<Uint8Array> {
+    return this.messageFrom(payload[0], payload.slice(1), from);
+  }
+
+  /** What encryptTo makes, as libsignal has it. */
+  protected messageTo(
+    plaintext: Uint8Array,
+    to: DeviceAddress,
+    claim: Claim<"signal">,
+  ): Promise<CiphertextMessage> {
     return this.#encrypt(concatBytes([Uint8Array.of(FROM_APPLICATION), plaintext]), to, claim);
   }
 
-  async decryptFrom(payload: Uint8Array, from: DeviceAddress): Promise<Uint8Array> {
-    const plaintext = await once(() => this.#decrypt(payload, from));
+  protected async messageFrom(
+    type: number | undefined,
+    body: Bytes,
+    from: DeviceAddress,
+  ): Promise<Uint8Array> {
+    const plaintext = await once(() => this.#decrypt(type, body, from));
     if (plaintext[0] !== FROM_APPLICATION) throw new Error("a sender key came where a message should be");
     return plaintext.subarray(1);
   }
@@ -153,7 +154,7 @@ export class SignalCipher implements Cipher<"signal"> {
       group,
       claim,
     );
-    const message = await groupEncrypt(this.#name, distributionId, this.#state.senderKeys, plaintext.slice());
+    const message = await groupEncrypt(this.#name, distributionId, this.state.senderKeys, plaintext.slice());
     return {
       shared: message.serialize(),
       ...handedOut,
@@ -167,19 +168,19 @@ export class SignalCipher implements Cipher<"signal"> {
     if (block.length > 0) await this.#take(block, address, from);
     const message = shared.slice();
     const key = `${formatAddress(from)} ${SenderKeyMessage.deserialize(message).distributionId()}`;
-    const group = this.#state.groupOfKey.get(key);
+    const group = this.state.groupOfKey.get(key);
     if (group === undefined) throw new Error("this device was not given the sender key");
     if (!equalBytes(group, address)) throw new Error("the sender key was given for another group");
-    return once(() => groupDecrypt(protocolName(from), this.#state.senderKeys, message));
+    return once(() => groupDecrypt(protocolName(from), this.state.senderKeys, message));
   }
 
   /** Another device has the number now, or its app was installed anew: nothing that the old one holds counts any more. */
   identityChanged(device: DeviceAddress): void {
     const name = protocolName(device);
-    this.#state.ratchets.remove(name);
-    this.#state.identities.remove(name);
-    for (const [group, { given }] of this.#state.own)
-      if (given.has(formatAddress(device))) this.#state.own.delete(group);
+    this.state.ratchets.remove(name);
+    this.state.identities.remove(name);
+    for (const [group, { given }] of this.state.own)
+      if (given.has(formatAddress(device))) this.state.own.delete(group);
   }
 
   /** Whether the key must not be used any more: a device may have it that must not read on. */
@@ -188,14 +189,14 @@ export class SignalCipher implements Cipher<"signal"> {
   }
 
   #senderKeyFor({ address }: GroupDevices, devices: ReadonlySet<string>): OwnSenderKey {
-    const known = this.#state.own.get(toHex(address));
+    const known = this.state.own.get(toHex(address));
     if (known !== undefined && !this.mustReplace(known.given, devices)) return known;
     const fresh = {
       distributionId: randomUUID(),
       holders: new Set<string>(),
       given: new Set<string>(),
     };
-    this.#state.own.set(toHex(address), fresh);
+    this.state.own.set(toHex(address), fresh);
     return fresh;
   }
 
@@ -205,13 +206,13 @@ export class SignalCipher implements Cipher<"signal"> {
     group: GroupDevices,
     claim: Claim<"signal">,
   ): Promise<Pick<GroupCiphertext, "blocks" | "leftOut">> {
-    const key = await SenderKeyDistributionMessage.create(this.#name, distributionId, this.#state.senderKeys);
+    const key = await SenderKeyDistributionMessage.create(this.#name, distributionId, this.state.senderKeys);
     const plaintext = concatBytes([Uint8Array.of(SENDER_KEY), group.address, key.serialize()]);
     const blocks = [];
     const leftOut = [];
     for (const device of devices) {
       try {
-        blocks.push({ device, block: await this.#encrypt(plaintext, device, claim) });
+        blocks.push({ device, block: packed(await this.#encrypt(plaintext, device, claim)) });
         given.add(formatAddress(device));
       } catch (error) {
         if (!(error instanceof InterlineError) || !WITHOUT_KEYS.includes(error.code)) throw error;
@@ -223,97 +224,66 @@ export class SignalCipher implements Cipher<"signal"> {
 
   /** A sender key that was given to this device; the block may come again with its envelope. */
   async #take(block: Uint8Array, address: Uint8Array, from: DeviceAddress): Promise<void> {
-    const plaintext = await once(() => this.#decrypt(block, from));
+    const plaintext = await once(() => this.#decrypt(block[0], block.slice(1), from));
     const group = plaintext.slice(1, 1 + GROUP_BYTES);
     if (plaintext[0] !== SENDER_KEY || !equalBytes(group, address))
       throw new Error("a block that is no sender key of this group");
     const key = SenderKeyDistributionMessage.deserialize(plaintext.slice(1 + GROUP_BYTES));
-    this.#state.groupOfKey.set(`${formatAddress(from)} ${key.distributionId()}`, group);
-    await processSenderKeyDistributionMessage(protocolName(from), key, this.#state.senderKeys);
+    this.state.groupOfKey.set(`${formatAddress(from)} ${key.distributionId()}`, group);
+    await processSenderKeyDistributionMessage(protocolName(from), key, this.state.senderKeys);
   }
 
-  async #encrypt(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<"signal">): Promise<Bytes> {
+  async #encrypt(
+    plaintext: Uint8Array,
+    to: DeviceAddress,
+    claim: Claim<"signal">,
+  ): Promise<CiphertextMessage> {
     const peer = protocolName(to);
-    if (!this.#state.ratchets.has(peer)) {
+    if (!this.state.ratchets.has(peer)) {
       const bundle = bundleOf(await claim(to), deviceNumber(to));
-      await processPreKeyBundle(bundle, peer, this.#name, this.#state.ratchets, this.#state.identities);
+      await processPreKeyBundle(bundle, peer, this.#name, this.state.ratchets, this.state.identities);
     }
-    const message: CiphertextMessage = await signalEncrypt(
-      plaintext.slice(),
-      peer,
-      this.#name,
-      this.#state.ratchets,
-      this.#state.identities,
-    );
-    return concatBytes([Uint8Array.of(message.type()), message.serialize()]).slice();
+    const { ratchets, identities } = this.state;
+    return signalEncrypt(plaintext.slice(), peer, this.#name, ratchets, identities);
   }
 
-  #decrypt(payload: Uint8Array, from: DeviceAddress): Promise<Bytes> {
+  #decrypt(type: number | undefined, body: Bytes, from: DeviceAddress): Promise<Bytes> {
     const peer = protocolName(from);
-    const body = payload.slice(1);
-    switch (payload[0]) {
+    switch (type) {
       case CiphertextMessageType.Whisper:
         return signalDecrypt(
           SignalMessage.deserialize(body),
           peer,
           this.#name,
-          this.#state.ratchets,
-          this.#state.identities,
+          this.state.ratchets,
+          this.state.identities,
         );
       case CiphertextMessageType.PreKey:
         return signalDecryptPreKey(
           PreKeySignalMessage.deserialize(body),
           peer,
           this.#name,
-          this.#state.ratchets,
-          this.#state.identities,
-          this.#state.oneTimeKeys,
-          this.#state.signedKeys,
-          this.#state.kyberKeys,
+          this.state.ratchets,
+          this.state.identities,
+          this.state.oneTimeKeys,
+          this.state.signedKeys,
+          this.state.kyberKeys,
         );
       default:
-        throw new Error(`a payload of type ${payload[0]} is none of this encryption`);
+        throw new Error(`a payload of type ${type} is none of this encryption`);
     }
-  }
-
-  async #lastingKeys(): Promise<KeyUpload> {
-    const pair = PrivateKey.generate();
-    const signature = this.#state.identityPair.privateKey.sign(pair.getPublicKey().serialize());
-    const signed = SignedPreKeyRecord.new(SIGNED_KEY_ID, Date.now(), pair.getPublicKey(), pair, signature);
-    await this.#state.signedKeys.saveSignedPreKey(SIGNED_KEY_ID, signed);
-    await this.#makeKyberKey(LAST_RESORT_KYBER_ID);
-    return {
-      identity: [{ id: this.#state.registrationId, key: this.#state.identityPair.publicKey.serialize() }],
-      signedPreKey: [published(signed)],
-      lastResortKyber: [published(await this.#state.kyberKeys.getKyberPreKey(LAST_RESORT_KYBER_ID))],
-    };
-  }
-
-  async #makeOneTimeKeys(throughId: number): Promise<void> {
-    for (; this.#state.nextOneTimeId <= throughId; this.#state.nextOneTimeId++) {
-      const id = this.#state.nextOneTimeId;
-      const pair = PrivateKey.generate();
-      await this.#state.oneTimeKeys.savePreKey(id, PreKeyRecord.new(id, pair.getPublicKey(), pair));
-      await this.#makeKyberKey(id);
-    }
-  }
-
-  async #makeKyberKey(id: number): Promise<void> {
-    const pair = KEMKeyPair.generate();
-    const signature = this.#state.identityPair.privateKey.sign(pair.getPublicKey().serialize());
-    await this.#state.kyberKeys.saveKyberPreKey(id, KyberPreKeyRecord.new(id, Date.now(), pair, signature));
   }
 }
 
 /** How libsignal names a device: `brand/account-id` and the device number, so that brands never meet. */
-function protocolName(address: DeviceAddress): ProtocolAddress {
+export function protocolName(address: DeviceAddress): ProtocolAddress {
   const number = deviceNumber(address);
   if (number > DEVICE_NUMBER_MAX) throw new Error("libsignal knows device numbers up to 127");
   return ProtocolAddress.new(formatAddress(accountOf(address)), number);
 }
 
-function published(record: SignedPreKeyRecord | KyberPreKeyRecord): PublishedKey {
-  return { id: record.id(), key: concatBytes([record.publicKey().serialize(), record.signature()]) };
+function packed(message: CiphertextMessage): Bytes {
+  return concatBytes([Uint8Array.of(message.type()), message.serialize()]).slice();
 }
 
 function bundleOf(

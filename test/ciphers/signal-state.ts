@@ -12,9 +12,22 @@ import {
 
 /** libsignal's limit. */
 const REGISTRATION_ID_MAX = 0x3fff;
-export const LAST_RESORT_KYBER_ID = 1;
-/** Ids of one-time keys start here, apart from the ids of the lasting ones. */
-export const FIRST_ONE_TIME_ID = 100;
+/** Ids of one-time keys rise from 1, those of lasting keys from here, up to libsignal's limit. */
+export const FIRST_LASTING_ID = 0x80_0000;
+
+/** A signed pre-key and a last-resort Kyber key, under one id. */
+export interface LastingKeys {
+  readonly id: number;
+  readonly madeAtMs: number;
+  /** When the node was known to have their successors; undefined before. */
+  replacedAtMs: number | undefined;
+}
+
+/** One-time keys up to this id had been handed out by then. */
+interface HandedOut {
+  readonly throughId: number;
+  readonly seenAtMs: number;
+}
 
 /** The sender key that this device writes to a group with. */
 export interface OwnSenderKey {
@@ -32,14 +45,19 @@ export class SignalState {
   ratchets = new RatchetStates();
   oneTimeKeys = new OneTimeKeys();
   signedKeys = new SignedKeys();
-  kyberKeys = new KyberKeys(LAST_RESORT_KYBER_ID);
+  kyberKeys = new KyberKeys(FIRST_LASTING_ID);
   senderKeys = new SenderKeys();
   /** By group, in hex. */
   own = new Map<string, OwnSenderKey>();
   /** The group that a sender key was given for, by sender and distribution id. */
   groupOfKey = new Map<string, Uint8Array>();
-  nextOneTimeId = FIRST_ONE_TIME_ID;
-  isPublished = false;
+  nextOneTimeId = 1;
+  /** Oldest first; the last one may not be at the node yet. */
+  lasting: LastingKeys[] = [];
+  /** Of `lasting`: what the node has for certain. */
+  publishedId: number | undefined;
+  /** Oldest first. */
+  handedOut: HandedOut[] = [];
 
   private constructor(identities: Identities, identityPair: IdentityKeyPair, registrationId: number) {
     this.identities = identities;
@@ -64,7 +82,9 @@ export class SignalState {
       copy.own.set(group, { distributionId, holders: new Set(holders), given: new Set(given) });
     copy.groupOfKey = new Map(this.groupOfKey);
     copy.nextOneTimeId = this.nextOneTimeId;
-    copy.isPublished = this.isPublished;
+    copy.lasting = this.lasting.map((keys) => ({ ...keys }));
+    copy.publishedId = this.publishedId;
+    copy.handedOut = [...this.handedOut];
     return copy;
   }
 }

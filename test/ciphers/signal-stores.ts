@@ -138,6 +138,10 @@ export class OneTimeKeys extends PreKeyStore {
     return this.#records.has(id);
   }
 
+  removeThrough(id: number): void {
+    for (const known of this.#records.keys()) if (known <= id) this.#records.delete(known);
+  }
+
   override async savePreKey(id: number, record: PreKeyRecord): Promise<void> {
     this.#records.set(id, record.serialize());
   }
@@ -170,30 +174,45 @@ export class SignedKeys extends SignedPreKeyStore {
   override async getSignedPreKey(id: number): Promise<SignedPreKeyRecord> {
     return SignedPreKeyRecord.deserialize(required(this.#records, id, "signed pre-key"));
   }
+
+  remove(id: number): void {
+    this.#records.delete(id);
+  }
 }
 
 /**
- * Kyber keys: a one-time key is gone once used; the last-resort key stays, but
- * never serves the same opening message twice.
+ * Kyber keys: a one-time key is gone once used; last-resort keys, whose ids are `firstLastingId` and above, stay, but
+ * never serve the same opening message twice.
  */
 export class KyberKeys extends KyberPreKeyStore {
-  readonly #lastResortId: number;
+  readonly #firstLastingId: number;
   readonly #records: Map<number, Bytes>;
   readonly #openings: Set<string>;
 
   constructor(
-    lastResortId: number,
+    firstLastingId: number,
     records: Iterable<readonly [number, Bytes]> = [],
     openings: Iterable<string> = [],
   ) {
     super();
-    this.#lastResortId = lastResortId;
+    this.#firstLastingId = firstLastingId;
     this.#records = new Map(records);
     this.#openings = new Set(openings);
   }
 
   copy(): KyberKeys {
-    return new KyberKeys(this.#lastResortId, this.#records, this.#openings);
+    return new KyberKeys(this.#firstLastingId, this.#records, this.#openings);
+  }
+
+  /** With what it has opened. */
+  remove(id: number): void {
+    this.#records.delete(id);
+    for (const opening of this.#openings) if (opening.startsWith(`${id}/`)) this.#openings.delete(opening);
+  }
+
+  removeOneTimeThrough(id: number): void {
+    for (const known of this.#records.keys())
+      if (known <= id && known < this.#firstLastingId) this.#records.delete(known);
   }
 
   override async saveKyberPreKey(id: number, record: KyberPreKeyRecord): Promise<void> {
@@ -205,11 +224,11 @@ export class KyberKeys extends KyberPreKeyStore {
   }
 
   override async markKyberPreKeyUsed(id: number, signedPreKeyId: number, baseKey: PublicKey): Promise<void> {
-    if (id !== this.#lastResortId) {
+    if (id < this.#firstLastingId) {
       this.#records.delete(id);
       return;
     }
-    const opening = `${signedPreKeyId}/${Buffer.from(baseKey.serialize()).toString("hex")}`;
+    const opening = `${id}/${signedPreKeyId}/${Buffer.from(baseKey.serialize()).toString("hex")}`;
     if (this.#openings.has(opening)) throw new Error("this opening message was used before");
     this.#openings.add(opening);
   }

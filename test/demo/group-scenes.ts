@@ -24,7 +24,7 @@ export async function aGroupIsMade(play: Play, adminName: string, names: readonl
   const admin = company.person(adminName);
   const others = names.map((name) => company.person(name));
   const { group } = await stage.orEnd(
-    deviceOf(admin).encrypted.createGroup(others.map(({ account }) => account)),
+    deviceOf(admin).encrypted.groups.create(others.map(({ account }) => account)),
   );
   const circle = new Circle(group, [admin, ...others]);
   const before = stage.ciphertexts;
@@ -58,7 +58,7 @@ export async function somebodyIsAdded(play: Play, circle: Circle, name: string):
   const person = company.person(name);
   const before = stage.overheard.length;
   const newcomers = person.devices.map((device) => device.stolenState());
-  await stage.orEnd(adminOf(circle).encrypted.addMembers(circle.address, [person.account]));
+  await stage.orEnd(adminOf(circle).encrypted.groups.add(circle.address, [person.account]));
   circle.members.push(person);
   await holdToTheEnd(play, company.roundIn(circle));
   const read = await readAll(
@@ -77,7 +77,7 @@ export async function somebodyIsRemoved(play: Play, circle: Circle, name: string
   await holdToTheEnd(play, company.chatterIn(circle, FEW_LINES));
   const atRemoval = person.devices.map((device) => device.stolenState());
   const { version } = await stage.orEnd(
-    adminOf(circle).encrypted.removeMembers(circle.address, [person.account]),
+    adminOf(circle).encrypted.groups.remove(circle.address, [person.account]),
   );
   circle.members.splice(circle.members.indexOf(person), 1);
   const absent = circle.devices.at(-1) as PersonDevice;

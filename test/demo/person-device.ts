@@ -166,14 +166,15 @@ export class PersonDevice {
   #handedOver({ plaintext, request }: Encrypted): void {
     const text = new TextDecoder().decode(plaintext);
     const { readers, ciphertexts } = this.#letter(text);
-    if ("to" in request) {
+    if ("shared" in request)
+      for (const { address } of readers) ciphertexts.set(formatAddress(address), request.shared);
+    else if ("to" in request)
       for (const { account, devices } of request.to)
         for (const { device, payload } of devices)
           ciphertexts.set(formatAddress(numberedDevice(account as Uint8Array, device)), payload);
-    } else for (const { address } of readers) ciphertexts.set(formatAddress(address), request.shared);
     for (const ciphertext of ciphertexts.values()) this.#stage.unreceipted.set(endOf(ciphertext), text);
     this.#stage.tally.submitted(text);
-    this.#stage.ciphertexts += "to" in request ? ciphertexts.size : 1 + (request.blocks?.length ?? 0);
+    this.#stage.ciphertexts += "shared" in request ? 1 + (request.blocks?.length ?? 0) : ciphertexts.size;
     this.#stage.inFlight++;
     this.#stage.happened();
   }
@@ -217,8 +218,8 @@ export class PersonDevice {
     this.#stage.happened();
   }
 
-  #cannotRead({ envelope, error }: Unreadable): void {
-    const from = this.#nameOf(envelope.sender);
+  #cannotRead({ sender, error }: Unreadable): void {
+    const from = this.#nameOf(sender);
     if (error instanceof RepeatedPayload) this.#stage.tally.shownTwice(this.name, from);
     else this.#stage.tally.fault(`${this.name} could not decrypt a message of ${from}: ${error}`);
     this.#stage.happened();
@@ -230,8 +231,8 @@ export class PersonDevice {
     return letter;
   }
 
-  #nameOf(device: DeviceAddress): string {
-    return this.#world.devices.get(formatAddress(device))?.name ?? "a stranger";
+  #nameOf(device: DeviceAddress | undefined): string {
+    return (device && this.#world.devices.get(formatAddress(device))?.name) ?? "a stranger";
   }
 
   #running() {

@@ -1,0 +1,143 @@
+/**
+ * One ciphertext for each device of whom a message is for: how EncryptedClient sends to accounts, named and sealed.
+ *
+ *   content ─▶ rosters ─▶ encryptTo or sealTo, once per device ─▶ client.send or sealed.send ─▶ receipt
+ *                 ▲                                                            │
+ *                 └──────────── what was missing, what was surplus ◀── rosterStale
+ *
+ * Invariants. What was encrypted for a device is never encrypted for it again. Envelopes are handed over in the order in
+ * which they were encrypted. Over the sealed connection nothing goes that would name this device but what the cipher sealed;
+ * the devices of an account are learned there, from its refusal, and not asked for by name.
+ */
+import { type AccountAddress, type DeviceAddress, deviceNumber, numberedDevice } from "../base/address.js";
+import { equalBytes, toHex } from "../base/bytes.js";
+import type { SuiteName } from "../wire/keys.js";
+import type { Cipher, Claim } from "./cipher.js";
+import type { Client } from "./client.js";
+import { InterlineError, isCode } from "./errors.js";
+import { KnownRosters } from "./known-rosters.js";
+import type { OneAtATime } from "./one-at-a-time.js";
+import { badArgument } from "./requests.js";
+import type { SealedClient } from "./sealed.js";
+import type { Payload, Receipt, Roster, SealedSendRequest, SendRequest } from "./types.js";
+
+export const REPAIRS_MAX = 5;
+
+/** What the parts of an EncryptedClient share. */
+export interface Workshop<Suite extends SuiteName> {
+  readonly client: Client;
+  readonly cipher: Cipher<Suite>;
+  /** The account of the cipher's device. */
+  readonly account: AccountAddress;
+  /** Everything that the cipher does, with the handing over of what it made. */
+  readonly turns: OneAtATime;
+  readonly rosters: KnownRosters;
+  readonly claim: Claim<Suite>;
+}
+
+/** For devices of this account, and for all others. */
+export interface Contents {
+  readonly own: Uint8Array;
+  readonly others: Uint8Array;
+}
+
+/** The receipt in an object: whoever waits for the handing over does not wait for it. */
+export interface Handed {
+  readonly receipt: Promise<Receipt>;
+}
+
+/** Payloads by device, in hex. */
+type Made = Map<string, Uint8Array>;
+
+type Encrypt = (content: Uint8Array, to: DeviceAddress) => Promise<Uint8Array>;
+
+export class EncryptedSends<Suite extends SuiteName> {
+  readonly #shop: Workshop<Suite>;
+  readonly #sealed: SealedClient | undefined;
+  /** Apart from what the named connection knows, and unknown at first: version 0. */
+  readonly #sealedRosters = new KnownRosters(async (account) => ({ account, version: 0, devices: [] }));
+
+  constructor(shop: Workshop<Suite>, sealed: SealedClient | undefined) {
+    this.#shop = shop;
+    this.#sealed = sealed;
+  }
+
+  /** To all devices of the accounts, of which this device's own is one, except this device. */
+  send(
+    accounts: readonly AccountAddress[],
+    contents: Contents,
+    onEncrypted: (request: SendRequest) => void,
+  ): Promise<Receipt> {
+    const { cipher, client, account: own, rosters, claim } = this.#shop;
+    const { encryptTo } = cipher;
+    if (encryptTo === undefined) throw cannot("encrypt for a single device");
+    const encrypt: Encrypt = (content, to) => encryptTo.call(cipher, content, to, claim);
+    return this.#repairing(rosters, async (made) => {
+      const to = [];
+      for (const roster of await rosters.of(accounts)) {
+        const content = equalBytes(roster.account, own) ? contents.own : contents.others;
+        const devices = await this.#payloads(roster, content, made, encrypt);
+        to.push({ account: roster.account, version: roster.version, devices });
+      }
+      const request = { to };
+      onEncrypted(request);
+      return { receipt: client.send(request) };
+    });
+  }
+
+  /** To all devices of another account, which the node does not learn the sender of. */
+  sendSealed(
+    { account, deliveryToken }: { readonly account: AccountAddress; readonly deliveryToken: Uint8Array },
+    content: Uint8Array,
+    onEncrypted: (request: SealedSendRequest) => void,
+  ): Promise<Receipt> {
+    const { cipher, account: own, claim } = this.#shop;
+    const sealed = this.#sealed;
+    const { sealTo } = cipher;
+    if (sealTo === undefined) throw cannot("seal");
+    if (sealed === undefined) throw badArgument("sealed sends go out over the option `sealed`");
+    if (equalBytes(account, own)) throw badArgument("a sealed send to its own account");
+    const encrypt: Encrypt = (bytes, to) => sealTo.call(cipher, bytes, to, claim);
+    return this.#repairing(this.#sealedRosters, async (made) => {
+      const [roster] = (await this.#sealedRosters.of([account])) as [Roster];
+      const devices = await this.#payloads(roster, content, made, encrypt);
+      const request = { account, deliveryToken, version: roster.version, devices };
+      onEncrypted(request);
+      return { receipt: sealed.send(request) };
+    });
+  }
+
+  async #repairing(rosters: KnownRosters, handOver: (made: Made) => Promise<Handed>): Promise<Receipt> {
+    const made: Made = new Map();
+    for (let repairs = 0; ; repairs++) {
+      const { receipt } = await this.#shop.turns.run(() => handOver(made));
+      try {
+        return await receipt;
+      } catch (error) {
+        if (!isCode(error, ["rosterStale"]) || repairs === REPAIRS_MAX) throw error;
+        for (const difference of error.detail.rosters ?? []) rosters.repair(difference);
+      }
+    }
+  }
+
+  async #payloads(
+    { account, devices: numbers }: Roster,
+    content: Uint8Array,
+    made: Made,
+    encrypt: Encrypt,
+  ): Promise<Payload[]> {
+    const payloads = [];
+    for (const number of numbers) {
+      const device = numberedDevice(account, number);
+      if (equalBytes(device, this.#shop.cipher.address)) continue;
+      const payload = made.get(toHex(device)) ?? (await encrypt(content, device));
+      made.set(toHex(device), payload);
+      payloads.push({ device: deviceNumber(device), payload });
+    }
+    return payloads;
+  }
+}
+
+export function cannot(what: string): InterlineError {
+  return new InterlineError("cipherCannot", { text: what });
+}
