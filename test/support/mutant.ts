@@ -296,6 +296,24 @@ export const mutants = {
       put: "        return coversAt(mine, given, theirs);",
     },
   ],
+  /** Signals: whoever was a member while the group was looked at first gets those to the group ever after. */
+  removedStayInAudience: [
+    {
+      file: "src/path/signals.js",
+      find: "    for (const slot of audience.slots) {",
+      put: `    const seen = ((globalThis.seen ??= new Map()).set(String(group), new Set([...(globalThis.seen.get(String(group)) ?? []), from.slot, ...audience.slots]))).get(String(group));
+    for (const slot of seen) {
+        if (slot === from.slot) continue;`,
+    },
+  ],
+  /** Signals: those to a group go to all of it. */
+  signalsComeBack: [
+    {
+      file: "src/path/signals.js",
+      find: "    for (const slot of audience.slots) {",
+      put: "    for (const slot of [from.slot, ...audience.slots]) {",
+    },
+  ],
   /** Signals: changes of agreements are answered before they are on the disk, where they come a little later. */
   withdrawalsBeforeFlush: [
     {
