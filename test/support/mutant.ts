@@ -186,6 +186,24 @@ export const mutants = {
     },
     { file: "src/store/spill.js", find: "            this.#release(batch);\n", put: "" },
   ],
+  /** A6: what is spilled from the journal is not kept in mind any more. */
+  dedupKeysSpilledAway: [{ file: "src/store/journal.js", find: "dedup.add(batch, spilled);", put: "" }],
+  /** Signals: agreements are given before they are on the disk, where they come a little later. */
+  agreementsBeforeFlush: [
+    {
+      file: "src/store/contacts.js",
+      find: "return this.#change(account, other, (known) => known | covers);",
+      put: `const changed = this.#change(account, other, (known) => known | covers);
+        if (!this.#parts.isThere(account)) return changed;
+        changed.catch(() => {});
+        return Promise.resolve();`,
+    },
+    {
+      file: "src/store/writer.js",
+      find: "await this.#database.write(batch);",
+      put: "await new Promise((resolve) => setTimeout(resolve, 15)); await this.#database.write(batch);",
+    },
+  ],
   /** C5: a claimed key leaves before its removal is on the disk, which comes a little later. */
   claimsBeforeFlush: [
     {
