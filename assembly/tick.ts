@@ -25,7 +25,7 @@ const KIND_REQUEST: u32 = 7;
 const KIND_SHARED_SEND: u32 = 8;
 const KIND_GROUP_SEND: u32 = 9;
 const KIND_OWN_SEND: u32 = 10;
-const KIND_GROUP_EPHEMERAL: u32 = 13;
+const KIND_GROUP_EPHEMERAL: u32 = 14;
 
 // Where the turn stands in the inbox; kept while the host loads an account or empties the columns.
 let messageAt: usize = 0;

@@ -213,7 +213,7 @@ export class KernelModel {
         (kind === 10 && fields === 4);
       if (isSend) yield* this.readSend(device, message, reader, { from, kind });
       else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
-      else if ((kind >= 4 && kind <= 7) || kind === 13) {
+      else if ((kind >= 4 && kind <= 7) || kind === 14) {
         reader.at = from;
         reader.skip();
         this.addOutcome(device, 0, message.subarray(from, reader.at));
