@@ -199,6 +199,13 @@ function readRequest(reader: MsgpackReader): RequestFrame {
   return { kind: "request", request, method, body };
 }
 
+function readGroupEphemeral(reader: MsgpackReader): GroupEphemeralFrame {
+  const group = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+  const payload = reader.bin();
+  if (payload.length > GROUP_SIGNAL_BYTES_MAX) throw badFrame("a signal to a group is larger than allowed");
+  return { kind: "groupEphemeral", group, payload };
+}
+
 function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
   const id = reader.binOf(ENVELOPE_ID_BYTES);
   const accounts = readAccounts(reader, bounds.accountsPerSendMax, () => {
@@ -274,13 +281,6 @@ function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFram
     return { account: reader.binOf(ACCOUNT_ADDRESS_BYTES), devices: readDevices(reader, bounds) };
   });
   return { kind: "ephemeral", accounts };
-}
-
-function readGroupEphemeral(reader: MsgpackReader): GroupEphemeralFrame {
-  const group = reader.binOf(ACCOUNT_ADDRESS_BYTES);
-  const payload = reader.bin();
-  if (payload.length > GROUP_SIGNAL_BYTES_MAX) throw badFrame("a signal to a group is larger than allowed");
-  return { kind: "groupEphemeral", group, payload };
 }
 
 /** Counts are held against the bounds before anything is read: that keeps the objects made few. */
