@@ -76,14 +76,25 @@ export function* groupSignalsOf(
   const frame = encodeServerFrame({ kind: "groupSignal", sender, group, payload });
   for (const slot of audience.slots) {
     const to = state.connections[slot];
-    const keepsUp = to !== undefined && takesSignals(state, to, payload.length);
-    const isOverloaded = keepsUp && !mayWriteToGroups(state);
-    const fate = judgeSignal({ isInRate, isOverloaded, isAgreed: true, isThere: to !== undefined, keepsUp });
-    state.signals[fate]++;
-    if (fate !== "delivered" || to === undefined) continue;
-    to.signals.bytes += payload.length;
+    if (!reaches(state, to, payload.length)) continue;
     yield { to, frame };
   }
+}
+
+/** Whether a signal to a group of which this one is a member comes to it; counts either way. */
+function reaches(state: PathState, to: Attachment | undefined, payloadBytes: number): to is Attachment {
+  const keepsUp = to !== undefined && takesSignals(state, to, payloadBytes);
+  const fate = judgeSignal({
+    isInRate: true,
+    isOverloaded: keepsUp && !mayWriteToGroups(state),
+    isAgreed: true,
+    isThere: to !== undefined,
+    keepsUp,
+  });
+  state.signals[fate]++;
+  if (fate !== "delivered" || to === undefined) return false;
+  to.signals.bytes += payloadBytes;
+  return true;
 }
 
 /** By the roster that envelopes go by too, which is made resident. */
