@@ -28,6 +28,7 @@ export {
 } from "./memory";
 export { tick } from "./tick";
 export { findAccount, findDevice, loadAccount, sequenceCeiling } from "./accounts";
+export { audience } from "./audience";
 export { hasGroup, loadGroup, openGroup } from "./groups";
 export { composeSend, partAt } from "./shared";
 export { dedupBatch } from "./dedup";

@@ -42,6 +42,8 @@ export const CONTROL_DEDUP_LOG_KEYS: u32 = 32;
 export const CONTROL_NEEDED_BY: u32 = 36;
 /** Out of tick: 1 when the accounts that must be loaded are a group's members. */
 export const CONTROL_NEEDED_MEMBERS: u32 = 48;
+/** Out of audience: how many members the group has. */
+export const CONTROL_AUDIENCE_MEMBERS: u32 = 52;
 /** Out of spillScan: number of the last record wholly scanned (f64), 0 when none. */
 export const CONTROL_SPILL_RECORD: u32 = 40;
 /** Counters since start, u64 each. */
@@ -284,6 +286,13 @@ export const STATUS_ACCOUNTS: u32 = 1;
 export const STATUS_AGAIN: u32 = 2;
 /** The group at CONTROL_NEEDED must be loaded; then call tick again. */
 export const STATUS_GROUP: u32 = 3;
+
+// Answers of audience that are no count of slots.
+/** The group must be loaded first. */
+export const AUDIENCE_UNKNOWN: u32 = 0xffffffff;
+export const AUDIENCE_TOO_LARGE: u32 = 0xfffffffe;
+/** The asking device is none of a member. */
+export const AUDIENCE_STRANGER: u32 = 0xfffffffd;
 
 // Answers of the registry (src/wire/codes.ts holds the same numbers; a test compares).
 export const CODE_BAD_FRAME: u32 = 101;

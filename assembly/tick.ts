@@ -25,6 +25,7 @@ const KIND_REQUEST: u32 = 7;
 const KIND_SHARED_SEND: u32 = 8;
 const KIND_GROUP_SEND: u32 = 9;
 const KIND_OWN_SEND: u32 = 10;
+const KIND_GROUP_EPHEMERAL: u32 = 14;
 
 // Where the turn stands in the inbox; kept while the host loads an account or empties the columns.
 let messageAt: usize = 0;
@@ -92,7 +93,7 @@ function readFrame(slot: usize, index: u32): u32 {
   const kind = readUint();
   if (!failed && isSend(kind, fields)) return readSend(slot, index, <u32>kind);
   if (!failed && kind == KIND_ACK && fields == 2) readAck(slot, index);
-  else if (!failed && kind >= KIND_EPHEMERAL && kind <= KIND_REQUEST) readControl(index);
+  else if (!failed && isControl(kind)) readControl(index);
   else endConnection(slot, index, L.CODE_BAD_FRAME);
   return L.STATUS_DONE;
 }
@@ -106,6 +107,12 @@ function isSend(kind: u64, fields: u32): bool {
     (kind == KIND_GROUP_SEND && fields == 6) ||
     (kind == KIND_OWN_SEND && fields == 4)
   );
+}
+
+// @ts-ignore: decorator
+@inline
+function isControl(kind: u64): bool {
+  return (kind >= KIND_EPHEMERAL && kind <= KIND_REQUEST) || kind == KIND_GROUP_EPHEMERAL;
 }
 
 function outcome(index: u32, code: u32): void {

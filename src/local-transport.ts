@@ -4,9 +4,9 @@
  */
 import type { Transport, TransportSocket } from "./client/client.js";
 import type { Connection } from "./path/path.js";
-import { decodeHello } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
 import { type CodeName, closeCode } from "./wire/codes.js";
+import { decodeHello } from "./wire/hello.js";
 
 /** What a local device needs of the node. */
 export interface LocalDoor {

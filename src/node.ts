@@ -36,9 +36,9 @@ import type { limits as defaultLimits } from "./rules/limits.js";
 import type { PushSender } from "./rules/push.js";
 import type { SignedIn, SignedInService } from "./rules/sign-in.js";
 import { type AccountRecord, openStore, type Store } from "./store/store.js";
-import type { HelloFrame } from "./wire/client-frames.js";
 import { CodedError } from "./wire/coded-error.js";
 import { coverage } from "./wire/contacts.js";
+import type { HelloFrame } from "./wire/hello.js";
 
 /** Bounds as configured: any of rules/limits.ts. */
 export type Limits = { readonly [Name in keyof typeof defaultLimits]: number };

@@ -68,6 +68,7 @@ import type {
   ClientOptions,
   ClientState,
   GroupSendRequest,
+  GroupSignalRequest,
   OwnSendRequest,
   Receipt,
   Roster,
@@ -281,10 +282,10 @@ export class Client {
   }
 
   /**
-   * Sends to devices that are connected now, of this account or of those with an agreement: never stored, never receipted.
-   * False when it was dropped here, because there is no connection or it is congested; whether the node dropped it is not told.
+   * Sends to devices that are connected now, of this account or of those with an agreement, or of a group's members: never
+   * stored, never receipted. False when it was dropped here, because there is no connection or it is congested; whether the node dropped it is not told.
    */
-  signal(request: SignalRequest): boolean {
+  signal(request: SignalRequest | GroupSignalRequest): boolean {
     const frame = signalFrameOf(request);
     const welcome = this.#connection?.welcome;
     if (this.#closing || welcome === undefined || !this.#connection?.hasRoom) return false;
@@ -404,8 +405,11 @@ export class Client {
         this.#sends.refusal(frame);
         return;
       case "signal":
-        this.#emitter.emit("signal", { sender: frame.sender, payload: frame.payload });
+      case "groupSignal": {
+        const group = frame.kind === "groupSignal" ? frame.group : undefined;
+        this.#emitter.emit("signal", { sender: frame.sender, group, payload: frame.payload });
         return;
+      }
       case "presence":
         this.contacts.told(frame);
         return;

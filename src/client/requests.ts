@@ -9,6 +9,7 @@ import {
   parseAddress,
 } from "../base/address.js";
 import { type DeviceBlock, type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
+import { GROUP_SIGNAL_BYTES_MAX } from "../wire/protocol.js";
 import { DELIVERY_TOKEN_BYTES, encodeSealedSend } from "../wire/sealed.js";
 import { InterlineError } from "./errors.js";
 import type {
@@ -17,6 +18,7 @@ import type {
   ClientOptions,
   DeviceLike,
   GroupSendRequest,
+  GroupSignalRequest,
   OwnSendRequest,
   Payload,
   SealedSendRequest,
@@ -123,7 +125,12 @@ function checkNumber(device: number): void {
   if (!isIntegerIn(device, 1, DEVICE_NUMBER_MAX)) throw badArgument("a device number is 1 to 65535");
 }
 
-export function signalFrameOf(request: SignalRequest): Uint8Array {
+export function signalFrameOf(request: SignalRequest | GroupSignalRequest): Uint8Array {
+  if ("group" in request) {
+    const payload = checkedBytes(request.payload, "a payload");
+    if (payload.length > GROUP_SIGNAL_BYTES_MAX) throw badArgument("a signal to a group has at most 4 KiB");
+    return encodeClientFrame({ kind: "groupEphemeral", group: accountOfLike(request.group), payload });
+  }
   const accounts = request.to.map(({ account, devices }) => ({
     account: accountOfLike(account),
     devices: checkedDevices(devices),

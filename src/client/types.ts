@@ -176,6 +176,12 @@ export interface SignalRequest {
   readonly to: readonly { readonly account: AccountLike; readonly devices: readonly Payload[] }[];
 }
 
+/** To the devices of a group's members, as far as they are connected; at most 4 KiB. */
+export interface GroupSignalRequest {
+  readonly group: AccountLike;
+  readonly payload: Uint8Array;
+}
+
 export interface Receipt {
   readonly id: EnvelopeId;
   /** How safe the envelope is now; `unknown` is a degree this client has no name for. */
@@ -358,8 +364,15 @@ export interface ClientEvents {
   group: GroupEvent & { readonly sequence: number; readonly timeMs: number };
   /** Everything that was queued has been handed over. In order with envelopes. */
   live: { readonly sequence: number };
-  /** From a device of this account, or of one with which both sides have agreed to signals. Views, like an envelope's. */
-  signal: { readonly sender: DeviceAddress; readonly payload: Uint8Array };
+  /**
+   * From a device of this account, or of one with which both sides have agreed to signals; with `group`, from a device of a
+   * member of that group to all of it. Views, like an envelope's.
+   */
+  signal: {
+    readonly sender: DeviceAddress;
+    readonly group: Uint8Array | undefined;
+    readonly payload: Uint8Array;
+  };
   /**
    * An account is here: at least one of its devices is connected; or it is not, as far as this one may know. Only after
    * contacts.watchPresence(). While there is no connection what was said last says nothing.

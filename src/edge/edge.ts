@@ -22,10 +22,9 @@
 import { randomInt } from "node:crypto";
 import { limits as defaultLimits } from "../rules/limits.js";
 import type { SignedIn } from "../rules/sign-in.js";
-import type { HelloFrame } from "../wire/client-frames.js";
-import { decodeHello } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { CodeName } from "../wire/codes.js";
+import { decodeHello, type HelloFrame } from "../wire/hello.js";
 import { SUBPROTOCOL } from "../wire/protocol.js";
 import { Deadlines } from "./deadlines.js";
 import { refuseWith, routeHttp } from "./http.js";

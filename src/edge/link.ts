@@ -18,8 +18,9 @@
  * nothing is cut without a word: in native code a graceful end with bytes
  * waiting would be waited for without a bound.
  */
-import type { HelloFrame } from "../wire/client-frames.js";
+
 import { type CodeName, closeCode, codes } from "../wire/codes.js";
+import type { HelloFrame } from "../wire/hello.js";
 import { encodeServerFrame } from "../wire/server-frames.js";
 import type { WebSocket } from "./native.js";
 

@@ -9,7 +9,7 @@
  *
  * The waiting set is the edge's table's: a link that leaves is not in it any more.
  */
-import type { HelloFrame } from "../wire/client-frames.js";
+import type { HelloFrame } from "../wire/hello.js";
 import type { Link } from "./link.js";
 
 export class SignInQueue {

@@ -12,10 +12,17 @@ import { assert } from "../base/assert.js";
 import { type Counters, counterFields } from "./counters.js";
 import { KernelMemory } from "./kernel-memory.js";
 import { writeAccount, writeGroup, writeMembers } from "./loads.js";
-import type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
+import type {
+  Audience,
+  KernelSizes,
+  ResidentAccount,
+  ResidentGroup,
+  SealedBatch,
+  SpillRow,
+} from "./shapes.js";
 import { type Call, randomSeeds } from "./wasm.js";
 
-export type { KernelSizes, ResidentAccount, ResidentGroup, SealedBatch, SpillRow } from "./shapes.js";
+export type * from "./shapes.js";
 
 const NONE = 0xffffffff;
 
@@ -264,6 +271,20 @@ export class Kernel extends KernelMemory {
   hasGroup(address: Uint8Array): boolean {
     this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
     return this.call("hasGroup")() !== 0;
+  }
+
+  /**
+   * Whom the device in this slot may signal to in a group of at most so many members: connected devices by the resident
+   * roster, all but itself. `unknown`: load the group and ask again.
+   */
+  audience(address: Uint8Array, slot: number, membersMax: number): Audience {
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    const count = this.call("audience")(slot, membersMax) >>> 0;
+    if (count === L.AUDIENCE_UNKNOWN) return "unknown";
+    if (count === L.AUDIENCE_TOO_LARGE) return "tooLarge";
+    if (count === L.AUDIENCE_STRANGER) return "stranger";
+    const from = this.at.needed >> 2;
+    return { members: this.control(L.CONTROL_AUDIENCE_MEMBERS), slots: this.words.slice(from, from + count) };
   }
 
   /** The slot of a resident device, or undefined. */

@@ -33,6 +33,18 @@ export interface ResidentGroup {
   readonly isHeld?: boolean;
 }
 
+/** Whom a signal to a group is for, or why there is nobody to look for. */
+export type Audience =
+  | "unknown"
+  | "tooLarge"
+  | "stranger"
+  | {
+      /** Of the group, whoever is there. */
+      readonly members: number;
+      /** A copy. */
+      readonly slots: Uint32Array;
+    };
+
 /** What the last seal closed: records to commit, and what becomes true once they are flushed. */
 export interface SealedBatch {
   readonly records: readonly { readonly number: number; readonly bytes: Uint8Array }[];

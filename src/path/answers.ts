@@ -14,7 +14,7 @@ import type { RosterDifference } from "../wire/protocol.js";
 import { encodeServerFrame, type PlainServerFrame } from "../wire/server-frames.js";
 import { closeAttachment, handOver } from "./connections.js";
 import { serve } from "./requests.js";
-import { signalsOf } from "./signals.js";
+import { groupSignalsOf, signalsOf } from "./signals.js";
 import { type Attachment, mayCost, type PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
@@ -127,6 +127,9 @@ function control(state: PathState, attachment: Attachment, bytes: Uint8Array): v
     }
     case "ephemeral":
       for (const signal of signalsOf(state, attachment, frame)) give(state, signal.to, signal.frame);
+      return;
+    case "groupEphemeral":
+      for (const signal of groupSignalsOf(state, attachment, frame)) give(state, signal.to, signal.frame);
       return;
     default:
       closeAttachment(state, attachment, "badFrame");

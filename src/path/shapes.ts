@@ -65,6 +65,8 @@ export interface PathLimits extends RequestBounds, SealedBounds {
   readonly signalsPerSecond: number;
   readonly signalBytesPerTurnMax: number;
   readonly signalUncommittedBytesMax: number;
+  readonly groupSignalMembersMax: number;
+  readonly groupSignalWritesPerTurnMax: number;
   readonly accountLoadsPerTurnMax: number;
   readonly unidentifiedConnectionsMax: number;
   readonly sealedRecipientsMax: number;

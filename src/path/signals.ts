@@ -12,14 +12,16 @@ import {
   numberedDevice,
 } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
-import { judgeSignal } from "../rules/signals.js";
+import type { Audience } from "../kernel/kernel.js";
+import { judgeGroupSignal, judgeSignal } from "../rules/signals.js";
 import { spend } from "../rules/token-bucket.js";
-import type { EphemeralFrame } from "../wire/client-frames.js";
+import type { EphemeralFrame, GroupEphemeralFrame } from "../wire/client-frames.js";
 import { encodeServerFrame } from "../wire/server-frames.js";
 import { handOver } from "./connections.js";
-import type { Attachment, PathState } from "./state.js";
+import { isHeld } from "./notices.js";
+import { type Attachment, mayCost, type PathState } from "./state.js";
 
-/** What one ephemeral brings to whom. */
+/** What an ephemeral brings to whom. */
 export interface SignalOut {
   readonly to: Attachment;
   readonly frame: Uint8Array;
@@ -30,15 +32,12 @@ export function* signalsOf(
   from: Attachment,
   { accounts }: EphemeralFrame,
 ): Generator<SignalOut> {
-  const { kernel, limits, moment } = state;
-  const sender = kernel.address(from.slot);
-  const size = { tokens: limits.signalsBurst, refillMs: 1_000 / limits.signalsPerSecond };
+  const sender = state.kernel.address(from.slot);
   const isOverloaded = hasTooMuchUncommitted(state);
   for (const { account, devices } of accounts) {
     const isAgreed = !isOverloaded && maySignal(state, sender, account);
     for (const { device, payload } of devices) {
-      const { isAllowed: isInRate, fullAtMs } = spend(from.signals.fullAtMs, size, moment.monotonicMs);
-      from.signals.fullAtMs = fullAtMs;
+      const isInRate = maySend(state, from, 1);
       const to = isInRate && isAgreed ? attached(state, numberedDevice(account, device)) : undefined;
       const keepsUp = to !== undefined && takesSignals(state, to, payload.length);
       const fate = judgeSignal({ isInRate, isOverloaded, isAgreed, isThere: to !== undefined, keepsUp });
@@ -48,6 +47,65 @@ export function* signalsOf(
       yield { to, frame: encodeServerFrame({ kind: "signal", sender, payload }) };
     }
   }
+}
+
+/**
+ * The same of one for a group. Looking for its members costs one signal, whatever comes of it, so that what is left to
+ * whoever asks does not tell whether there is such a group; that it is for so many costs as many.
+ */
+export function* groupSignalsOf(
+  state: PathState,
+  from: Attachment,
+  { group, payload }: GroupEphemeralFrame,
+): Generator<SignalOut> {
+  const isInRate = maySend(state, from, 1);
+  const isOverloaded = hasTooMuchUncommitted(state);
+  const isChanging = isHeld(state, group);
+  const isSought = isInRate && !isOverloaded && !isChanging;
+  const audience = isSought ? audienceOf(state, from, group) : "unknown";
+  const isFound = typeof audience === "object";
+  const fate = judgeGroupSignal({
+    isInRate: isInRate && (!isFound || maySend(state, from, audience.members - 1)),
+    isOverloaded,
+    isChanging,
+    audience: isFound ? "members" : audience,
+  });
+  if (fate !== undefined) state.signals[fate]++;
+  if (fate !== undefined || !isFound) return;
+  const sender = state.kernel.address(from.slot);
+  const frame = encodeServerFrame({ kind: "groupSignal", sender, group, payload });
+  for (const slot of audience.slots) {
+    const to = state.connections[slot];
+    if (!reaches(state, to, payload.length)) continue;
+    yield { to, frame };
+  }
+}
+
+/** Whether a signal to a group of which this one is a member comes to it; counts either way. */
+function reaches(state: PathState, to: Attachment | undefined, payloadBytes: number): to is Attachment {
+  const keepsUp = to !== undefined && takesSignals(state, to, payloadBytes);
+  const fate = judgeSignal({
+    isInRate: true,
+    isOverloaded: keepsUp && !mayWriteToGroups(state),
+    isAgreed: true,
+    isThere: to !== undefined,
+    keepsUp,
+  });
+  state.signals[fate]++;
+  if (fate !== "delivered" || to === undefined) return false;
+  to.signals.bytes += payloadBytes;
+  return true;
+}
+
+/** By the roster that envelopes go by too, which is made resident. */
+function audienceOf(state: PathState, from: Attachment, group: AccountAddress): Audience {
+  const { kernel, limits } = state;
+  const ask = (): Audience => kernel.audience(group, from.slot, limits.groupSignalMembersMax);
+  const audience = ask();
+  if (audience !== "unknown" || !mayCost(state, from, "loads", limits.accountLoadsPerTurnMax))
+    return audience;
+  kernel.loadGroup(state.group(group));
+  return ask();
 }
 
 /**
@@ -85,6 +143,23 @@ function maySignal(state: PathState, sender: DeviceAddress, account: AccountAddr
     state.kernel.mayCross(sender, account) &&
     state.maySignal(sender.subarray(0, ACCOUNT_ADDRESS_BYTES), account)
   );
+}
+
+/** Whether the sender's connection may send so many more; if so, they count. */
+function maySend({ limits, moment }: PathState, { signals }: Attachment, count: number): boolean {
+  const size = { tokens: limits.signalsBurst, refillMs: 1_000 / limits.signalsPerSecond };
+  const { isAllowed, fullAtMs } = spend(signals.fullAtMs, size, moment.monotonicMs, count);
+  signals.fullAtMs = fullAtMs;
+  return isAllowed;
+}
+
+/** Whether signals to groups may write once more in this turn; if so, it counts. */
+function mayWriteToGroups({ groupSignals, turnCount, limits }: PathState): boolean {
+  if (groupSignals.turn !== turnCount) {
+    groupSignals.turn = turnCount;
+    groupSignals.writes = 0;
+  }
+  return ++groupSignals.writes <= limits.groupSignalWritesPerTurnMax;
 }
 
 function attached(state: PathState, device: DeviceAddress): Attachment | undefined {

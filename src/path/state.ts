@@ -65,6 +65,8 @@ export class PathState {
   readonly maySignal: PathOptions["maySignal"];
   /** signals.ts: what became of them since the start. */
   readonly signals = noSignals();
+  /** signals.ts: writes that those to groups have caused in the turn of this number. */
+  readonly groupSignals = { turn: 0, writes: 0 };
   readonly notices = new Notices();
   readonly unidentified = new UnidentifiedTable();
   readonly sealed: SealedSends;

@@ -4,7 +4,7 @@
  * of protocol v1 or of the memory layout.
  */
 import { assert } from "../base/assert.js";
-import { METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "../wire/protocol.js";
+import { GROUP_SIGNAL_BYTES_MAX, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "../wire/protocol.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -108,6 +108,18 @@ export const limits = {
   /** Signals of one connection, counted for each device that they name; more are dropped. */
   signalsBurst: 512,
   signalsPerSecond: 50,
+  /**
+   * Members of a group to which signals may go, each of whom counts for one signal of the sender's: who is typing says
+   * little in a crowd, and would cost a write for everybody in it.
+   */
+  groupSignalMembersMax: 256,
+  /** One signal to a group, which is short and is copied to everybody. */
+  groupSignalBytesMax: GROUP_SIGNAL_BYTES_MAX,
+  /**
+   * Writes that signals to groups may cause in one turn of the node, whoever sends them; more are dropped. Each takes about
+   * 12 µs of it (256 connected members, 64 B and 4 KiB alike, measured), so that what is delivered beside waits 6 ms for these.
+   */
+  groupSignalWritesPerTurnMax: 512,
   /** Bytes of signals to one connection in one turn; more are dropped. */
   signalBytesPerTurnMax: 256 * KiB,
   /** While more than this is uncommitted, signals are dropped: long before anything is refused. */
@@ -369,6 +381,12 @@ assert(
   limits.accountsPerSendMax * limits.devicesPerAccountMax <= limits.signalsBurst,
   "one ephemeral is no flood",
 );
+assert(limits.groupSignalMembersMax <= limits.signalsBurst, "a signal to a full group is no flood");
+assert(
+  limits.groupSignalMembersMax * 2 <= limits.groupSignalWritesPerTurnMax,
+  "a signal to a full group reaches everybody with two devices each in one turn",
+);
+assert(limits.groupSignalBytesMax <= limits.payloadBytesMax, "a signal to a group is a signal");
 assert(limits.payloadBytesMax < limits.signalBytesPerTurnMax, "a full signal fits one turn");
 assert(limits.signalUncommittedBytesMax < limits.uncommittedBytesMax, "signals go before envelopes do");
 assert(limits.messageBytesMax * 2 <= limits.inboxBytes, "the inbox takes at least two full messages");

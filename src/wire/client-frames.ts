@@ -1,8 +1,8 @@
 /**
  * Frames from client to server (drawn in protocol.ts): written by the client,
- * read by the edge (`decodeHello`) and by the node's cold path
- * (`decodeClientFrame`: requests, and sends the kernel refused). The kernel
- * parses hot frames itself and never comes here.
+ * read by the node's cold path (`decodeClientFrame`: requests, signals, and
+ * sends the kernel refused). The kernel parses hot frames itself and never comes
+ * here; the first frame of a connection is read by hello.ts.
  *
  * Invariants. Bad bytes make a decoder throw CodedError and nothing else: the
  * code is `badFrame`, or for a well-formed send over a bound `payloadTooLarge`,
@@ -17,22 +17,13 @@ import {
 } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
 import { CodedError } from "./coded-error.js";
+import { type HelloFrame, readHello } from "./hello.js";
 import { badFrame, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
-import { kinds, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "./protocol.js";
+import { GROUP_SIGNAL_BYTES_MAX, kinds, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "./protocol.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
 const UINT32_MAX = 0xffff_ffff;
-
-export interface HelloFrame {
-  readonly kind: "hello";
-  readonly token: string;
-  /** The last sequence the device has taken; 0 leaves it to the server's record. */
-  readonly resume: number;
-  /** Wanted bounds on what is sent and not yet acked; 0 asks for the server's default. */
-  readonly windowEntries: number;
-  readonly windowBytes: number;
-}
 
 /** One ciphertext for one device of the account it is listed under. */
 export interface DevicePayload {
@@ -108,6 +99,13 @@ export interface EphemeralFrame {
   readonly accounts: readonly EphemeralAccount[];
 }
 
+/** To all of a group who are there. */
+export interface GroupEphemeralFrame {
+  readonly kind: "groupEphemeral";
+  readonly group: AccountAddress;
+  readonly payload: Uint8Array;
+}
+
 export interface PingFrame {
   readonly kind: "ping";
   readonly nonce: number;
@@ -135,6 +133,7 @@ export type ClientFrame =
   | OwnSendFrame
   | AckFrame
   | EphemeralFrame
+  | GroupEphemeralFrame
   | PingFrame
   | RosterQueryFrame
   | RequestFrame;
@@ -146,23 +145,6 @@ export interface SendBounds {
   readonly devicesPerAccountMax: number;
   readonly accountsPerSharedSendMax: number;
   readonly blockBytesMax: number;
-}
-
-/**
- * Reads the first message of a connection: exactly one hello and nothing after
- * it. For bytes of somebody nobody knows yet: only the token is copied, and it
- * is measured first. Throws CodedError `helloExpected` when the bytes begin
- * with a well-formed header of another frame, `badFrame` otherwise.
- */
-export function decodeHello(bytes: Uint8Array, tokenBytesMax: number): HelloFrame {
-  const reader = new MsgpackReader(bytes);
-  const count = reader.array();
-  const kind = reader.uint();
-  if (kind !== kinds.hello) throw new CodedError("helloExpected");
-  if (count !== 5) throw badFrame("hello has five elements");
-  const frame = readHello(reader, tokenBytesMax);
-  if (!reader.atEnd) throw new CodedError("helloExpected", { detail: "hello is alone in its message" });
-  return frame;
 }
 
 /** Reads the frame that begins at `offset`; `next` is where the one after it would begin. */
@@ -193,6 +175,7 @@ function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame
   if (kind === kinds.ownSend && fields === 3) return readOwnSend(reader, bounds);
   if (kind === kinds.ack && fields === 1) return { kind: "ack", sequence: reader.uint() };
   if (kind === kinds.ephemeral && fields === 1) return readEphemeral(reader, bounds);
+  if (kind === kinds.groupEphemeral && fields === 2) return readGroupEphemeral(reader);
   if (kind === kinds.ping && fields === 1) return { kind: "ping", nonce: reader.uint() };
   if (kind === kinds.rosterQuery && fields === 2) {
     return {
@@ -206,16 +189,6 @@ function readClientFrame(reader: MsgpackReader, bounds: SendBounds): ClientFrame
   throw badFrame("no frame of this kind and length is known");
 }
 
-function readHello(reader: MsgpackReader, tokenBytesMax?: number): HelloFrame {
-  return {
-    kind: "hello",
-    token: reader.str(tokenBytesMax),
-    resume: reader.uint(),
-    windowEntries: reader.uint(),
-    windowBytes: reader.uint(),
-  };
-}
-
 function readRequest(reader: MsgpackReader): RequestFrame {
   const request = reader.uint();
   const method = reader.str(METHOD_BYTES_MAX);
@@ -224,6 +197,13 @@ function readRequest(reader: MsgpackReader): RequestFrame {
   const body = reader.bytes.subarray(from, reader.offset);
   if (body.length > REQUEST_BYTES_MAX) throw badFrame("a request is larger than allowed");
   return { kind: "request", request, method, body };
+}
+
+function readGroupEphemeral(reader: MsgpackReader): GroupEphemeralFrame {
+  const group = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+  const payload = reader.bin();
+  if (payload.length > GROUP_SIGNAL_BYTES_MAX) throw badFrame("a signal to a group is larger than allowed");
+  return { kind: "groupEphemeral", group, payload };
 }
 
 function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
@@ -432,6 +412,11 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
         writer.bin(account);
         writeDevices(writer, devices);
       }
+      return;
+    case "groupEphemeral":
+      writeHead(writer, 3, kinds.groupEphemeral);
+      writer.bin(frame.group);
+      writer.bin(frame.payload);
       return;
     case "ping":
       writeHead(writer, 2, kinds.ping);

@@ -18,6 +18,7 @@
  *     [9, id bin16, group bin18, version uint, shared bin, [[account bin18, device uint, block bin] …]]   group send
  *     [10, id bin16, device uint, payload bin]                         own send: to one other device of the own account
  *     [11, id bin16, deliveryToken bin16, account bin18, version uint, [[device uint, payload bin] …]]   sealed send (of an unidentified connection)
+ *     [14, group bin18, payload bin]                                   group ephemeral (like an ephemeral, to all members)
  *
  *   server → client
  *     [32, body map]                                                   welcome
@@ -35,6 +36,7 @@
  *     [45, sequence u64, sender bin20, id bin16, timeMs u64, group bin18, version u32, block bin, shared bin]   group deliver
  *     [46, sequence u64, sender bin20, id bin16, timeMs u64, payload bin]   own deliver: an own send, delivered
  *     [48, online bin, offline bin]                                    presence: accounts, 18 bytes each, one behind the other
+ *     [49, sender bin20, group bin18, payload bin]                     group signal (a group ephemeral, delivered)
  *
  * A shared send says `shared` to every device it lists, and to each a `block` of its own; a group send says it to every
  * device of the group's members but the sending one, with blocks for those that it lists.
@@ -57,6 +59,7 @@ export const kinds = {
   groupSend: 9,
   ownSend: 10,
   sealedSend: 11,
+  groupEphemeral: 14,
   welcome: 32,
   deliver: 33,
   receipt: 34,
@@ -72,11 +75,14 @@ export const kinds = {
   groupDeliver: 45,
   ownDeliver: 46,
   presence: 48,
+  groupSignal: 49,
 } as const;
 
 /** A whole `request` frame, and the method's name in it. */
 export const REQUEST_BYTES_MAX = 256 * 1024;
 export const METHOD_BYTES_MAX = 64;
+/** What a signal to a group carries, which is copied to everybody in it. */
+export const GROUP_SIGNAL_BYTES_MAX = 4 * 1024;
 
 export const durabilities = { memory: 1, disk: 2, quorum: 3 } as const;
 export type Durability = keyof typeof durabilities;

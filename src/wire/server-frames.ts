@@ -110,6 +110,14 @@ export interface SignalFrame {
   readonly payload: Uint8Array;
 }
 
+/** From a device of another member, or another device of the own account. */
+export interface GroupSignalFrame {
+  readonly kind: "groupSignal";
+  readonly sender: DeviceAddress;
+  readonly group: AccountAddress;
+  readonly payload: Uint8Array;
+}
+
 export interface PresenceFrame {
   readonly kind: "presence";
   /** Accounts that are here now, and such as are not. */
@@ -163,6 +171,7 @@ export type PlainServerFrame =
   | GapFrame
   | LiveFrame
   | SignalFrame
+  | GroupSignalFrame
   | PresenceFrame
   | PongFrame
   | RosterFrame
@@ -220,6 +229,15 @@ const readers: Readonly<
     fields: (reader) => ({
       kind: "signal",
       sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+      payload: reader.bin(),
+    }),
+  },
+  [kinds.groupSignal]: {
+    count: 4,
+    fields: (reader) => ({
+      kind: "groupSignal",
+      sender: reader.binOf(DEVICE_ADDRESS_BYTES),
+      group: reader.binOf(ACCOUNT_ADDRESS_BYTES),
       payload: reader.bin(),
     }),
   },
@@ -342,6 +360,13 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
       writer.array(3);
       writer.uint(kinds.signal);
       writer.bin(frame.sender);
+      writer.bin(frame.payload);
+      return;
+    case "groupSignal":
+      writer.array(4);
+      writer.uint(kinds.groupSignal);
+      writer.bin(frame.sender);
+      writer.bin(frame.group);
       writer.bin(frame.payload);
       return;
     case "presence":

@@ -12,6 +12,10 @@ import { routes } from "../../src/admin/routes.js";
 import type { BrandSettings } from "../../src/directory/sign-in.js";
 import { createNode, type InterlineNode } from "../../src/index.js";
 import { makeKey, sign } from "../directory/issuer.js";
+import { buildMutant } from "../support/mutant.js";
+import { freePort } from "../support/node-process.js";
+import { NodeUnderTest } from "../support/node-under-test.js";
+import { mintService, World, type WorldBrand } from "../support/world.js";
 
 interface Operation {
   readonly responses: Readonly<Record<string, { readonly $ref: string }>>;
@@ -158,6 +162,43 @@ describe("whoever asks", () => {
       expect(await status(token("down"))).toBe(503);
     },
   );
+
+  /** `METHOD path` of what a token without the scope is not refused for want of it; `tokenOf` gives one with this scope. */
+  async function openWithoutScope(
+    adminUrl: string,
+    tokenOf: (scope: string | undefined) => string,
+  ): Promise<string[]> {
+    const asked = operations.flatMap(({ method, path }) =>
+      ["account accountsx", undefined].map(async (scope) => {
+        const url = `${adminUrl}${path.replace(/\{(\w+)\}/g, (_, each: "name") => params[each])}`;
+        const headers = { authorization: `Bearer ${tokenOf(scope)}` };
+        const { status } = await fetch(url, { method, headers });
+        return status === 403 ? [] : [`${method} ${path}`];
+      }),
+    );
+    return (await Promise.all(asked)).flat();
+  }
+
+  test("opens nothing without the scope", async () => {
+    expect(await openWithoutScope(node.adminUrl as string, (scope) => token("red", { scope }))).toEqual([]);
+  });
+
+  test("control: a node that passes over the scope is caught, on every route", async () => {
+    const mutant = buildMutant("scopeIgnored");
+    const world = new World({ brands: 1, accountsPerBrand: 1, devices: () => 1 });
+    const port = await freePort();
+    const broken = await NodeUnderTest.create({ world, build: mutant.build, more: { admin: { port } } });
+    try {
+      await broken.start();
+      const tokenOf = (scope: string | undefined): string =>
+        mintService(world.brands[0] as WorldBrand, { scope });
+      const open = await openWithoutScope(`http://127.0.0.1:${port}`, tokenOf);
+      expect(new Set(open).size).toBe(operations.length);
+    } finally {
+      await broken.discard();
+      mutant.remove();
+    }
+  });
 
   test("a device's token opens nothing", async () => {
     const ofDevice = token("red", { aud: "interline", sub: account, device: 1 }, "interline+jwt");

@@ -3,8 +3,8 @@ import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { expect, test } from "vitest";
-import { decodeHello } from "../../src/wire/client-frames.js";
 import { encodeWelcome } from "../../src/wire/control.js";
+import { decodeHello } from "../../src/wire/hello.js";
 import { welcomeBody } from "./scripted-transport.js";
 
 const GZIPPED_BYTES_MAX = 20 * 1024;

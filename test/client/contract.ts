@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Client, ClientOptions, Envelope, SendRequest } from "../../src/client/client.js";
 import type { DeviceName } from "../../src/index.js";
+import { limits } from "../../src/rules/limits.js";
 
 export interface ContractNode {
   /** A client for a device, not connected yet. */
@@ -253,6 +254,22 @@ export function describeContract(way: string, node: () => ContractNode): void {
       const devices = [{ device: 1, payload: payloadOf(9) }];
       expect(alice.signal({ to: [{ account: to.text, devices }] })).toBe(true);
       expect(numberOf(await signal)).toBe(9);
+    });
+
+    test("reaches the connected members of a group with a signal, without any agreement", async () => {
+      const [from, to] = [freshAccount("whatsapp"), freshAccount("instagram")];
+      const alice = await connected({ ...from, device: 1 });
+      const bob = await connected({ ...to, device: 1 });
+      const told = bob.once("group");
+      const { group } = await alice.groups.create([to.text]);
+      await told;
+      const signal = bob.once("signal");
+      expect(alice.signal({ group, payload: payloadOf(9) })).toBe(true);
+      expect([numberOf(await signal), (await signal).group]).toEqual([9, group]);
+      const payload = new Uint8Array(limits.groupSignalBytesMax + 1);
+      expect(() => alice.signal({ group, payload })).toThrow(
+        expect.objectContaining({ code: "badArgument" }),
+      );
     });
 
     test("learns the roster of an account, also of one that nobody has", async () => {

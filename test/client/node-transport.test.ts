@@ -5,8 +5,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import { createClient, type TransportSocket } from "../../src/client/client.js";
 import { nodeTransport } from "../../src/client/node-transport.js";
 import { MESSAGE_BYTES_MAX } from "../../src/client/websocket-frames.js";
-import { decodeHello } from "../../src/wire/client-frames.js";
 import { encodeWelcome } from "../../src/wire/control.js";
+import { decodeHello } from "../../src/wire/hello.js";
 import { welcomeBody } from "./scripted-transport.js";
 import { frame, startTinyServer, type TinyPeer, type TinyServer } from "./tiny-server.js";
 

@@ -281,6 +281,10 @@ describe("without receipts", () => {
     expect(client.signal(request)).toBe(true);
     await settle();
     expect(transport.socket.take()).toEqual([[{ kind: "ephemeral", accounts: request.to }]]);
+    const toGroup = { group: request.to[0]?.account as Uint8Array, payload: Uint8Array.of(1) };
+    expect(client.signal(toGroup)).toBe(true);
+    await settle();
+    expect(transport.socket.take()).toEqual([[{ kind: "groupEphemeral", ...toGroup }]]);
     transport.socket.end(1006);
     expect(client.signal(request)).toBe(false);
   });

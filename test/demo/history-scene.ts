@@ -3,8 +3,11 @@
  * killed amid it. All of it must be there in the end, and the search after the play finds nothing of it in the clear.
  */
 import { randomBytes } from "node:crypto";
-import { inviteTransfer, sendTransfer } from "../../src/client/transfer.js";
+import { inviteTransfer, sendTransfer, type TransferPart } from "../../src/client/transfer.js";
 import type { Play } from "./play.js";
+
+/** What a new device makes of what it gets; it keeps it as it is, unless it is to be caught at something else. */
+export type Keep = (part: TransferPart) => Uint8Array;
 
 /** Pictures: more than is ever on the way at once. */
 const PICTURES_BYTES = 3 * 1024 * 1024;
@@ -14,6 +17,7 @@ export async function aNewDeviceGetsTheHistory(
   play: Play,
   ownerName: string,
   labels: { readonly old: string; readonly anew: string },
+  keep: Keep = ({ bytes }) => bytes.slice(),
 ): Promise<void> {
   const { company, node, stage, tell } = play;
   const owner = company.person(ownerName);
@@ -27,7 +31,7 @@ export async function aNewDeviceGetsTheHistory(
     inviteTransfer(anew.client, {
       bytesMax: ARCHIVE_BYTES_MAX,
       store: (part) => {
-        parts.push(part.bytes.slice());
+        parts.push(keep(part));
         bytes += part.bytes.length;
         stage.happened();
       },

@@ -6,10 +6,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { SignalCipher } from "../ciphers/signal-cipher.js";
+import { buildMutant } from "../support/mutant.js";
 import { aGroupIsMade, somebodyIsRemoved } from "./group-scenes.js";
+import { aNewDeviceGetsTheHistory, type Keep } from "./history-scene.js";
 import { type PerformanceOptions, perform } from "./performance.js";
 import type { Play } from "./play.js";
 import { everybodyGreetsEverybody, everybodySignsIn, theNodeStarts, theNodeStops } from "./scenes.js";
+import { somebodySealedWrites } from "./sealed-scene.js";
 
 interface Spoilers {
   readonly beforeTheEnd?: (play: Play) => void;
@@ -90,6 +93,46 @@ test("a removed member reads nothing, and it is seen when it can", async () => {
   const careless = await performRemoval((address) => new Careless(address, 24));
   expect(careless.ok).toBe(false);
   expect(careless.removedMemberCouldRead).toBeGreaterThan(50);
+});
+
+/** Everybody signs in, and then there is one scene. */
+function performScene(scene: (play: Play) => Promise<void>, script?: string) {
+  const story = async (play: Play) => {
+    await theNodeStarts(play);
+    await everybodySignsIn(play);
+    await everybodyGreetsEverybody(play);
+    await scene(play);
+    await theNodeStops(play);
+  };
+  return perform({ seed: 1, keep: "never", story, print: () => {}, ...(script !== undefined && { script }) });
+}
+
+test("a new device gets the history, and it is seen when it gets another", async () => {
+  const labels = { old: "phone", anew: "tablet" };
+  const outcome = await performScene((play) => aNewDeviceGetsTheHistory(play, "Chi", labels));
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: true, kills: 1 });
+  expect(outcome.historyTransferred).toBeGreaterThan(10);
+  // One byte in the middle of it.
+  const careless: Keep = ({ offset, bytes }) =>
+    bytes.map((byte, i) => (offset + i === 1_000_000 ? byte ^ 1 : byte));
+  const wrong = await performScene((play) => aNewDeviceGetsTheHistory(play, "Chi", labels, careless));
+  expect(wrong).toMatchObject({ ok: false, historyTransferred: 0 });
+  expect(wrong.faults.join()).toContain("another history");
+});
+
+test("nothing is kept of who writes sealed, and it is seen when something is", async () => {
+  const scene = (play: Play) =>
+    somebodySealedWrites(play, "Chi", play.company.person("Chi").device("tablet"));
+  const outcome = await performScene(scene);
+  expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: true, kills: 1, sealedSenderTraces: 0 });
+  const mutant = buildMutant("sealedIdKept");
+  try {
+    const wrong = await performScene(scene, join(mutant.build, "src/cli/main.js"));
+    expect(wrong.ok).toBe(false);
+    expect(wrong.sealedSenderTraces).toBeGreaterThan(0);
+  } finally {
+    mutant.remove();
+  }
 });
 
 test("a message that a device should have read and did not is missed", async () => {

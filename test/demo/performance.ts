@@ -69,6 +69,8 @@ export interface PerformanceOptions {
   readonly print: (line: string) => void;
   /** The encryption of a device, when it is to be another than SignalCipher as it is. */
   readonly makeCipher?: (address: DeviceAddress) => SignalCipher;
+  /** What the node's process runs, when it is to be another than the built command line. */
+  readonly script?: string;
 }
 
 export async function perform(options: PerformanceOptions): Promise<Outcome> {
@@ -108,6 +110,7 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
     port: await freePort(),
     // As talkative as it can be, for the search.
     serveArguments: ["--log-level", "trace"],
+    ...(options.script !== undefined && { script: options.script }),
   });
   const stage = new Stage(options.seed);
   const evidence = new Evidence({ dataDirectory, outputDirectory, url: node.url, marker: stage.marker });

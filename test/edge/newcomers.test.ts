@@ -4,7 +4,7 @@ import type { Link } from "../../src/edge/link.js";
 import { addressKey, Newcomers } from "../../src/edge/newcomers.js";
 import { SignInQueue } from "../../src/edge/sign-in-queue.js";
 import { limits } from "../../src/rules/limits.js";
-import { decodeHello } from "../../src/wire/client-frames.js";
+import { decodeHello } from "../../src/wire/hello.js";
 import { RawWebSocket } from "../support/raw-web-socket.js";
 import { type Bench, hello, startBench, until } from "./stub-node.js";
 

@@ -10,7 +10,7 @@ import { Stage, type StageDevice } from "./stage.js";
 
 const OWN_ACCOUNT = `0001${"11".repeat(16)}`;
 const SEND_KINDS = ["send", "sharedSend", "groupSend", "ownSend"];
-const CONTROL_KINDS = ["ephemeral", "ping", "rosterQuery", "request"];
+const CONTROL_KINDS = ["ephemeral", "groupEphemeral", "ping", "rosterQuery", "request"];
 
 interface VectorFrame {
   readonly kind: string;

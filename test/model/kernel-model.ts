@@ -4,6 +4,7 @@
  *
  * It shares no code with the kernel. Slow and obvious wins over short.
  */
+import { audienceOf, type ModelAudience } from "./audience.js";
 import { ByteReader, Unreadable } from "./byte-reader.js";
 import { begin, disconnect, goLive, type Window } from "./connections.js";
 import { DedupWindow, dedupKey, textOf } from "./dedup-window.js";
@@ -139,6 +140,14 @@ export class KernelModel {
     return this.residents.device(address)?.slot;
   }
 
+  audience(address: Uint8Array, slot: number, membersMax: number): ModelAudience {
+    return audienceOf(this.groups.find(address), this.device(slot), {
+      membersMax,
+      residents: this.residents,
+      isClosed: (from, to) => (this.crossings.get(`${from}>${to}`) ?? "closed") === "closed",
+    });
+  }
+
   // The turn.
 
   push(slot: number, connection: number, message: Uint8Array): boolean {
@@ -204,7 +213,7 @@ export class KernelModel {
         (kind === 10 && fields === 4);
       if (isSend) yield* this.readSend(device, message, reader, { from, kind });
       else if (kind === 3 && fields === 2) this.readAck(device, message, reader, from);
-      else if (kind >= 4 && kind <= 7) {
+      else if ((kind >= 4 && kind <= 7) || kind === 14) {
         reader.at = from;
         reader.skip();
         this.addOutcome(device, 0, message.subarray(from, reader.at));

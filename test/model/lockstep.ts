@@ -109,6 +109,17 @@ export class Lockstep {
     return this.same("a group is resident", this.kernel.hasGroup(address), this.model.hasGroup(address));
   }
 
+  audience(address: Uint8Array, slot: number, membersMax: number): void {
+    const model = this.model.audience(address, slot, membersMax);
+    const kernel = this.kernel.audience(address, slot, membersMax);
+    const text = (audience: typeof kernel | typeof model): string =>
+      typeof audience === "string" ? audience : `${audience.slots.join()} of ${audience.members}`;
+    this.same("whom a signal is for", text(kernel), text(model));
+    this.note(
+      typeof model === "string" ? `audience ${model}` : `audience of ${Math.min(model.slots.length, 2)}`,
+    );
+  }
+
   findDevice(address: Uint8Array): number | undefined {
     return this.same("a device's slot", this.kernel.findDevice(address), this.model.findDevice(address));
   }

@@ -356,6 +356,26 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     ],
   ],
   [
+    "lets anybody signal to a group",
+    [{ file: "audience.ts", from: "return isMember ? count : L.AUDIENCE_STRANGER;", to: "return count;" }],
+  ],
+  [
+    "gives a signal back to the device that sent it",
+    [{ file: "audience.ts", from: "if (other == index || !flag", to: "if (!flag" }],
+  ],
+  [
+    "looks for the members of a group that is too large for signals",
+    [{ file: "audience.ts", from: "if (members > membersMax) return L.AUDIENCE_TOO_LARGE;", to: "" }],
+  ],
+  [
+    "signals to brands that are closed",
+    [{ file: "audience.ts", from: " == L.CROSSING_CLOSED && account != own", to: " == 77" }],
+  ],
+  [
+    "signals to devices that are gone",
+    [{ file: "audience.ts", from: "|| !flag(slotAt(other), L.FLAG_CONNECTED)", to: "" }],
+  ],
+  [
     "never opens a group that was held",
     [{ file: "groups.ts", from: "if (group != 0) store<u32>(group, 0, L.GROUP_HELD);", to: "" }],
   ],

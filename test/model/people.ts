@@ -79,6 +79,11 @@ export class People {
     );
   }
 
+  /** The i-th, round and round. */
+  groupAt(i: number): GroupRecord {
+    return this.groups[i % this.groups.length] as GroupRecord;
+  }
+
   anyGroup(): GroupRecord {
     return this.random.pick(this.groups);
   }

@@ -67,6 +67,7 @@ export function runAloud(build: "release" | "debug", operations: number): Run {
 /** What a run of some hundred thousand operations has always met: else it proves less than it seems to. */
 export const happenings: readonly string[] = [
   ...[0, 101, 103, 104, 301, 302, 303, 310, 311, 312, 401, 402, 403, 602, 640].map((code) => `code ${code}`),
+  ...["unknown", "tooLarge", "stranger", "of 0", "of 1", "of 2"].map((found) => `audience ${found}`),
   "frames composed for a send",
   "frames composed for a span",
   "references spilled",

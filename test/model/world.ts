@@ -36,6 +36,7 @@ export class World {
   /** Connections by slot. */
   private readonly links = new Map<number, Link>();
   private lastConnection = 0;
+  private audiences = 0;
   private moment: Moment;
   private isDiskLow = false;
 
@@ -85,6 +86,16 @@ export class World {
     if (random.chance(0.02)) pair.dedup(this.people.dedupKeys(random.between(1, 80)), this.moment.wallMs);
     pair.compareState(this.moment.monotonicMs);
     pair.findDevice(this.people.device());
+    this.askAudience();
+  }
+
+  /** Of one connection after the other, in one group after the other: what it sees does not depend on chance. */
+  private askAudience(): void {
+    const turn = ++this.audiences;
+    const links = [...this.links.values()];
+    const link = links[turn % links.length];
+    const { address } = this.people.groupAt(turn);
+    if (link !== undefined) this.pair.audience(address, link.slot, turn % 3 === 0 ? 2 : 20);
   }
 
   private passTime(): void {

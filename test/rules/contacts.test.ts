@@ -2,7 +2,12 @@ import { describe, expect, test } from "vitest";
 import { accountAddress } from "../../src/base/address.js";
 import { isWithPresentOwner, judgeAllow, mayHaveOneMore } from "../../src/rules/contacts.js";
 import { limits } from "../../src/rules/limits.js";
-import { judgeSignal, type SignalCase } from "../../src/rules/signals.js";
+import {
+  type GroupSignalCase,
+  judgeGroupSignal,
+  judgeSignal,
+  type SignalCase,
+} from "../../src/rules/signals.js";
 
 const alice = accountAddress(1, new Uint8Array(16).fill(1));
 const bob = accountAddress(2, new Uint8Array(16).fill(2));
@@ -67,5 +72,27 @@ describe("what becomes of a signal", () => {
     for (const isThere of [true, false])
       for (const keepsUp of [true, false])
         expect(judgeSignal({ ...fine, isAgreed: false, isThere, keepsUp })).toBe("notAgreed");
+  });
+});
+
+describe("what becomes of a signal to a group", () => {
+  const fine: GroupSignalCase = {
+    isInRate: true,
+    isOverloaded: false,
+    isChanging: false,
+    audience: "members",
+  };
+
+  test.each([
+    [{}, undefined],
+    [{ isInRate: false, isOverloaded: true, isChanging: true, audience: "stranger" }, "tooMany"],
+    [{ isOverloaded: true, isChanging: true, audience: "stranger" }, "overloaded"],
+    [{ isChanging: true, audience: "unknown" }, "groupChanging"],
+    [{ isChanging: true, audience: "tooLarge" }, "groupChanging"],
+    [{ audience: "unknown" }, "overloaded"],
+    [{ audience: "tooLarge" }, "groupTooLarge"],
+    [{ audience: "stranger" }, "notAgreed"],
+  ] as const)("%j: %s", (change, fate) => {
+    expect(judgeGroupSignal({ ...fine, ...change })).toBe(fate);
   });
 });

@@ -50,6 +50,7 @@ export function floods(world: World, bytes: number): Buffer[] {
         Array.from({ length: 16 }, () => ({ account: stranger(), version: 9, devices: [] })),
       ),
     () => frames.ephemeral([{ account: address, devices }]),
+    () => frames.groupEphemeral(address, Buffer.alloc(20)),
     () => frames.send(Buffer.alloc(16, 1), [{ account: address, version: 1, devices }]),
   ];
   return kinds.map((kind) => {
@@ -160,6 +161,7 @@ export function oddFrame(random: SeededRandom, world: World): Buffer {
     () => frames.rosterQuery(random.between(0, 2 ** 31), account),
     () => frames.ack(random.between(0, 3)),
     () => frames.ephemeral([{ account, devices }]),
+    () => frames.groupEphemeral(account, randomBytes(random.between(0, 5_000))),
   ])();
 }
 

@@ -186,6 +186,24 @@ export const mutants = {
     },
     { file: "src/store/spill.js", find: "            this.#release(batch);\n", put: "" },
   ],
+  /** A6: what is spilled from the journal is not kept in mind any more. */
+  dedupKeysSpilledAway: [{ file: "src/store/journal.js", find: "dedup.add(batch, spilled);", put: "" }],
+  /** Signals: agreements are given before they are on the disk, where they come a little later. */
+  agreementsBeforeFlush: [
+    {
+      file: "src/store/contacts.js",
+      find: "return this.#change(account, other, (known) => known | covers);",
+      put: `const changed = this.#change(account, other, (known) => known | covers);
+        if (!this.#parts.isThere(account)) return changed;
+        changed.catch(() => {});
+        return Promise.resolve();`,
+    },
+    {
+      file: "src/store/writer.js",
+      find: "await this.#database.write(batch);",
+      put: "await new Promise((resolve) => setTimeout(resolve, 15)); await this.#database.write(batch);",
+    },
+  ],
   /** C5: a claimed key leaves before its removal is on the disk, which comes a little later. */
   claimsBeforeFlush: [
     {
@@ -248,6 +266,14 @@ export const mutants = {
       put: "return Buffer.concat([token, token]);",
     },
   ],
+  /** Admin API: any token of a back end opens it, whatever its scope. */
+  scopeIgnored: [
+    {
+      file: "src/admin/server.js",
+      find: "if (!scopes.includes(ADMIN_SCOPE))",
+      put: "if (!scopes.includes(ADMIN_SCOPE) && ADMIN_SCOPE === undefined)",
+    },
+  ],
   /** C8: where no account takes sealed envelopes, that is said as soon as it is known. */
   sealedNobodyAtOnce: [
     {
@@ -294,6 +320,24 @@ export const mutants = {
       file: "src/store/contacts.js",
       find: "        if (received === 0)\n            return 0;\n        return coversAt(mine, given, theirs) & coversAt(theirs, received, mine);",
       put: "        return coversAt(mine, given, theirs);",
+    },
+  ],
+  /** Signals: whoever was a member while the group was looked at first gets those to the group ever after. */
+  removedStayInAudience: [
+    {
+      file: "src/path/signals.js",
+      find: "    for (const slot of audience.slots) {",
+      put: `    const seen = ((globalThis.seen ??= new Map()).set(String(group), new Set([...(globalThis.seen.get(String(group)) ?? []), from.slot, ...audience.slots]))).get(String(group));
+    for (const slot of seen) {
+        if (slot === from.slot) continue;`,
+    },
+  ],
+  /** Signals: those to a group go to all of it. */
+  signalsComeBack: [
+    {
+      file: "src/path/signals.js",
+      find: "    for (const slot of audience.slots) {",
+      put: "    for (const slot of [from.slot, ...audience.slots]) {",
     },
   ],
   /** Signals: changes of agreements are answered before they are on the disk, where they come a little later. */

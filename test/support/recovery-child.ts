@@ -26,6 +26,7 @@ import {
   keyNumbers,
   type Operation,
   type Outcome,
+  REPEATS_KNOWN,
   worldAccounts,
   worldDevices,
   worldNames,
@@ -90,6 +91,7 @@ const store = await openStore({
     identityChangeRefillMs: 1,
     chunkBytesMax: 900,
     chunkMergeBytesMax: 300,
+    dedupWindowCount: REPEATS_KNOWN,
   },
 });
 let nextQuestion = 1;
@@ -225,6 +227,17 @@ async function changeTokens(): Promise<void> {
   });
 }
 
+async function changeContacts(): Promise<void> {
+  const [account, other, covers] = [oneAccount(), oneAccount(), random.between(1, 3)];
+  if (account === other) return;
+  const op = random.between(0, 2) === 0 ? "takeBack" : "agree";
+  const method = op === "agree" ? "allow" : "withdraw";
+  await ask({ op, account, other, covers }, async () => {
+    await store.contacts[method](bytesOf(account), bytesOf(other), covers);
+    return {};
+  });
+}
+
 // --- keys ---
 
 let nextKey = clockMs * 100;
@@ -352,7 +365,7 @@ async function dismiss(): Promise<never> {
 
 // --- all of it ---
 
-const found = await readState(store, { groups: orders.groups, clockMs });
+const found = await readState(store, { ...orders, clockMs });
 say("found", found);
 const writer = new RecoveryWriter(store, random, async (operation, run) => void (await ask(operation, run)));
 for (const [account, { devices }] of Object.entries(found.accounts)) {
@@ -377,6 +390,7 @@ const choices: readonly (readonly [number, () => Promise<void>])[] = [
   [3, changeTokens],
   [5, upload],
   [8, claim],
+  [6, changeContacts],
   [3, createGroup],
   [9, changeGroup],
 ];

@@ -7,14 +7,12 @@
  * What need not be exact: notices that the node has sent may be gone or not, and entries that were acked may be gone
  * before the commit that holds the ack.
  */
-import { applyOperation, digestOfKeys } from "./recovery-model.js";
+import { tablesOf, wrongRepeats } from "./recovery-expected.js";
+import { applyOperation } from "./recovery-model.js";
 import {
   accountIn,
   type FoundNotice,
   type FoundState,
-  type Key,
-  type Kind,
-  keyNumbers,
   type Operation,
   type Outcome,
   worldDevices,
@@ -40,6 +38,8 @@ interface Question {
 export class RecoveryJudge {
   readonly faults: string[] = [];
   readonly groups = new Set<string>();
+  /** All sends that were asked for. */
+  readonly sends: string[] = [];
   clockMs = 0;
   answers = 0;
   /** Questions that were open at a kill, and those of them that had happened. */
@@ -73,6 +73,7 @@ export class RecoveryJudge {
     this.clockMs = Math.max(this.clockMs, clockMs);
     this.#open.set(id, { operation, subjects: subjectsOf(operation) });
     if (operation.op !== "commit") return;
+    this.sends.push(...operation.sends);
     for (const { device, ordinal, floor } of operation.acks) {
       const name = `${device} ${ordinal}`;
       this.#acked.set(name, Math.max(floor, this.#acked.get(name) ?? 0));
@@ -234,21 +235,12 @@ export class RecoveryJudge {
       ]);
       compare(`account ${account}`, model && { ...model, devices }, disk);
     }
-    const tables = [
-      ["refused tokens", refusedIn(state), found.refused],
-      ["names", state.names, found.names],
-      ["delivery tokens", state.tokens, found.tokens],
-      ["push targets", state.targets, found.targets],
-      ["keys", keysIn(state), found.keys],
-      ["groups", state.groups, found.groups],
-      ["memberships", filled(state.memberships), found.memberships],
-      ["groups to leave", filled(state.leaving), found.leaving],
-    ] as const;
-    for (const [what, model, disk] of tables) {
+    for (const [what, model, disk] of tablesOf(state, found)) {
       for (const name of new Set([...Object.keys(model), ...Object.keys(disk)]))
-        compare(`${what} of ${name}`, entryOf(model, name), entryOf(disk, name));
+        compare(`${what} of ${name}`, model[name], disk[name]);
     }
     for (const device of worldDevices) this.#compareQueue(state, found, { device, wrong });
+    wrong.push(...wrongRepeats(state, found));
     this.#compareNotices(state.notices, found.notices, wrong);
     return wrong;
   }
@@ -301,6 +293,9 @@ function subjectsOf(operation: Operation): readonly string[] {
       return [operation.by, ...operation.others];
     case "changeGroup":
       return [operation.group, operation.by, ...operation.change.accounts];
+    case "agree":
+    case "takeBack":
+      return [operation.account, operation.other];
     case "commit":
       return [];
     default:
@@ -367,32 +362,6 @@ function asFound(state: State, found: FoundState): State {
 function ordinalOf(state: State, device: string): number {
   const devices = state.accounts[accountIn(device)]?.devices ?? [];
   return devices.find(({ number }) => device.endsWith(`000${number}`))?.ordinal ?? 0;
-}
-
-const filled = (table: State["memberships"]): State["memberships"] =>
-  Object.fromEntries(Object.entries(table).filter(([, list]) => list.length > 0));
-
-const entryOf = (table: Readonly<Record<string, unknown>>, name: string): unknown => table[name];
-
-function refusedIn(state: State): Record<string, number> {
-  const both = worldDevices.map((device): [string, number] => [
-    device,
-    Math.max(state.refused[device] ?? 0, state.refused[accountIn(device)] ?? 0),
-  ]);
-  return Object.fromEntries(both.filter(([, ms]) => ms > 0));
-}
-
-function keysIn(state: State): Record<string, [number, number, string]> {
-  const found: Record<string, [number, number, string]> = {};
-  for (const [device, { kinds, claimedThrough }] of Object.entries(state.keys)) {
-    for (const kind of Object.keys(keyNumbers) as Kind[]) {
-      const keys: readonly Key[] = kinds[kind] ?? [];
-      const through = claimedThrough[kind] ?? 0;
-      if (keys.length + through === 0) continue;
-      found[`${device} ${kind}`] = [keys.length, through, digestOfKeys(device, kind, keys)];
-    }
-  }
-  return found;
 }
 
 const bodies = new Map<string, Record<string, unknown>>();

@@ -22,6 +22,8 @@ const START_MS_MAX = 250;
 const PATIENCE_MS = 2_000;
 /** Groups that are gone are asked for as long as they are among the last so many. */
 const GROUPS_ASKED = 60;
+/** So many of the last sends are made again: within what must be known, and beyond it. */
+const SENDS_REPEATED = 100;
 
 export interface RecoveryOutcome {
   readonly faults: readonly string[];
@@ -124,7 +126,8 @@ class Lane {
   async #run({ order, afterMs, isFromStart }: Moment, random: SeededRandom): Promise<boolean> {
     const groups = [...this.judge.groups].slice(-GROUPS_ASKED);
     const seed = random.between(1, 2 ** 31);
-    const orders: ChildOrders = { seed, clockMs: this.judge.clockMs + 1, groups, kill: order };
+    const sends = this.judge.sends.slice(-SENDS_REPEATED);
+    const orders: ChildOrders = { seed, clockMs: this.judge.clockMs + 1, groups, sends, kill: order };
     const child = spawn(process.execPath, [this.#program, this.directory, JSON.stringify(orders)], {
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { digestOf } from "./claim-judge.js";
+import { changeContacts, endContacts } from "./recovery-contact-model.js";
 import { changeGroup, createGroup, leaveAll } from "./recovery-group-model.js";
 import {
   accountIn,
@@ -58,6 +59,9 @@ export function applyOperation(state: State, operation: Operation): Step {
       return createGroup(state, operation);
     case "changeGroup":
       return changeGroup(state, operation);
+    case "agree":
+    case "takeBack":
+      return changeContacts(state, operation);
     case "commit":
       return commit(state, operation);
   }
@@ -121,7 +125,7 @@ function changeAccount(state: State, operation: AccountOperation): Step {
       const gone = refuseTokens(roster([], true), { names, nowMs: operation.nowMs });
       const kept = Object.fromEntries(Object.entries(gone.names).filter(([, owner]) => owner !== account));
       const tokens = without(gone.tokens, (key) => key === account);
-      return told(leaveAll({ ...gone, names: kept, tokens }, account), true);
+      return told(endContacts(leaveAll({ ...gone, names: kept, tokens }, account), account), true);
     }
   }
 }
@@ -290,7 +294,10 @@ function claim(state: State, { by, device, suite }: Extract<Operation, { op: "cl
 
 // --- envelopes ---
 
-function commit(state: State, { runs, acks }: Extract<Operation, { op: "commit" }>): Step {
+/** How many of the last sends are kept in mind. */
+const SENDS_MAX = 400;
+
+function commit(state: State, { runs, acks, sends }: Extract<Operation, { op: "commit" }>): Step {
   const queues: Record<string, readonly string[]> = { ...state.queues };
   const isThere = (device: string, ordinal: number): boolean =>
     state.accounts[accountIn(device)]?.devices.some((one) => one.ordinal === ordinal) === true;
@@ -301,5 +308,6 @@ function commit(state: State, { runs, acks }: Extract<Operation, { op: "commit" 
     const before = queues[device] ?? [];
     if (isThere(device, ordinal)) queues[device] = before.filter((entry) => sequenceIn(entry) > floor);
   }
-  return { state: { ...state, queues }, outcome: {} };
+  const accepted = [...state.sends, ...sends].slice(-SENDS_MAX);
+  return { state: { ...state, queues, sends: accepted }, outcome: {} };
 }

@@ -23,6 +23,8 @@ export const worldNames = ["ann", "bob", "cleo", "dan"] as const;
 export const worldDevices: readonly string[] = worldAccounts.flatMap((account) =>
   worldNumbers.map((number) => deviceOf(account, number)),
 );
+/** A send is known again until so many later ones were accepted. */
+export const REPEATS_KNOWN = 40;
 /** A device is told of its stock when this many one-time keys of a kind are not left. */
 export const KEYS_LOW = 3;
 
@@ -127,7 +129,19 @@ export type Operation =
       readonly by: string;
       readonly change: Change;
     }
-  | { readonly op: "commit"; readonly runs: readonly Run[]; readonly acks: readonly AskedAck[] };
+  | {
+      readonly op: "agree" | "takeBack";
+      readonly account: string;
+      readonly other: string;
+      readonly covers: number;
+    }
+  | {
+      readonly op: "commit";
+      readonly runs: readonly Run[];
+      readonly acks: readonly AskedAck[];
+      /** Of the sends that it holds: `<sending device> <its ordinal> <number>`. */
+      readonly sends: readonly string[];
+    };
 
 /** What was answered, as JSON: `{ code }` for a refusal. */
 export type Outcome = { readonly code: string } | { readonly [name: string]: unknown };
@@ -182,7 +196,12 @@ export interface FoundState {
   /** By account: the groups that it is in, and those that it has to leave because it was removed. */
   readonly memberships: Readonly<Record<string, readonly string[]>>;
   readonly leaving: Readonly<Record<string, readonly string[]>>;
+  /** By account: with whom it has agreed to what. By two accounts, the lesser first: what both have. */
+  readonly contacts: Readonly<Record<string, readonly (readonly [string, number])[]>>;
+  readonly agreed: Readonly<Record<string, number>>;
   readonly queues: Readonly<Record<string, readonly string[]>>;
+  /** Of the sends that were asked for again and whose device is there: whether each was taken for a repeat. */
+  readonly repeats: Readonly<Record<string, boolean>>;
   readonly notices: readonly FoundNotice[];
 }
 
@@ -199,5 +218,7 @@ export interface ChildOrders {
   /** Its clock begins here; it moves with what is asked. */
   readonly clockMs: number;
   readonly groups: readonly string[];
+  /** What is sent again when the store is open. */
+  readonly sends: readonly string[];
   readonly kill: KillOrder;
 }

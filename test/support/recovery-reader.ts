@@ -5,6 +5,7 @@ import { limits } from "../../src/rules/limits.js";
 import { noTokens } from "../../src/rules/sealed.js";
 import type { QueueItem, Store } from "../../src/store/store.js";
 import { framesIn, testPayload } from "./journal-record.js";
+import { sorted } from "./recovery-contact-model.js";
 import {
   accountIn,
   type FoundNotice,
@@ -18,6 +19,7 @@ import {
   worldDevices,
   worldNames,
 } from "./recovery-operations.js";
+import { repeatsIn } from "./recovery-repeats.js";
 
 const ALL = 1 << 30;
 /** Brand 1 gives the names. */
@@ -25,9 +27,18 @@ export const NAMING_BRAND = 1;
 export const bytesOf = (hex: string): Uint8Array => fromHex(hex) as Uint8Array;
 export const nameBytes = (name: string): Uint8Array => new TextEncoder().encode(name);
 
+/** Two accounts, the lesser first. */
+const pairs = worldAccounts.flatMap((one) =>
+  worldAccounts.filter((other) => one < other).map((other) => `${one} ${other}`),
+);
+
 export async function readState(
   store: Store,
-  { groups, clockMs }: { readonly groups: readonly string[]; readonly clockMs: number },
+  {
+    groups,
+    sends,
+    clockMs,
+  }: { readonly groups: readonly string[]; readonly sends: readonly string[]; readonly clockMs: number },
 ): Promise<FoundState> {
   return {
     epoch: store.epoch,
@@ -49,6 +60,17 @@ export async function readState(
     }),
     memberships: tableOf(worldAccounts, (account) => listOf(store.memberships.of(bytesOf(account)))),
     leaving: tableOf(worldAccounts, (account) => listOf(store.memberships.toLeave(bytesOf(account)))),
+    contacts: tableOf(worldAccounts, (account) => {
+      const given = store.contacts.list(bytesOf(account));
+      return given.length === 0
+        ? undefined
+        : sorted(given.map(({ account: other, covers }) => [toHex(other), covers]));
+    }),
+    agreed: tableOf(pairs, (pair) => {
+      const [one = "", other = ""] = pair.split(" ");
+      return store.contacts.both(bytesOf(one), bytesOf(other)) || undefined;
+    }),
+    repeats: repeatsIn(store, sends),
     queues: tableOf(worldDevices, (device) => {
       const items = store.readQueue(bytesOf(device), 0, { bytesMax: ALL, entriesMax: ALL });
       return items.length > 0 ? items.flatMap(entriesOf) : undefined;

@@ -28,6 +28,13 @@ export interface Group {
   readonly members: readonly (readonly [string, Role])[];
 }
 
+export interface Given {
+  readonly other: string;
+  readonly covers: number;
+  /** How often the other account had been removed when it was given. */
+  readonly to: number;
+}
+
 export interface State {
   readonly accounts: Table<Account>;
   /** By account or device. */
@@ -40,7 +47,12 @@ export interface State {
   /** By account: the groups that it is in, or has to leave since it was removed, in the order in which it came to them. */
   readonly memberships: Table<readonly string[]>;
   readonly leaving: Table<readonly string[]>;
+  /** By account: what it has given, and how often it was removed. */
+  readonly contacts: Table<readonly Given[]>;
+  readonly removals: Table<number>;
   readonly queues: Table<readonly string[]>;
+  /** Sends that were accepted, oldest first, as far back as anybody asks. */
+  readonly sends: readonly string[];
   readonly notices: readonly string[];
 }
 
@@ -54,7 +66,10 @@ export const emptyState: State = {
   groups: {},
   memberships: {},
   leaving: {},
+  contacts: {},
+  removals: {},
   queues: {},
+  sends: [],
   notices: [],
 };
 

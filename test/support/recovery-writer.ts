@@ -3,18 +3,29 @@
  * path does when a device is removed. One at a time, but for a commit beside a spill, as store.ts wants it.
  */
 import { accountOf, type DeviceAddress, deviceNumber } from "../../src/base/address.js";
+import { concatBytes } from "../../src/base/bytes.js";
 import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 import type { Store } from "../../src/store/store.js";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import { journalRecord, numberedRun, referenceRun, testPart, testPayload } from "./journal-record.js";
 import type { AskedAck, Operation, Outcome, Run } from "./recovery-operations.js";
 import { bytesOf } from "./recovery-reader.js";
+import { sendId } from "./recovery-repeats.js";
 
 interface Present {
   readonly ordinal: number;
   /** The newest entry that is durably accepted, and up to where it is acked. */
   newest: number;
   floor: number;
+}
+
+/** As the kernel makes it: the sending device's ordinal, and the id. */
+function dedupKey(send: string): Uint8Array {
+  const [, ordinal, number] = send.split(" ");
+  const key = new Uint8Array(20);
+  new DataView(key.buffer).setUint32(0, Number(ordinal), true);
+  key.set(sendId(Number(number)), 4);
+  return key;
 }
 
 interface Unspilled {
@@ -95,10 +106,11 @@ export class RecoveryWriter {
       this.#unspilled.push({ record: number, device, ordinal, run });
     const told = acks.map(({ device, floor }): Ack => ({ device: bytesOf(device), floor }));
     const isEarly = random.between(0, 1) === 0;
-    await this.#ask({ op: "commit", runs: asked, acks }, async () => {
+    const sends = there.length > 0 && !isDraining ? this.#sends(there) : [];
+    await this.#ask({ op: "commit", runs: asked, acks, sends }, async () => {
       if (isEarly) this.#trim(acks);
       const bytes = journalRecord(number, runs, told, undefined, parts);
-      const dedupKeys = this.#dedupKeys(runs.length > 0 ? there : []);
+      const dedupKeys = concatBytes(sends.map(dedupKey));
       await this.#store.commit({ records: [{ number, bytes }], dedupKeys, timeMs: 1 }).durable;
       return {};
     });
@@ -109,13 +121,12 @@ export class RecoveryWriter {
     }
   }
 
-  /** One key, of a sender that is there. */
-  #dedupKeys(there: readonly (readonly [string, Present])[]): Uint8Array {
-    const [sender] = there;
-    if (sender === undefined) return new Uint8Array();
-    const key = testPayload(this.#next, 20);
-    new DataView(key.buffer).setUint32(0, sender[1].ordinal, true);
-    return key;
+  /** What was sent, whoever got it: a number that nothing else has, of somebody who is there. */
+  #sends(there: readonly (readonly [string, Present])[]): string[] {
+    return Array.from({ length: this.#random.between(0, 3) }, () => {
+      const [device, { ordinal }] = this.#random.pick(there);
+      return `${device} ${ordinal} ${++this.#next}`;
+    });
   }
 
   /** One part for several devices: each gets an entry that refers to it. */

@@ -173,6 +173,7 @@ export const frames = {
         ),
       ),
     ]),
+  groupEphemeral: (group: Uint8Array, payload: Uint8Array) => array([uint(14), bin(group), bin(payload)]),
   ping: (nonce: number) => array([uint(5), uint(nonce)]),
   rosterQuery: (request: number, account: Uint8Array) => array([uint(6), uint(request), bin(account)]),
   request: (request: number, method: string, body: Buffer) =>

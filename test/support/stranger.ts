@@ -46,6 +46,8 @@ export interface StrangerEars {
   readonly gap?: (gap: GapNotice) => void;
   readonly live?: (sequence: number) => void;
   readonly signal?: (sender: string, payload: Buffer) => void;
+  /** Sender and group in hex. */
+  readonly groupSignal?: (sender: string, group: string, payload: Buffer) => void;
   /** Accounts in hex. */
   readonly presence?: (online: readonly string[], offline: readonly string[]) => void;
   readonly pong?: (nonce: number, timeMs: number) => void;
@@ -282,6 +284,13 @@ export class Stranger {
         return;
       case 38:
         ears.signal?.((frame[1] as Buffer).toString("hex"), frame[2] as Buffer);
+        return;
+      case 49:
+        ears.groupSignal?.(
+          (frame[1] as Buffer).toString("hex"),
+          (frame[2] as Buffer).toString("hex"),
+          frame[3] as Buffer,
+        );
         return;
       case 48:
         ears.presence?.(accountsIn(frame[1] as Buffer), accountsIn(frame[2] as Buffer));

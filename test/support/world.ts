@@ -95,14 +95,15 @@ function makeAccount(brand: WorldBrand, id: Buffer, deviceCount: number): WorldA
   return account;
 }
 
-/** A token of the brand's own back end. */
-export function mintService(brand: WorldBrand): string {
+/** A token of the brand's own back end, with other claims if told so. */
+export function mintService(brand: WorldBrand, claims: Record<string, unknown> = {}): string {
   const nowS = Math.floor(Date.now() / 1000);
   const token = sign({
     header: { alg: "EdDSA", kid: brand.key.kid, typ: "interline-service+jwt" },
     claims: {
       ...{ iss: brand.issuer, aud: "interline-admin", scope: "accounts" },
       ...{ iat: nowS, exp: nowS + TOKEN_TTL_S },
+      ...claims,
     },
     key: brand.key,
   });

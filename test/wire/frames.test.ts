@@ -6,12 +6,12 @@ import {
   type ClientFrame,
   decodeClientFrame,
   decodeClientMessage,
-  decodeHello,
   encodeClientFrame,
 } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 import { codes } from "../../src/wire/codes.js";
 import { encodeRefusal, encodeWelcome } from "../../src/wire/control.js";
+import { decodeHello } from "../../src/wire/hello.js";
 import type { MsgpackMap, MsgpackValue } from "../../src/wire/msgpack.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 import type { WelcomeBody } from "../../src/wire/protocol.js";
@@ -72,6 +72,11 @@ const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     kind: fc.constant("ephemeral" as const),
     accounts: accountsOf(fc.record({ account, devices })),
   }),
+  fc.record({
+    kind: fc.constant("groupEphemeral" as const),
+    group: account,
+    payload: fc.uint8Array({ maxLength: 300 }),
+  }),
   fc.record({ kind: fc.constant("ping" as const), nonce: uint }),
   fc.record({ kind: fc.constant("rosterQuery" as const), request: uint, account }),
   fc.record({
@@ -99,6 +104,7 @@ const serverFrame: fc.Arbitrary<PlainServerFrame> = fc.oneof(
   fc.record({ kind: fc.constant("gap" as const), sequence: uint, count: uint, reason: uint }),
   fc.record({ kind: fc.constant("live" as const), sequence: uint }),
   fc.record({ kind: fc.constant("signal" as const), sender: bytesOf(20), payload }),
+  fc.record({ kind: fc.constant("groupSignal" as const), sender: bytesOf(20), group: account, payload }),
   fc.record({
     kind: fc.constant("presence" as const),
     online: fc.array(account, { maxLength: 40 }),

@@ -1,8 +1,9 @@
 /** The codecs against the literal messages of test/vectors/, which strangers write clients against. */
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/rules/limits.js";
-import { decodeClientMessage, decodeHello, encodeClientFrame } from "../../src/wire/client-frames.js";
+import { decodeClientMessage, encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
+import { decodeHello } from "../../src/wire/hello.js";
 import { decodeUnidentifiedFrame, encodeSealedSend, type SealedSendFrame } from "../../src/wire/sealed.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 import { clientVectors, plain, serverVectors, vectorBytes } from "./vectors.js";
