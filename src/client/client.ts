@@ -53,7 +53,6 @@ import {
   helloFrameOf,
   type MadeSend,
   ownSendFrameOf,
-  sealedFrameOf,
   sendFrameOf,
   sharedSendFrameOf,
   signalFrameOf,
@@ -264,7 +263,7 @@ export class Client {
   /** See createSealedClient. */
   static sealed(options: SealedClientOptions): SealedClient {
     const client = new Client(options, SEALED_IN_FLIGHT_MAX);
-    return new SealedClient(client, (request) => client.#send(request, sealedFrameOf));
+    return new SealedClient(client, (request, frameOf, renew) => client.#send(request, frameOf, renew));
   }
 
   #send<R extends { readonly attemptsMax?: number }>(

@@ -1,6 +1,6 @@
 /**
  * A client that sends sealed envelopes: over a connection of its own, which speaks for nobody, signed in with a token of
- * its brand that names nobody. The node learns the recipient, the size and the time, and the source address for as long as the
+ * its brand that names nobody. The node learns the recipients, the size and the time, and the source address for as long as the
  * socket is open; it keeps nothing of the sender. Say who you are inside the ciphertext.
  *
  * Do not use one socket address for it that gives you away where that matters, and no token that was made for you alone.
@@ -8,17 +8,31 @@
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { Client } from "./client.js";
 import type { Listener } from "./emitter.js";
-import type { ClientEvents, ClientState, Receipt, SealedSendRequest } from "./types.js";
+import { type Renewal, renewalOf } from "./renewal.js";
+import { type MadeSend, sealedFrameOf, sealedSharedFrameOf } from "./requests.js";
+import type {
+  ClientEvents,
+  ClientState,
+  Receipt,
+  SealedSendRequest,
+  SealedSharedSendRequest,
+} from "./types.js";
 
 /** Of the events of a client, those that such a connection has. */
 export type SealedClientEvents = Pick<ClientEvents, "state" | "refused" | "disconnected" | "closed">;
 
+type Send = <R extends { readonly attemptsMax?: number }>(
+  request: R,
+  frameOf: (request: R) => MadeSend,
+  renew?: Renewal<R>,
+) => Promise<Receipt>;
+
 export class SealedClient {
   readonly #client: Client;
-  readonly #send: (request: SealedSendRequest) => Promise<Receipt>;
+  readonly #send: Send;
 
   /** Made by createSealedClient. */
-  constructor(client: Client, send: (request: SealedSendRequest) => Promise<Receipt>) {
+  constructor(client: Client, send: Send) {
     this.#client = client;
     this.#send = send;
   }
@@ -51,7 +65,20 @@ export class SealedClient {
    * be told), `rateLimited` and `sealedTooFast` when trying again did not help, or as Client.send does.
    */
   send(request: SealedSendRequest): Promise<Receipt> {
-    return this.#send(request);
+    return this.#send(request, sealedFrameOf);
+  }
+
+  /**
+   * The same to several accounts, as one shared part, which travels once, and a block for each device: a group message whose
+   * sender the node cannot name. It goes to all of the accounts or to none. Rejects like `send`; of `deliveryTokenRefused`,
+   * `rateLimited`, `brandsClosed` and `brandQuota` the error's `detail.accounts` are those that the code is about, so
+   * that the rest can be sent to without them, under the same id. In order with sends.
+   *
+   * List your own account among the others, with its own token and all its devices: a node that knows who talks
+   * with whom could tell the sender by the one account that is left out. This device gets the envelope too then.
+   */
+  sendShared(request: SealedSharedSendRequest): Promise<Receipt> {
+    return this.#send(request, sealedSharedFrameOf, renewalOf(request));
   }
 
   close(): Promise<void> {

@@ -152,6 +152,28 @@ export interface SealedSendRequest {
   readonly attemptsMax?: number;
 }
 
+export interface SealedSharedSendRequest {
+  /** What every device gets. */
+  readonly shared: Uint8Array;
+  /**
+   * Every account, with what opens it and a block (it may be empty) for each device that the named version of its roster
+   * lists. At most 256 accounts; a larger group is several envelopes, each with an id of its own.
+   */
+  readonly to: readonly {
+    readonly account: AccountLike;
+    readonly deliveryToken: Uint8Array;
+    readonly version: number;
+    readonly devices: readonly Block[];
+  }[];
+  /** As for a sealed send. Devices of all accounts see the same other id. */
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+  /** As for a send. */
+  readonly renew?: (
+    stale: readonly RosterDifference[],
+  ) => SealedSharedSendRequest["to"] | Promise<SealedSharedSendRequest["to"]>;
+}
+
 /** Of createSealedClient; `token` gives tokens that name nobody. */
 export type SealedClientOptions = Pick<
   ClientOptions,

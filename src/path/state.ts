@@ -97,7 +97,7 @@ export class PathState {
     this.kernel = options.kernel;
     this.store = options.store;
     this.limits = options.limits;
-    this.sealed = new SealedSends(options.limits.sealedRecipientsMax);
+    this.sealed = new SealedSends(options.limits);
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
     this.maySignal = options.maySignal;

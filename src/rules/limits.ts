@@ -249,7 +249,7 @@ export const limits = {
   keyHoldersMax: 1_024,
   /** Connections that speak for nobody, of connectionsMax. */
   unidentifiedConnectionsMax: 4_000,
-  /** Sealed sends of one such connection: messages at once, then one per …; KiB of ciphertext the same way. */
+  /** Sealed sends of one such connection: messages at once, then one per …, to several accounts one for each; KiB of ciphertext the same way. */
   sealedConnectionMessages: 256,
   sealedConnectionMessageRefillMs: 50,
   sealedConnectionKiB: 8 * KiB,
@@ -267,7 +267,7 @@ export const limits = {
   sealedInFlightMax: 256,
   sealedUnreadBytesMax: 6 * MiB,
   sealedUnreadBytesTotal: 64 * MiB,
-  /** Sends that are looked at in one turn, of all such connections, and of one before the next has its turn. */
+  /** Sends (accounts of sends to several) that are looked at in one turn, of all such connections, and of one before the next has its turn. */
   sealedSendsPerTurn: 256,
   sealedSendsInRow: 32,
   /** A token that opens nothing is answered this long after the question, whatever it took to find. */
@@ -335,7 +335,7 @@ export const configurable = {
   unidentifiedConnectionsMax: { min: 0, max: 1_000_000 },
   sealedRecipientMessages: { min: 2, max: 1_000_000 },
   sealedRecipientMessageRefillMs: { min: 1, max: 3_000 },
-  sealedRecipientKiB: { min: 2 * KiB, max: 1024 * KiB },
+  sealedRecipientKiB: { min: 4 * KiB, max: 1024 * KiB },
   sealedRecipientKiBRefillMs: { min: 1, max: 3600_000 },
   diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
   pushIntervalMs: { min: 1_000, max: 24 * 3600_000 },
@@ -418,9 +418,21 @@ assert(
     limits.sealedUnreadBytesTotal > limits.sealedUnreadBytesMax,
   "a client's pipeline fits while it waits",
 );
-assert(limits.sealedSendsPerTurn <= limits.answersPerTurnMax, "refused sealed sends are no flood");
 assert(
-  limits.sealedSendsPerTurn * (limits.devicesPerAccountMax + 1) <= 65_536,
+  limits.devicesPerAccountMax * (limits.payloadBytesMax + limits.blockBytesMax) <=
+    (KiB * configurable.sealedRecipientKiB.min) / 2,
+  "a full shared part for all devices of an account fits its budget",
+);
+assert(
+  limits.accountsPerSharedSendMax <= limits.sealedConnectionMessages,
+  "a send to as many accounts as may be fits a connection's budget",
+);
+assert(
+  limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax <= limits.answersPerTurnMax,
+  "a turn's refused sealed sends, the last one with all its accounts, are no flood",
+);
+assert(
+  (limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax) * (limits.devicesPerAccountMax + 1) <= 65_536,
   "a turn's sealed sends fit one batch of the kernel",
 );
 assert(limits.deliveryTokenOverlapMs <= limits.deliveryTokenOverlapMaxMs, "the overlap is within its bound");
