@@ -263,7 +263,10 @@ export class Client {
   /** See createSealedClient. */
   static sealed(options: SealedClientOptions): SealedClient {
     const client = new Client(options, SEALED_IN_FLIGHT_MAX);
-    return new SealedClient(client, (request, frameOf, renew) => client.#send(request, frameOf, renew));
+    return new SealedClient(client, {
+      send: (request, frameOf, renew) => client.#send(request, frameOf, renew),
+      ask: (request, read) => client.#ask(request, read),
+    });
   }
 
   #send<R extends { readonly attemptsMax?: number }>(

@@ -5,21 +5,32 @@
  *
  * Do not use one socket address for it that gives you away where that matters, and no token that was made for you alone.
  */
+import type { SuiteName } from "../wire/keys.js";
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { Client } from "./client.js";
 import type { Listener } from "./emitter.js";
+import { readBundle } from "./keys.js";
 import { type Renewal, renewalOf } from "./renewal.js";
-import { type MadeSend, sealedFrameOf, sealedSharedFrameOf } from "./requests.js";
+import { checkedToken, deviceOfLike, type MadeSend, sealedFrameOf, sealedSharedFrameOf } from "./requests.js";
 import type {
+  Ask,
   ClientEvents,
   ClientState,
+  KeyBundles,
   Receipt,
+  SealedKeyClaim,
   SealedSendRequest,
   SealedSharedSendRequest,
 } from "./types.js";
 
 /** Of the events of a client, those that such a connection has. */
 export type SealedClientEvents = Pick<ClientEvents, "state" | "refused" | "disconnected" | "closed">;
+
+/** How it does what it does: with the client's own means. */
+interface Means {
+  readonly send: Send;
+  readonly ask: Ask;
+}
 
 type Send = <R extends { readonly attemptsMax?: number }>(
   request: R,
@@ -29,12 +40,12 @@ type Send = <R extends { readonly attemptsMax?: number }>(
 
 export class SealedClient {
   readonly #client: Client;
-  readonly #send: Send;
+  readonly #means: Means;
 
   /** Made by createSealedClient. */
-  constructor(client: Client, send: Send) {
+  constructor(client: Client, means: Means) {
     this.#client = client;
-    this.#send = send;
+    this.#means = means;
   }
 
   get state(): ClientState {
@@ -65,7 +76,7 @@ export class SealedClient {
    * be told), `rateLimited` and `sealedTooFast` when trying again did not help, or as Client.send does.
    */
   send(request: SealedSendRequest): Promise<Receipt> {
-    return this.#send(request, sealedFrameOf);
+    return this.#means.send(request, sealedFrameOf);
   }
 
   /**
@@ -78,7 +89,25 @@ export class SealedClient {
    * with whom could tell the sender by the one account that is left out. This device gets the envelope too then.
    */
   sendShared(request: SealedSharedSendRequest): Promise<Receipt> {
-    return this.#send(request, sealedSharedFrameOf, renewalOf(request));
+    return this.#means.send(request, sealedSharedFrameOf, renewalOf(request));
+  }
+
+  /**
+   * A bundle of keys to begin a conversation with a device of an account that has shared its delivery token, without saying
+   * who begins it; with one-time keys that nobody else is ever given. Waits for a connection. Rejects with InterlineError:
+   * `deliveryTokenRefused` as for `send`, `notFound` (the account has no such device), `keysMissing`, `brandsClosed`, or `rateLimited`
+   * (by default 64 claims of a connection, then one a second).
+   *
+   * Of all such claims of a device only so many get one-time keys; see `isLastResort`. Nobody is told of a later change of
+   * the device's identity on account of one: compare identities when the first answer comes.
+   */
+  async claimKeys<Suite extends SuiteName>(request: SealedKeyClaim<Suite>): Promise<KeyBundles[Suite]> {
+    const { suite } = request;
+    const device = deviceOfLike(request.device);
+    const body = { device, suite, deliveryToken: checkedToken(request.deliveryToken) };
+    return this.#means.ask({ method: "keys.claim", body, isRepeatable: true }, (answer) =>
+      readBundle(suite, answer),
+    );
   }
 
   close(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
 import type { Coverage } from "../wire/contacts.js";
 import type { GroupEvent, Member } from "../wire/groups.js";
-import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
+import type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, RosterDifference, WelcomeBody } from "../wire/protocol.js";
@@ -172,6 +172,14 @@ export interface SealedSharedSendRequest {
   readonly renew?: (
     stale: readonly RosterDifference[],
   ) => SealedSharedSendRequest["to"] | Promise<SealedSharedSendRequest["to"]>;
+}
+
+/** Whose keys somebody who is not named asks for. */
+export interface SealedKeyClaim<Suite extends SuiteName> {
+  readonly device: DeviceLike;
+  readonly suite: Suite;
+  /** Of the device's account, 16 bytes. */
+  readonly deliveryToken: Uint8Array;
 }
 
 /** Of createSealedClient; `token` gives tokens that name nobody. */

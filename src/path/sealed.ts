@@ -40,6 +40,7 @@ import { type AnySealedSendFrame, decodeUnidentifiedFrame, SEALED_ACCOUNT } from
 import { decodeServerMessage, encodeServerFrame } from "../wire/server-frames.js";
 import { BudgetTable } from "./budgets.js";
 import { attachOwn } from "./own-device.js";
+import { serveUnidentified } from "./requests.js";
 import type { PathLimits } from "./shapes.js";
 import type { Attachment, PathState } from "./state.js";
 import {
@@ -126,7 +127,8 @@ function readFrame(state: PathState, one: Unidentified, message: Uint8Array): nu
       answerOpen(state, one);
       const timeMs = state.moment.wallMs;
       say(state, one, encodeServerFrame({ kind: "pong", nonce: frame.nonce, timeMs }));
-    } else endUnidentified(state, one, "unidentified");
+    } else if (frame.kind === "request") serveUnidentified(state, one, frame);
+    else endUnidentified(state, one, "unidentified");
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     const end = error.code === "badFrame" ? undefined : endOfFrame(message, one.readTo);

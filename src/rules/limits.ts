@@ -270,6 +270,9 @@ export const limits = {
   /** Sends (accounts of sends to several) that are looked at in one turn, of all such connections, and of one before the next has its turn. */
   sealedSendsPerTurn: 256,
   sealedSendsInRow: 32,
+  /** Claims of keys over one such connection: so many at once, then one per … */
+  sealedClaimTokens: 64,
+  sealedClaimRefillMs: 1_000,
   /** A token that opens nothing is answered this long after the question, whatever it took to find. */
   sealedRefusalMs: 10,
   /** After a rotation the token before is good for this long, unless the device says otherwise, and never longer than … */
@@ -395,6 +398,7 @@ assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a ch
 assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");
 assert(limits.keyBytesMax * 8 < limits.requestBytesMax, "an upload holds several keys, whatever their size");
 assert(limits.keysLow < limits.keysPerKindMax, "a full stock is not low");
+assert(limits.requestsUnderWayMax <= limits.sealedClaimTokens, "claims without a name may come at once too");
 assert(
   limits.claimTargetTokens + limits.keysLow <= limits.keysPerKindMax,
   "a burst of claims does not empty a full stock before its device was told",

@@ -10,7 +10,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { AccountAddress, EnvelopeId } from "../base/address.js";
 import type { CodeName } from "../wire/codes.js";
-import { type BucketSize, type Spending, spend } from "./token-bucket.js";
+import { type BucketSize, half, type Spending, spend } from "./token-bucket.js";
 
 /** Marks dedup keys of sealed sends, where a device's ordinal would stand; no device is given it. */
 export const SEALED_ORDINAL = 0xffff_ffff;
@@ -210,11 +210,6 @@ const connectionSize = (bounds: SealedBounds): BudgetSize => ({
 const recipientSize = (bounds: SealedBounds): BudgetSize => ({
   messages: { tokens: bounds.sealedRecipientMessages, refillMs: bounds.sealedRecipientMessageRefillMs },
   bytes: { tokens: bounds.sealedRecipientKiB, refillMs: bounds.sealedRecipientKiBRefillMs },
-});
-
-const half = ({ tokens, refillMs }: BucketSize): BucketSize => ({
-  tokens: Math.ceil(tokens / 2),
-  refillMs: refillMs * 2,
 });
 
 const pairSize = (bounds: SealedBounds): BudgetSize => {

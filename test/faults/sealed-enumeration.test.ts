@@ -1,5 +1,5 @@
 /**
- * C8 for sealed senders, to one account or to several: a wrong delivery token, an account that takes no sealed envelopes, and no account are refused by the
+ * C8 for sealed senders, who send to one account or to several, or ask for a device's keys: a wrong delivery token, an account that takes no sealed envelopes, and no account are refused by the
  * same bytes, and at no other time than chance makes (Welch's t-test). The work is the same but for the microsecond in
  * which LMDB copies a row that is there; without the delay before the answer some thousand samples would show it.
  */
@@ -10,7 +10,7 @@ import { NodeUnderTest } from "../support/node-under-test.js";
 import { scanOutput } from "../support/output-scan.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
 import { Stranger } from "../support/stranger.js";
-import { bin, map, type OpenedParty } from "../support/stranger-codec.js";
+import { bin, map, type OpenedParty, text } from "../support/stranger-codec.js";
 import { welchT } from "../support/timing.js";
 import { mintAnonymous, World } from "../support/world.js";
 
@@ -22,8 +22,8 @@ const T_MAX = 4.5;
 /** Accounts of each kind: none is in a cache by being the only one. */
 const ACCOUNTS = 16;
 const KINDS = ["another token", "no token", "no account"] as const;
-/** How it is asked: to one account, or with two others whose tokens are good. */
-const FORMS = ["one account", "several accounts"] as const;
+/** How it is asked: to one account, with two others whose tokens are good, or for the keys of one of its devices. */
+const FORMS = ["one account", "several accounts", "keys"] as const;
 type Form = (typeof FORMS)[number];
 
 const nodes: NodeUnderTest[] = [];
@@ -45,6 +45,7 @@ async function measure(form: Form, samples: number, build?: string): Promise<Mea
     limits: {
       sealedConnectionMessages: 10 * samples,
       sealedConnectionKiB: 10 * samples,
+      sealedClaimTokens: 10 * samples,
       sealedRefusalMs: DELAY_MS,
     },
     ...(build !== undefined && { build }),
@@ -66,7 +67,8 @@ async function measure(form: Form, samples: number, build?: string): Promise<Mea
   const targets = [there.slice(0, ACCOUNTS), there.slice(ACCOUNTS), nobody];
   const measured = await ask(node.port, world, samples, {
     targets,
-    others: form === "one account" ? [] : addresses.slice(2 * ACCOUNTS),
+    form,
+    others: addresses.slice(2 * ACCOUNTS),
   });
   await node.kill();
   scanOutput(node, world);
@@ -78,7 +80,11 @@ async function ask(
   port: number,
   world: World,
   samples: number,
-  { targets, others }: { readonly targets: readonly Buffer[][]; readonly others: readonly Buffer[] },
+  {
+    targets,
+    others,
+    form,
+  }: { readonly targets: readonly Buffer[][]; readonly others: readonly Buffer[]; readonly form: Form },
 ): Promise<Measured> {
   const random = seededRandom("sealed enumeration");
   const times: number[][] = KINDS.map(() => []);
@@ -106,7 +112,14 @@ async function ask(
       answered = resolve;
     });
     const party = { account, version: 1, devices: [{ device: 1, payload: Buffer.alloc(32) }] };
-    if (others.length === 0) stranger.sendSealed(randomBytes(16), randomBytes(16), party);
+    if (form === "keys") {
+      const device = bin(Buffer.concat([account, Buffer.of(0, 1)]));
+      const body = map({ device, suite: text("signal"), deliveryToken: bin(randomBytes(16)) });
+      void stranger.request("keys.claim", body).then(({ code, retryAfterMs, body: said }) => {
+        answers.add(JSON.stringify([code, ...(retryAfterMs === 0 ? [] : [retryAfterMs]), ...said]));
+        answered();
+      });
+    } else if (form === "one account") stranger.sendSealed(randomBytes(16), randomBytes(16), party);
     else {
       const [first, last] = others.map((other) => ({ ...party, account: other, deliveryToken: GOOD_TOKEN }));
       const asked = { ...party, deliveryToken: randomBytes(16) };
@@ -136,7 +149,7 @@ test.each(FORMS)(
     tell(
       `${form}: ${times.map(({ length }) => length).join(", ")} samples, t = ${inText(found)}, least ${least.toFixed(1)} ms`,
     );
-    const detail = form === "one account" ? [] : [["accounts", "the one"]];
+    const detail = form === "several accounts" ? [["accounts", "the one"]] : [];
     expect([...answers]).toEqual([JSON.stringify([220, ...detail])]);
     for (const t of found) expect(Math.abs(t)).toBeLessThan(T_MAX);
     // Nobody is told before the delay; both ends count whole milliseconds.
@@ -147,11 +160,22 @@ test.each(FORMS)(
 test("control: a node that says at once that nobody takes sealed envelopes there is found out", async () => {
   const mutant = buildMutant("sealedNobodyAtOnce");
   try {
-    for (const form of FORMS) {
+    for (const form of ["one account", "several accounts"] as const) {
       const found = ts((await measure(form, CONTROL_SAMPLES, mutant.build)).times);
       tell(`control, ${form}: t = ${inText(found)}`);
       expect(Math.abs(found[1] as number)).toBeGreaterThan(T_MAX);
     }
+  } finally {
+    mutant.remove();
+  }
+});
+
+test("control: a node that says at once that nobody claims keys there is found out", async () => {
+  const mutant = buildMutant("sealedClaimAtOnce");
+  try {
+    const found = ts((await measure("keys", CONTROL_SAMPLES, mutant.build)).times);
+    tell(`control, keys: t = ${inText(found)}`);
+    expect(Math.abs(found[1] as number)).toBeGreaterThan(T_MAX);
   } finally {
     mutant.remove();
   }

@@ -1,5 +1,5 @@
 /**
- * Nothing of a sealed sender is kept, whether it sends to one account or to several: not the account behind it, not the token or what a refused one said, not the ids
+ * Nothing of a sealed sender is kept, whether it sends to one account or to several, or claims keys: not the account behind it, not the token or what a refused one said, not the ids
  * it chose, not the address it came from, in journal, queues, dedup rows, logs of any level or metrics; while the node takes, repeats,
  * refuses, spills, is killed and starts again. What is searched for was all sent to the node, in one way or another.
  */
@@ -13,7 +13,7 @@ import { NodeUnderTest } from "../support/node-under-test.js";
 import { tell } from "../support/scale.js";
 import { sealedTraces } from "../support/sealed-traces.js";
 import { type Delivery, Stranger } from "../support/stranger.js";
-import { bin, map } from "../support/stranger-codec.js";
+import { array, bin, map, text, uint } from "../support/stranger-codec.js";
 import { until } from "../support/until.js";
 import { mint, mintAnonymous, World, type WorldAccount, type WorldDevice } from "../support/world.js";
 
@@ -48,6 +48,9 @@ async function play(name = "real", build?: string): Promise<Played> {
   const ciphertext = randomBytes(64);
   const shared = randomBytes(64);
   const ids: Buffer[] = [];
+  const claimCodes: number[] = [];
+  const publicKey = randomBytes(33);
+  const keys = array([map({ id: uint(1), key: bin(publicKey) })]);
   const tokens = [
     mintAnonymous(sender.brand),
     mintAnonymous(sender.brand, { sub: sender.address.toString("hex", 2) }),
@@ -64,6 +67,7 @@ async function play(name = "real", build?: string): Promise<Played> {
     await first.request("deliveryToken.set", map({ token: bin(deliveryToken) }));
     // Of the other account one device alone, which is away from here on.
     const away = await open(other.devices[0] as WorldDevice);
+    await away.request("keys.upload", map({ identity: keys, signedPreKey: keys, preKey: keys }));
     await away.request("deliveryToken.set", map({ token: bin(otherToken) }));
     away.drop();
     const { version } = await first.roster(recipient.address);
@@ -91,6 +95,11 @@ async function play(name = "real", build?: string): Promise<Played> {
           receipted = position;
         },
       });
+      for (const token of [otherToken, randomBytes(16)]) {
+        const device = bin(Buffer.from((other.devices[0] as WorldDevice).address, "hex"));
+        const body = map({ device, suite: text("signal"), deliveryToken: bin(token) });
+        claimCodes.push((await nobody.request("keys.claim", body)).code);
+      }
       for (let i = 0; i < 20; i++) {
         ids.push(randomBytes(16));
         nobody.sendSealed(ids.at(-1) as Buffer, deliveryToken, party);
@@ -143,9 +152,11 @@ async function play(name = "real", build?: string): Promise<Played> {
         { name: "the other recipient", bytes: other.address },
         { name: "the ciphertext", bytes: ciphertext },
         { name: "the shared part", bytes: shared },
+        { name: "the key that was claimed", bytes: publicKey },
         { name: "the sealed sender", bytes: Buffer.from(`c4140000${"ff".repeat(16)}0000`, "hex") },
       ],
     });
+    expect(claimCodes).toEqual([0, 220, 0, 220]);
     return { traces, missing, bytesSearched, receipted, delivered };
   } finally {
     await node.discard();

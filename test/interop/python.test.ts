@@ -423,7 +423,16 @@ describe("the Python client", () => {
     while (heard.length < 2) await Promise.race(clients.map((one) => one.once("sealed")));
     expect(heard.sort()).toEqual(["0 c0ffee 01", "1 c0ffee 02"]);
 
+    await (clients[1] as Client).keys.upload({ keyPackage: [{ id: 4, key: Uint8Array.of(0x44) }] });
+    const claim = async (deliveryToken: string) => {
+      const body = { device: hex(node.address(xia)), suite: "mls", deliveryToken: `0x${deliveryToken}` };
+      client.do({ do: "request", method: "keys.claim", body });
+      const { code, body: answer } = await client.expect("answer");
+      return [code, answer];
+    };
     const [first, second] = to as [string[], string[]];
+    expect(await claim("ee".repeat(16))).toEqual([220, {}]);
+    expect(await claim(second[1] as string)).toEqual([0, { keyPackage: { id: 4, key: "0x44" } }]);
     client.do({ do: "sealedSend", shared: "00", to: [first, [second[0], "ee".repeat(16)]] });
     expect(await client.expect("refused")).toMatchObject({
       code: 220,

@@ -319,7 +319,6 @@ describe("a connection that speaks for nobody", () => {
     ["an ack", () => ({ kind: "ack", sequence: 1 })],
     ["an ephemeral", () => ({ kind: "ephemeral", accounts: [] })],
     ["a roster query", () => ({ kind: "rosterQuery", request: 1, account: accountOf(one.address) })],
-    ["a request", () => ({ kind: "request", request: 1, method: "devices.list", body: Uint8Array.of(0x80) })],
   ])("is ended by %s", (_, frame) => {
     const nobody = new Nobody().say(frame());
     world.turn();

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import { opcodes, rawFrame, upgradeRequest } from "./raw-web-socket.js";
-import { array, bin, frames, text, uint } from "./stranger-codec.js";
+import { array, bin, frames, map, text, uint } from "./stranger-codec.js";
 import type { World } from "./world.js";
 
 export const BOMB_BYTES = 1 << 20;
@@ -182,6 +182,16 @@ export function oddSealedFrame(random: SeededRandom, world: World): Buffer {
     () =>
       frames.sealedSharedSend(Buffer.alloc(16), Buffer.alloc(0), Array(random.between(2, 20)).fill(party())),
     () => frames.sealedSharedSend(randomBytes(16), garbage(random, 9), [party(6_000)]),
+    () =>
+      frames.request(
+        random.between(0, 2 ** 31),
+        random.pick(["keys.claim", "keys.claim", "keys.upload", "devices.list", ""]),
+        map({
+          device: bin(randomBytes(random.pick([20, 20, 19]))),
+          suite: text("signal"),
+          deliveryToken: bin(randomBytes(16)),
+        }),
+      ),
     () => frames.ping(random.between(0, 2 ** 31)),
   ])();
 }

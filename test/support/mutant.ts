@@ -264,6 +264,14 @@ export const mutants = {
       put: 'code === "deliveryTokenRefused" && parties.every(({ account }) => state.store.deliveryTokens(account).current[0] !== state.store.deliveryTokens(new Uint8Array(18)).current[0]) ?',
     },
   ],
+  /** C8: the same of claims: an account that nobody has signed into is told of by another code, which is not held back. */
+  sealedClaimAtOnce: [
+    {
+      file: "src/directory/keys.js",
+      find: 'throw new CodedError("deliveryTokenRefused");',
+      put: 'throw new CodedError(store.readAccount(accountOf(target)) === undefined ? "notFound" : "deliveryTokenRefused");',
+    },
+  ],
   /** C4: what was removed is not noted. */
   removalForgotten: [
     {
