@@ -8,6 +8,8 @@ import { createNode, type InterlineNode } from "../../src/index.js";
 import { limits } from "../../src/rules/limits.js";
 import { checkDirectory } from "../../src/store/store.js";
 import type { MsgpackMap } from "../../src/wire/msgpack.js";
+import { Stranger } from "../support/stranger.js";
+import { bin, map, text } from "../support/stranger-codec.js";
 import { until } from "../support/until.js";
 
 let directory: string;
@@ -162,4 +164,20 @@ test("one connection asks for so many and then waits, and is not ended", async (
     );
   expect(codes).toEqual([...Array(4).fill("done"), "rateLimited", "rateLimited"]);
   expect(alice.state).toBe("live");
+});
+
+test("what a device may ask is unknown here, and a claim without a token is none", async () => {
+  const token = await node.mintAnonymousToken({ brand: "whatsapp" });
+  const stranger = await Stranger.open({ port: Number(new URL(node.url as string).port), token });
+  const device = bin(node.address(bob));
+  const claim = map({ device, suite: text("signal") });
+  const codes: number[] = [];
+  for (const [method, body] of [
+    ["devices.list", map({})],
+    ["deliveryToken.revoke", map({})],
+    ["keys.claim", claim],
+  ] as const)
+    codes.push((await stranger.request(method, body)).code);
+  expect(codes).toEqual([601, 601, 610]);
+  stranger.drop();
 });
