@@ -14,7 +14,7 @@ import { contactMethods } from "./directory/contacts.js";
 import { deliveryTokenMethods } from "./directory/delivery-tokens.js";
 import { deviceMethods } from "./directory/devices.js";
 import { Groups, groupMethods } from "./directory/groups.js";
-import { keyMethods } from "./directory/keys.js";
+import { keyMethods, sealedKeyMethods } from "./directory/keys.js";
 import { nameMethods } from "./directory/names.js";
 import { Presence } from "./directory/presence.js";
 import { pushMethods } from "./directory/push.js";
@@ -124,6 +124,7 @@ export class RunningNode {
       }),
       parts.push ? pushMethods(store.pushTargets, parts.push, { brandName, nowMs: systemClock.wallMs }) : {},
     );
+    const unidentified = new Requests<number>(sealedKeyMethods({ store, clock: systemClock, mayMeet }));
     this.path = new Path({
       kernel: this.kernel,
       store,
@@ -131,6 +132,7 @@ export class RunningNode {
       turnNow: this.#loop.turnNow,
       limits: parts.limits,
       serveRequest: (device, method, body) => requests.serve(device, method, body),
+      serveUnidentified: (brand, method, body) => unidentified.serve(brand, method, body),
       maySignal: (from, to) => (store.contacts.both(from, to) & coverage.signals) !== 0,
       events: {
         ...parts.events,

@@ -53,7 +53,6 @@ import {
   helloFrameOf,
   type MadeSend,
   ownSendFrameOf,
-  sealedFrameOf,
   sendFrameOf,
   sharedSendFrameOf,
   signalFrameOf,
@@ -265,7 +264,10 @@ export class Client {
   /** See createSealedClient. */
   static sealed(options: SealedClientOptions): SealedClient {
     const client = new Client(options, SEALED_IN_FLIGHT_MAX);
-    return new SealedClient(client, (request) => client.#send(request, sealedFrameOf));
+    return new SealedClient(client, {
+      send: (request, frameOf, renew) => client.#send(request, frameOf, renew),
+      ask: (request, read) => client.#ask(request, read),
+    });
   }
 
   #send<R extends { readonly attemptsMax?: number }>(

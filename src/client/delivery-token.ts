@@ -5,7 +5,7 @@
 import { Fields } from "../wire/fields.js";
 import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
 import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
-import { badArgument } from "./requests.js";
+import { checkedToken } from "./requests.js";
 import type { Ask, DeliveryTokenState } from "./types.js";
 
 export class DeliveryToken {
@@ -26,7 +26,7 @@ export class DeliveryToken {
 
   /** From now on this token, and no other, lets sealed envelopes in. Rejects with `rateLimited`. */
   set(token: Uint8Array): Promise<DeliveryTokenState> {
-    return this.#change("set", { token: checked(token) });
+    return this.#change("set", { token: checkedToken(token) });
   }
 
   /**
@@ -35,7 +35,10 @@ export class DeliveryToken {
    */
   rotate(token: Uint8Array, options: { readonly overlapMs?: number } = {}): Promise<DeliveryTokenState> {
     const { overlapMs } = options;
-    return this.#change("rotate", { token: checked(token), ...(overlapMs !== undefined && { overlapMs }) });
+    return this.#change("rotate", {
+      token: checkedToken(token),
+      ...(overlapMs !== undefined && { overlapMs }),
+    });
   }
 
   /** No token lets anything in from now on, the one before a rotation neither. Rejects with `rateLimited`. */
@@ -46,12 +49,6 @@ export class DeliveryToken {
   #change(verb: "set" | "rotate" | "revoke", body: MsgpackMap): Promise<DeliveryTokenState> {
     return this.#ask({ method: `deliveryToken.${verb}`, body, isRepeatable: true }, readState);
   }
-}
-
-function checked(token: Uint8Array): Uint8Array {
-  if (!(token instanceof Uint8Array) || token.length !== DELIVERY_TOKEN_BYTES)
-    throw badArgument("a delivery token has 16 bytes");
-  return token;
 }
 
 function readState(body: MsgpackMap): DeliveryTokenState {

@@ -7,7 +7,7 @@
  *
  * Invariants. What was encrypted for a device is never encrypted for it again. Envelopes are handed over in the order in
  * which they were encrypted. Over the sealed connection nothing goes that would name this device but what the cipher sealed;
- * the devices of an account are learned there, from its refusal, and not asked for by name.
+ * the devices of an account are learned there, from its refusal, and their keys claimed there: neither is asked for by name.
  */
 import { type AccountAddress, type DeviceAddress, deviceNumber, numberedDevice } from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
@@ -91,12 +91,13 @@ export class EncryptedSends<Suite extends SuiteName> {
     content: Uint8Array,
     onEncrypted: (request: SealedSendRequest) => void,
   ): Promise<Receipt> {
-    const { cipher, account: own, claim } = this.#shop;
+    const { cipher, account: own } = this.#shop;
     const sealed = this.#sealed;
     const { sealTo } = cipher;
     if (sealTo === undefined) throw cannot("seal");
     if (sealed === undefined) throw badArgument("sealed sends go out over the option `sealed`");
     if (equalBytes(account, own)) throw badArgument("a sealed send to its own account");
+    const claim: Claim<Suite> = (device) => sealed.claimKeys({ device, suite: cipher.suite, deliveryToken });
     const encrypt: Encrypt = (bytes, to) => sealTo.call(cipher, bytes, to, claim);
     return this.#repairing(this.#sealedRosters, async (made) => {
       const [roster] = (await this.#sealedRosters.of([account])) as [Roster];

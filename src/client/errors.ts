@@ -35,7 +35,7 @@ export class InterlineError extends Error {
   readonly retry: RetryAdvice;
   /** The server's advice; 0 when it gave none. */
   readonly retryAfterMs: number;
-  /** For `rosterStale`: which devices were missing or surplus, per account. */
+  /** For `rosterStale`: which devices were missing or surplus, per account; for a sealed send to several: which accounts it is about. */
   readonly detail: RefusalDetail;
   /** What the answer to a request said beyond its code. */
   readonly body: MsgpackMap;

@@ -125,7 +125,7 @@ function ofEachKind<T>(body: MsgpackMap, read: (fields: Fields) => T): { readonl
 }
 
 /** The last resort comes in the place of the one-time key that it stands for. */
-function readBundle<Suite extends SuiteName>(suite: Suite, body: MsgpackMap): KeyBundles[Suite] {
+export function readBundle<Suite extends SuiteName>(suite: Suite, body: MsgpackMap): KeyBundles[Suite] {
   const fields = new Fields(body, badFrame);
   const bundle: { [key: string]: PublicKey | boolean } = { isLastResort: false };
   for (const kind of keySuites[suite].needs) bundle[kind] = readKey(fields.map(kind));

@@ -6,12 +6,20 @@ import type { EnvelopeId } from "../base/address.js";
 import type { RefusalDetail } from "../wire/bodies.js";
 import type { Groups } from "./groups.js";
 import { isStale } from "./pending-sends.js";
-import type { GroupSendRequest, Receipt, SendRequest, SharedSendRequest } from "./types.js";
+import type {
+  GroupSendRequest,
+  Receipt,
+  SealedSharedSendRequest,
+  SendRequest,
+  SharedSendRequest,
+} from "./types.js";
 
 /** Gives what of the request is different by now. */
 export type Renewal<R> = (stale: RefusalDetail) => Promise<Partial<R>>;
 
-export function renewalOf<R extends SendRequest | SharedSendRequest>({ renew }: R): Renewal<R> | undefined {
+export function renewalOf<R extends SendRequest | SharedSendRequest | SealedSharedSendRequest>({
+  renew,
+}: R): Renewal<R> | undefined {
   return renew && (async ({ rosters = [] }) => ({ to: await renew(rosters) }) as Partial<R>);
 }
 

@@ -8,9 +8,10 @@ import {
   type EnvelopeId,
   parseAddress,
 } from "../base/address.js";
-import { type DeviceBlock, type DevicePayload, encodeClientFrame } from "../wire/client-frames.js";
+import { encodeClientFrame } from "../wire/client-frames.js";
 import { GROUP_SIGNAL_BYTES_MAX } from "../wire/protocol.js";
-import { DELIVERY_TOKEN_BYTES, encodeSealedSend } from "../wire/sealed.js";
+import type { DeviceBlock, DevicePayload } from "../wire/recipients.js";
+import { DELIVERY_TOKEN_BYTES, encodeSealedSend, encodeSealedSharedSend } from "../wire/sealed.js";
 import { InterlineError } from "./errors.js";
 import type {
   AccountLike,
@@ -22,6 +23,7 @@ import type {
   OwnSendRequest,
   Payload,
   SealedSendRequest,
+  SealedSharedSendRequest,
   SendRequest,
   SharedSendRequest,
   SignalRequest,
@@ -88,9 +90,7 @@ export function ownSendFrameOf(request: OwnSendRequest): MadeSend {
 
 export function sealedFrameOf(request: SealedSendRequest): MadeSend {
   const id = idOf(request.id);
-  const { deliveryToken } = request;
-  if (checkedBytes(deliveryToken, "a delivery token").length !== DELIVERY_TOKEN_BYTES)
-    throw badArgument("a delivery token has 16 bytes");
+  const deliveryToken = checkedToken(request.deliveryToken);
   const account = accountOfLike(request.account);
   const version = checkedVersion(request.version);
   const devices = checkedDevices(request.devices);
@@ -98,6 +98,25 @@ export function sealedFrameOf(request: SealedSendRequest): MadeSend {
     id,
     frame: encodeSealedSend({ kind: "sealedSend", id, deliveryToken, account, version, devices }),
   };
+}
+
+export function sealedSharedFrameOf(request: SealedSharedSendRequest): MadeSend {
+  const id = idOf(request.id);
+  const shared = checkedBytes(request.shared, "a shared part");
+  if (request.to.length === 0) throw badArgument("a send names at least one account");
+  const accounts = request.to.map(({ account, deliveryToken, version, devices }) => ({
+    account: accountOfLike(account),
+    deliveryToken: checkedToken(deliveryToken),
+    version: checkedVersion(version),
+    devices: devices.map(checkedBlock),
+  }));
+  return { id, frame: encodeSealedSharedSend({ kind: "sealedSharedSend", id, shared, accounts }) };
+}
+
+export function checkedToken(token: Uint8Array): Uint8Array {
+  if (checkedBytes(token, "a delivery token").length !== DELIVERY_TOKEN_BYTES)
+    throw badArgument("a delivery token has 16 bytes");
+  return token;
 }
 
 function idOf(given: Uint8Array | undefined): EnvelopeId {

@@ -2,7 +2,7 @@
 import type { DeviceAddress, EnvelopeId } from "../base/address.js";
 import type { Coverage } from "../wire/contacts.js";
 import type { GroupEvent, Member } from "../wire/groups.js";
-import type { KeyKind, KeyStock, PublicKey } from "../wire/keys.js";
+import type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, RosterDifference, WelcomeBody } from "../wire/protocol.js";
@@ -150,6 +150,36 @@ export interface SealedSendRequest {
    */
   readonly id?: Uint8Array;
   readonly attemptsMax?: number;
+}
+
+export interface SealedSharedSendRequest {
+  /** What every device gets. */
+  readonly shared: Uint8Array;
+  /**
+   * Every account, with what opens it and a block (it may be empty) for each device that the named version of its roster
+   * lists. At most 256 accounts; a larger group is several envelopes, each with an id of its own.
+   */
+  readonly to: readonly {
+    readonly account: AccountLike;
+    readonly deliveryToken: Uint8Array;
+    readonly version: number;
+    readonly devices: readonly Block[];
+  }[];
+  /** As for a sealed send. Devices of all accounts see the same other id. */
+  readonly id?: Uint8Array;
+  readonly attemptsMax?: number;
+  /** As for a send. */
+  readonly renew?: (
+    stale: readonly RosterDifference[],
+  ) => SealedSharedSendRequest["to"] | Promise<SealedSharedSendRequest["to"]>;
+}
+
+/** Whose keys somebody who is not named asks for. */
+export interface SealedKeyClaim<Suite extends SuiteName> {
+  readonly device: DeviceLike;
+  readonly suite: Suite;
+  /** Of the device's account, 16 bytes. */
+  readonly deliveryToken: Uint8Array;
 }
 
 /** Of createSealedClient; `token` gives tokens that name nobody. */

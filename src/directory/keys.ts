@@ -1,10 +1,20 @@
-/** What a signed-in device may ask of the key directory: to store its own keys, and to be given those of others. */
-import { DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
+/**
+ * What may be asked of the key directory: a signed-in device stores its own keys and is given those of others; a connection
+ * that speaks for nobody is given those of the devices of an account whose delivery token it has.
+ *
+ * A token that opens nothing is answered alike, and after the same work, whether there is such an account or not; the path
+ * holds that answer back (path/requests.ts). Nothing here remembers who asked.
+ */
+import { accountOf, DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
+import type { Clock } from "../base/clock.js";
 import type { KeyUpload } from "../rules/keys.js";
+import { opens, tokenDigest } from "../rules/sealed.js";
 import type { Store } from "../store/store.js";
+import { CodedError } from "../wire/coded-error.js";
 import type { Fields } from "../wire/fields.js";
 import { type KeyKind, keyKindNames, keySuites, type PublicKey, type SuiteName } from "../wire/keys.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
+import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
 import type { Methods } from "./requests.js";
 
 /** What this service needs of the store. */
@@ -28,7 +38,7 @@ export function keyMethods(store: KeyStore, mayMeet: (from: number, to: number) 
         suite: suiteIn(body),
         mayMeet: mayMeet(brandOf(requester), brandOf(target)),
       };
-      return mapOf(await store.claimKeys(claim), ({ id, key }) => ({ id, key }));
+      return claimedMap(await store.claimKeys(claim));
     },
     "keys.stock": (caller) => mapOf(store.keyStocks(caller), (stock) => ({ ...stock })),
     "keys.digest": async (caller) => {
@@ -37,6 +47,30 @@ export function keyMethods(store: KeyStore, mayMeet: (from: number, to: number) 
     },
   };
 }
+
+export interface SealedKeyParts {
+  readonly store: Pick<Store, "claimKeys" | "deliveryTokens">;
+  readonly clock: Clock;
+  readonly mayMeet: (from: number, to: number) => boolean;
+}
+
+/** For connections that speak for nobody but a brand. */
+export function sealedKeyMethods({ store, clock, mayMeet }: SealedKeyParts): Methods<number> {
+  return {
+    "keys.claim": async (brand, body) => {
+      const target: DeviceAddress = body.binOf("device", DEVICE_ADDRESS_BYTES);
+      const suite = suiteIn(body);
+      const digest = tokenDigest(body.binOf("deliveryToken", DELIVERY_TOKEN_BYTES));
+      const isOpened = opens(digest, store.deliveryTokens(accountOf(target)), clock.wallMs());
+      if (!mayMeet(brand, brandOf(target))) throw new CodedError("brandsClosed");
+      if (!isOpened) throw new CodedError("deliveryTokenRefused");
+      return claimedMap(await store.claimKeys({ requester: undefined, target, suite, mayMeet: true }));
+    },
+  };
+}
+
+const claimedMap = (claimed: Awaited<ReturnType<Store["claimKeys"]>>): MsgpackMap =>
+  mapOf(claimed, ({ id, key }) => ({ id, key }));
 
 const brandOf = (device: DeviceAddress): number => ((device[0] as number) << 8) | (device[1] as number);
 

@@ -1,5 +1,5 @@
 /**
- * Requests of signed-in devices to the cold services: one table of methods, by name (`noun.verb`). The path has
+ * Requests to the cold services, of signed-in devices and of connections that speak for nobody but a brand: each have one table of methods, by name (`noun.verb`). The path has
  * admitted the request (rules/requests.ts); here its body is decoded, bounded, and the method run. A method says no by
  * throwing a CodedError; anything else that it throws is our bug and ends the process.
  */
@@ -9,21 +9,22 @@ import { CodedError } from "../wire/coded-error.js";
 import { Fields } from "../wire/fields.js";
 import { type MsgpackMap, MsgpackReader } from "../wire/msgpack.js";
 
-export type Method = (caller: DeviceAddress, body: Fields) => Promise<MsgpackMap> | MsgpackMap;
+export type Method<Caller> = (caller: Caller, body: Fields) => Promise<MsgpackMap> | MsgpackMap;
 
 /** A service's methods, by name. */
-export type Methods = Readonly<Record<string, Method>>;
+export type Methods<Caller = DeviceAddress> = Readonly<Record<string, Method<Caller>>>;
 
-export class Requests {
-  readonly #methods = new Map<string, Method>();
+/** `Caller`: as whom a connection asks: its device, or the number of the brand that let it in. */
+export class Requests<Caller = DeviceAddress> {
+  readonly #methods = new Map<string, Method<Caller>>();
 
-  constructor(...services: readonly Methods[]) {
+  constructor(...services: readonly Methods<Caller>[]) {
     for (const methods of services)
       for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method);
   }
 
   /** `body` must stay unchanged until the promise settles. */
-  async serve(caller: DeviceAddress, name: string, body: Uint8Array): Promise<RequestOutcome> {
+  async serve(caller: Caller, name: string, body: Uint8Array): Promise<RequestOutcome> {
     const method = this.#methods.get(name);
     if (method === undefined) return { code: "requestUnknown" };
     try {

@@ -1,6 +1,7 @@
 /**
- * Requests: what a device asks of the cold services (src/directory). They may take their time: a bounded number of one
- * connection's is under way, and each is answered when it is done, if the connection is still there.
+ * Requests: what a device, or a connection that speaks for nobody, asks of the cold services (src/directory). They may take
+ * their time: a bounded number of one connection's is under way, and each is answered when it is done, if the connection is
+ * still there. That a delivery token opens nothing is said at a time that tells nothing (sealed.ts).
  */
 import { assert } from "../base/assert.js";
 import { admitRequest, type RequestOutcome } from "../rules/requests.js";
@@ -9,6 +10,7 @@ import { codes } from "../wire/codes.js";
 import { type AnswerFrame, encodeServerFrame } from "../wire/server-frames.js";
 import { handOver } from "./connections.js";
 import type { Attachment, PathState } from "./state.js";
+import { hold, say, type Unidentified } from "./unidentified.js";
 
 /** Begins to serve a request; the answer when it is refused at once. */
 export function serve(
@@ -28,6 +30,33 @@ export function serve(
     handOver(state, attachment, bytes);
   });
   return undefined;
+}
+
+/** The same for somebody who is not named; what comes of it goes to the connection and nowhere else. */
+export function serveUnidentified(
+  state: PathState,
+  one: Unidentified,
+  { request, method, body }: RequestFrame,
+): void {
+  const { limits, moment } = state;
+  const bounds = {
+    requestsUnderWayMax: limits.requestsUnderWayMax,
+    requestsBurst: limits.sealedClaimTokens,
+    requestsPerSecond: 1_000 / limits.sealedClaimRefillMs,
+  };
+  const refused = admitRequest(one.requests, bounds, moment.monotonicMs);
+  if (refused !== undefined) {
+    say(state, one, encodeServerFrame(answerOf(request, refused)));
+    return;
+  }
+  const dueMs = moment.monotonicMs + limits.sealedRefusalMs;
+  const brand = ((one.brand[0] as number) << 8) | (one.brand[1] as number);
+  void state.serveUnidentified(brand, method, body.slice()).then((outcome) => {
+    one.requests.underWay--;
+    const bytes = encodeServerFrame(answerOf(request, outcome));
+    if (outcome.code === "deliveryTokenRefused") hold(state, one, { bytes, dueMs });
+    else say(state, one, bytes);
+  });
 }
 
 function answerOf(request: number, { code, retryAfterMs = 0, body = {} }: RequestOutcome): AnswerFrame {

@@ -1,33 +1,47 @@
 /**
- * Sealed sends: from a connection that speaks for nobody to an account that has shared its delivery token.
+ * Sealed sends: from a connection that speaks for nobody to accounts that have shared their delivery tokens.
  *
  *   unread ─▶ frame ─▶ rules/sealed.ts ─▶ inbox, as a send of the node's own sealed device ─▶ kernel ─▶ receipt, refusal
  *                            └─▶ refused
  *
  * Here the connection is taken off: what goes into the inbox is a send like any other, from the one device that all sealed
- * envelopes come from, under an id that is made of the recipient and the sender's id. So everything from there on (order,
- * journal, queues, gaps, quotas, dedup, spill, the answer for a stale roster) is as for any send, and nothing of it can
- * name a connection, because the kernel never hears of one. Receipts and refusals of that device are given back to the
+ * envelopes come from, under an id that is made of the sender's. So everything from there on (order, journal, queues, shared
+ * parts, gaps, quotas, dedup, spill, the answer for a stale roster) is as for any send, and nothing of it can name a
+ * connection, because the kernel never hears of one. Receipts and refusals of that device are given back to the
  * connections they are for.
  *
  * A token that opens nothing is answered like an account that does not exist and one that takes no sealed sends: by the same
- * bytes, after the same work (the store reads as much, as many digests are compared), and not before sealedRefusalMs.
+ * bytes, after the same work (the store reads as much, as many digests are compared), and not before sealedRefusalMs. Of a
+ * send to several accounts every token is looked at, whatever those before it have opened.
  *
  * This is JavaScript for each envelope, because a token has to be compared with node:crypto: about 36 µs of CPU more than an
  * ordinary send takes, client and node together (measured in one process, 256 bytes, 32 in flight). The connections'
  * pace bounds how many come (limits.ts).
  */
+import type { AccountAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { toHex } from "../base/bytes.js";
-import { fullBudget, judgeSealed, opens, SEALED_ORDINAL, sealedId, tokenDigest } from "../rules/sealed.js";
-import { encodeClientFrame } from "../wire/client-frames.js";
+import {
+  fullBudget,
+  judgeSealed,
+  opens,
+  type PartyBudgets,
+  SEALED_ORDINAL,
+  sealedId,
+  sealedSharedId,
+  tokenDigest,
+} from "../rules/sealed.js";
+import { type ClientFrame, encodeClientFrame } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
 import { codeName } from "../wire/codes.js";
 import { MsgpackReader } from "../wire/msgpack.js";
-import { decodeUnidentifiedFrame, SEALED_ACCOUNT, type SealedSendFrame } from "../wire/sealed.js";
+import type { SendBounds } from "../wire/recipients.js";
+import { type AnySealedSendFrame, decodeUnidentifiedFrame, SEALED_ACCOUNT } from "../wire/sealed.js";
 import { decodeServerMessage, encodeServerFrame } from "../wire/server-frames.js";
 import { BudgetTable } from "./budgets.js";
 import { attachOwn } from "./own-device.js";
+import { serveUnidentified } from "./requests.js";
+import type { PathLimits } from "./shapes.js";
 import type { Attachment, PathState } from "./state.js";
 import {
   answerOpen,
@@ -48,13 +62,23 @@ export class SealedSends {
   /** What the kernel has, by the device's positions, oldest first. */
   readonly inKernel = new Map<number, OpenSend>();
   readonly recipients: BudgetTable;
+  /** A send to more accounts than a connection may ever send to at once is refused by its shape. */
+  readonly bounds: SendBounds;
 
-  constructor(recipientsMax: number) {
-    this.recipients = new BudgetTable(recipientsMax);
+  constructor(limits: PathLimits) {
+    const { accountsPerSharedSendMax, sealedConnectionMessages } = limits;
+    this.recipients = new BudgetTable(limits.sealedRecipientsMax);
+    this.bounds = {
+      ...limits,
+      accountsPerSharedSendMax: Math.min(accountsPerSharedSendMax, sealedConnectionMessages),
+    };
   }
 }
 
-/** Reads what connections sent: some of each in turn, and of all a bounded number in a turn of the path. */
+/**
+ * Reads what connections sent: some of each in turn, and of all a bounded number in a turn of the path. Counted are the
+ * accounts that are sent to, for each of them is work; the last send of a turn may exceed the bound by its own.
+ */
 export function injectSealed(state: PathState): void {
   const { unidentified, limits } = state;
   if (state.hasFailed) return;
@@ -62,6 +86,8 @@ export function injectSealed(state: PathState): void {
   for (let hasRead = true; hasRead && room > 0; ) {
     hasRead = false;
     for (const one of [...unidentified.reading]) {
+      // Who is not reached in this turn stays in front for the next.
+      if (room <= 0) break;
       // Who has had its turn goes behind the others.
       unidentified.reading.delete(one);
       const read = readFrames(state, one, Math.min(room, limits.sealedSendsInRow));
@@ -72,44 +98,49 @@ export function injectSealed(state: PathState): void {
   }
 }
 
-/** Up to so many frames of one connection; returns how many were read. */
+/** Frames of one connection for up to so many accounts, and the rest of the last one's; returns for how many it was. */
 function readFrames(state: PathState, one: Unidentified, count: number): number {
   let read = 0;
   while (read < count && one.open.length < state.limits.sealedInFlightMax) {
     const message = firstUnread(one);
-    if (message === undefined || !readFrame(state, one, message)) break;
-    read++;
+    const cost = message === undefined ? 0 : readFrame(state, one, message);
+    if (message === undefined || cost === 0) break;
+    read += cost;
     if (one.readTo >= message.length && firstUnread(one) === message) dropRead(state, one);
   }
   return read;
 }
 
-/** Reads the frame at `readTo`; false when there is no room for it now. */
-function readFrame(state: PathState, one: Unidentified, message: Uint8Array): boolean {
+/** Reads the frame at `readTo`: the accounts that it is for, one for any other frame; 0 when there is no room for it now. */
+function readFrame(state: PathState, one: Unidentified, message: Uint8Array): number {
   let next: number;
+  let cost = 1;
   try {
-    const decoded = decodeUnidentifiedFrame(message, one.readTo, state.limits);
+    const decoded = decodeUnidentifiedFrame(message, one.readTo, state.sealed.bounds);
     next = decoded.next;
     const { frame } = decoded;
-    if (frame.kind === "sealedSend") {
-      if (!take(state, one, frame)) return false;
+    if (frame.kind === "sealedSend" || frame.kind === "sealedSharedSend") {
+      const parties = partiesOf(frame);
+      cost = parties.length;
+      if (!take(state, one, frame, parties)) return 0;
     } else if (frame.kind === "ping") {
       answerOpen(state, one);
       const timeMs = state.moment.wallMs;
       say(state, one, encodeServerFrame({ kind: "pong", nonce: frame.nonce, timeMs }));
-    } else endUnidentified(state, one, "unidentified");
+    } else if (frame.kind === "request") serveUnidentified(state, one, frame);
+    else endUnidentified(state, one, "unidentified");
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     const end = error.code === "badFrame" ? undefined : endOfFrame(message, one.readTo);
     if (end === undefined) {
       endUnidentified(state, one, "badFrame");
-      return true;
+      return cost;
     }
     next = end;
     refuse(state, open(state, one), { code: error.code, retryAfterMs: 0 });
   }
   one.readTo = next;
-  return true;
+  return cost;
 }
 
 /** Where a frame ends that is over a bound; undefined when it is none. */
@@ -123,59 +154,108 @@ function endOfFrame(message: Uint8Array, from: number): number | undefined {
   }
 }
 
+/** An account that is sent to. */
+interface Party {
+  readonly account: AccountAddress;
+  readonly deliveryToken: Uint8Array;
+  /** What its devices get, all together. */
+  readonly bytes: number;
+}
+
+const sum = (lengths: readonly number[]): number => lengths.reduce((total, length) => total + length, 0);
+
+function partiesOf(frame: AnySealedSendFrame): readonly Party[] {
+  if (frame.kind === "sealedSend") {
+    const { account, deliveryToken, devices } = frame;
+    return [{ account, deliveryToken, bytes: sum(devices.map(({ payload }) => payload.length)) }];
+  }
+  return frame.accounts.map(({ account, deliveryToken, devices }) => {
+    const bytes = sum(devices.map(({ block }) => frame.shared.length + block.length));
+    return { account, deliveryToken, bytes };
+  });
+}
+
+/** Ciphertext as it was sent. */
+function bytesOf(frame: AnySealedSendFrame, parties: readonly Party[]): number {
+  if (frame.kind === "sealedSend") return sum(parties.map(({ bytes }) => bytes));
+  const blocks = frame.accounts.flatMap(({ devices }) => devices.map(({ block }) => block.length));
+  return frame.shared.length + sum(blocks);
+}
+
 /** False when the inbox, or the kernel's tables, have no room now: then nothing has happened. */
-function take(state: PathState, one: Unidentified, frame: SealedSendFrame): boolean {
-  const { kernel, sealed, limits, moment } = state;
-  const account = toHex(frame.account);
-  // Whatever there is, this is the work: nothing before the verdict depends on the account in any other way.
-  const isOpened = opens(
-    tokenDigest(frame.deliveryToken),
-    state.store.deliveryTokens(frame.account),
-    moment.wallMs,
-  );
-  const { code, retryAfterMs, budgets } = judgeSealed(
-    {
-      bytes: frame.devices.reduce((sum, { payload }) => sum + payload.length, 0),
-      crossing: kernel.crossing(one.brand, frame.account),
-      isOpened,
-    },
-    {
-      connection: one.budget,
-      pair: isOpened ? one.pairs.get(account) : fullBudget,
-      recipient: isOpened ? sealed.recipients.get(account) : fullBudget,
-    },
+function take(
+  state: PathState,
+  one: Unidentified,
+  frame: AnySealedSendFrame,
+  parties: readonly Party[],
+): boolean {
+  const { sealed, limits, moment } = state;
+  const looked = parties.map((party) => look(state, one, party));
+  const { code, retryAfterMs, about, budgets } = judgeSealed(
+    { bytes: bytesOf(frame, parties), parties: looked },
+    { connection: one.budget, parties: looked.map(({ budgets }) => budgets) },
     limits,
     moment.monotonicMs,
   );
   if (code !== undefined) {
     one.budget = budgets.connection;
     const dueMs = code === "deliveryTokenRefused" ? moment.monotonicMs + limits.sealedRefusalMs : 0;
-    refuse(state, open(state, one), { code, retryAfterMs }, dueMs);
+    const accounts = about.map((place) => (parties[place] as Party).account.slice());
+    const detail = frame.kind === "sealedSharedSend" && about.length > 0 ? { accounts } : {};
+    refuse(state, open(state, one), { code, retryAfterMs, detail }, dueMs);
     return true;
   }
-  if (!inject(state, one, frame)) return false;
+  if (!inject(state, one, frame, parties)) return false;
   one.budget = budgets.connection;
-  one.pairs.set(account, budgets.pair);
-  sealed.recipients.set(account, budgets.recipient);
+  for (const [i, { pair, recipient }] of budgets.parties.entries()) {
+    const account = toHex((parties[i] as Party).account);
+    one.pairs.set(account, pair);
+    sealed.recipients.set(account, recipient);
+  }
   return true;
 }
 
-function inject(state: PathState, one: Unidentified, frame: SealedSendFrame): boolean {
+/** What the rules go by for one account. Whatever there is, this is the work: nothing before the verdict depends on the account in any other way. */
+function look(
+  { kernel, sealed, store, moment }: PathState,
+  one: Unidentified,
+  { account, deliveryToken, bytes }: Party,
+) {
+  const isOpened = opens(tokenDigest(deliveryToken), store.deliveryTokens(account), moment.wallMs);
+  const name = toHex(account);
+  const budgets: PartyBudgets = {
+    pair: isOpened ? one.pairs.get(name) : fullBudget,
+    recipient: isOpened ? sealed.recipients.get(name) : fullBudget,
+  };
+  return { bytes, crossing: kernel.crossing(one.brand, account), isOpened, budgets };
+}
+
+function inject(
+  state: PathState,
+  one: Unidentified,
+  frame: AnySealedSendFrame,
+  parties: readonly Party[],
+): boolean {
   const { kernel, sealed } = state;
   sealed.device ??= attachOwn(state, { account: SEALED_ACCOUNT, ordinal: SEALED_ORDINAL }, (bytes) =>
     told(state, bytes),
   );
   if (sealed.device === undefined) return false;
-  const { account, version, devices } = frame;
-  kernel.loadAccount(state.account(account));
-  const send = encodeClientFrame({
-    kind: "send",
-    id: sealedId(account, frame.id),
-    accounts: [{ account, version, devices }],
-  });
-  if (!kernel.push(sealed.device.slot, sealed.device.number, send)) return false;
+  for (const { account } of parties) kernel.loadAccount(state.account(account));
+  const { slot, number } = sealed.device;
+  if (!kernel.push(slot, number, encodeClientFrame(sendOf(frame)))) return false;
   sealed.inKernel.set(++sealed.position, open(state, one));
   return true;
+}
+
+/** What goes on: nothing in it was the sender's alone. */
+function sendOf(frame: AnySealedSendFrame): ClientFrame {
+  if (frame.kind === "sealedSharedSend") {
+    const { shared, accounts } = frame;
+    return { kind: "sharedSend", id: sealedSharedId(frame.id), shared, accounts };
+  }
+  const { account, version, devices } = frame;
+  return { kind: "send", id: sealedId(account, frame.id), accounts: [{ account, version, devices }] };
 }
 
 function refuse(

@@ -36,6 +36,9 @@ export type ServeRequest = (
   body: Uint8Array,
 ) => Promise<RequestOutcome>;
 
+/** The same for a connection that speaks for nobody but this brand. */
+export type ServeUnidentified = (brand: number, method: string, body: Uint8Array) => Promise<RequestOutcome>;
+
 export interface PathOptions {
   readonly kernel: Kernel;
   readonly store: Store;
@@ -45,6 +48,7 @@ export interface PathOptions {
   readonly turnNow: () => void;
   readonly limits: PathLimits;
   readonly serveRequest: ServeRequest;
+  readonly serveUnidentified: ServeUnidentified;
   /** Whether both accounts have agreed to signals. Not asked about an account's own devices. */
   readonly maySignal: (from: AccountAddress, to: AccountAddress) => boolean;
   readonly events?: PathEvents;
@@ -77,6 +81,8 @@ export interface PathLimits extends RequestBounds, SealedBounds {
   readonly sealedSendsPerTurn: number;
   readonly sealedSendsInRow: number;
   readonly sealedRefusalMs: number;
+  readonly sealedClaimTokens: number;
+  readonly sealedClaimRefillMs: number;
   readonly noticesInFlightMax: number;
   readonly noticeRetryMs: number;
   readonly memberLoadsPerTurnMax: number;

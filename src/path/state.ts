@@ -6,7 +6,15 @@ import { noSignals } from "../rules/signals.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
 import { isHeld, Notices } from "./notices.js";
 import { SealedSends } from "./sealed.js";
-import type { Connection, Moment, PathEvents, PathLimits, PathOptions, ServeRequest } from "./shapes.js";
+import type {
+  Connection,
+  Moment,
+  PathEvents,
+  PathLimits,
+  PathOptions,
+  ServeRequest,
+  ServeUnidentified,
+} from "./shapes.js";
 import { UnidentifiedTable } from "./unidentified.js";
 
 /** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
@@ -62,6 +70,7 @@ export class PathState {
   readonly limits: PathLimits;
   readonly events: PathEvents;
   readonly serveRequest: ServeRequest;
+  readonly serveUnidentified: ServeUnidentified;
   readonly maySignal: PathOptions["maySignal"];
   /** signals.ts: what became of them since the start. */
   readonly signals = noSignals();
@@ -99,9 +108,10 @@ export class PathState {
     this.kernel = options.kernel;
     this.store = options.store;
     this.limits = options.limits;
-    this.sealed = new SealedSends(options.limits.sealedRecipientsMax);
+    this.sealed = new SealedSends(options.limits);
     this.events = options.events ?? {};
     this.serveRequest = options.serveRequest;
+    this.serveUnidentified = options.serveUnidentified;
     this.maySignal = options.maySignal;
     this.wake = options.wake;
     this.turnNow = options.turnNow;

@@ -1,15 +1,17 @@
 /**
  * Connections that speak for nobody in particular. They have no device, no queue and no slot in the kernel, and all that
- * is known of them is here, in memory, until they go: the brand that let them in, and what they sent and were not answered.
+ * is known of them is here, in memory, until they go: the brand that let them in, and what they sent or asked and were not
+ * answered.
  *
  *   message ─▶ unread ─▶ read (sealed.ts) ─▶ open ─▶ answered, in the order of the sends
  *
  * Invariants. A connection's sends are read and answered in its order, so that a receipt never passes a refusal before
- * it, and a late refusal holds back what follows it. What is unread and what is open are bounded; beyond, the connection
+ * it, and a late refusal holds back what follows it; answers to requests come when they come. What is unread and what is open are bounded; beyond, the connection
  * is ended. Nothing of a connection leaves this folder but frames to itself.
  */
 
 import { concatBytes } from "../base/bytes.js";
+import type { RequestMeter } from "../rules/requests.js";
 import { type Budget, fullBudget } from "../rules/sealed.js";
 import type { RefusalDetail } from "../wire/bodies.js";
 import type { CodeName } from "../wire/codes.js";
@@ -48,6 +50,13 @@ export interface OpenSend {
   dueMs: number;
 }
 
+/** Frames that are not to be sent before. */
+interface Held {
+  readonly bytes: Uint8Array;
+  /** Monotonic. */
+  readonly dueMs: number;
+}
+
 export class Unidentified {
   readonly number: number;
   /** The first two bytes of its brand's addresses. */
@@ -62,6 +71,9 @@ export class Unidentified {
   /** Sends so far. */
   position = 0;
   readonly open: OpenSend[] = [];
+  /** Answers to requests, in the order in which they are due. */
+  readonly held: Held[] = [];
+  readonly requests: RequestMeter = { underWay: 0, fullAtMs: 0 };
   budget: Budget = fullBudget;
   /** What it has left of the accounts it sends to. */
   readonly pairs: BudgetTable;
@@ -172,6 +184,7 @@ export function endUnidentified(state: PathState, one: Unidentified, code: CodeN
 function forget({ unidentified }: PathState, one: Unidentified): void {
   one.isGone = true;
   one.open.length = 0;
+  one.held.length = 0;
   unidentified.waiting.delete(one);
   unidentified.connections.delete(one.number);
 }
@@ -189,6 +202,14 @@ export function open({ unidentified }: PathState, one: Unidentified): OpenSend {
   return send;
 }
 
+/** Says something later; in the order of the calls. */
+export function hold({ unidentified, wake }: PathState, one: Unidentified, held: Held): void {
+  if (one.isGone) return;
+  one.held.push(held);
+  unidentified.waiting.add(one);
+  wake();
+}
+
 /** Answers what can be answered by now: each connection's sends from the oldest on, up to the first that cannot. */
 export function answerUnidentified(state: PathState): void {
   for (const one of state.unidentified.waiting) answerOpen(state, one);
@@ -196,8 +217,11 @@ export function answerUnidentified(state: PathState): void {
 
 /** The same for one connection: before anything else is said to it. */
 export function answerOpen(state: PathState, one: Unidentified): void {
-  const frames = answersOf(one, state.moment.monotonicMs);
-  if (one.open.length === 0) state.unidentified.waiting.delete(one);
+  const { monotonicMs } = state.moment;
+  const frames = answersOf(one, monotonicMs);
+  while (one.held[0] !== undefined && one.held[0].dueMs <= monotonicMs)
+    frames.push((one.held.shift() as Held).bytes);
+  if (one.open.length === 0 && one.held.length === 0) state.unidentified.waiting.delete(one);
   if (frames.length > 0) say(state, one, concatBytes(frames));
 }
 

@@ -9,6 +9,10 @@
  * gets the last resort, so that a crowd can neither empty a device's stock nor
  * keep anybody from writing to it. A claim of what is not there, or not for the
  * one who asks, costs the same.
+ *
+ * Who claims without being named (rules/sealed.ts) is no device whose pair could be
+ * counted. All of them together take half of what a device gives; beyond it they
+ * get the last resort, and those that are named the other half.
  */
 import type { CodeName } from "../wire/codes.js";
 import {
@@ -21,7 +25,7 @@ import {
   type SuiteName,
 } from "../wire/keys.js";
 import type { limits } from "./limits.js";
-import { spend } from "./token-bucket.js";
+import { half, type Spending, spend } from "./token-bucket.js";
 
 export type KeyBounds = { readonly [Name in keyof typeof limits]: number };
 
@@ -64,7 +68,7 @@ export interface ClaimVerdict {
 
 /** `oneTime`: a one-time key of each kind that has one, the last resort where none is left. `lastResort`: no one-time key. */
 export function judgeClaim(facts: ClaimFacts, bounds: KeyBounds): ClaimVerdict {
-  const { suite, nowMs, count, targetFullAtMs } = facts;
+  const { nowMs, targetFullAtMs } = facts;
   const pair = spend(facts.pairFullAtMs ?? 0, pairBucket(bounds), nowMs);
   const target = spend(targetFullAtMs, targetBucket(bounds), nowMs);
   const isBeyondPairs = facts.pairFullAtMs === undefined && facts.pairCount >= bounds.claimPairsMax;
@@ -76,11 +80,43 @@ export function judgeClaim(facts: ClaimFacts, bounds: KeyBounds): ClaimVerdict {
   });
   if (!pair.isAllowed) return verdict("rateLimited", pair.retryAfterMs);
   if (isBeyondPairs) return verdict("rateLimited", bounds.claimPairRefillMs);
-  if (!facts.isOpen) return verdict("notFound");
-  if (!hasSuite(suite, count)) return verdict("keysMissing");
-  if (target.isAllowed) return verdict("oneTime");
-  if (!standsWithoutOneTime(suite, count)) return verdict("rateLimited", target.retryAfterMs);
-  return verdict("lastResort");
+  const given = judgeGiving(facts, target.isAllowed);
+  return verdict(given, given === "rateLimited" ? target.retryAfterMs : 0);
+}
+
+/** What a claim without a name is judged by; its token has opened the account. */
+export type SealedClaimFacts = Pick<ClaimFacts, "suite" | "nowMs" | "isOpen" | "targetFullAtMs" | "count"> & {
+  /** The bucket of all such claims of the device. */
+  readonly sealedFullAtMs: number;
+};
+
+export interface SealedClaimVerdict
+  extends Pick<ClaimVerdict, "verdict" | "targetFullAtMs" | "retryAfterMs"> {
+  readonly sealedFullAtMs: number;
+}
+
+export function judgeSealedClaim(facts: SealedClaimFacts, bounds: KeyBounds): SealedClaimVerdict {
+  const target: Spending = spend(facts.targetFullAtMs, targetBucket(bounds), facts.nowMs);
+  const sealed: Spending = spend(facts.sealedFullAtMs, half(targetBucket(bounds)), facts.nowMs);
+  const verdict = judgeGiving(facts, target.isAllowed && sealed.isAllowed);
+  const isTaken = verdict === "oneTime";
+  return {
+    verdict,
+    targetFullAtMs: isTaken ? target.fullAtMs : facts.targetFullAtMs,
+    sealedFullAtMs: isTaken ? sealed.fullAtMs : facts.sealedFullAtMs,
+    retryAfterMs: verdict === "rateLimited" ? Math.max(target.retryAfterMs, sealed.retryAfterMs) : 0,
+  };
+}
+
+/** What a claim gets, whoever asks, once nothing stands against the one who asks. */
+function judgeGiving(
+  { isOpen, suite, count }: Pick<ClaimFacts, "isOpen" | "suite" | "count">,
+  mayTake: boolean,
+): ClaimVerdict["verdict"] {
+  if (!isOpen) return "notFound";
+  if (!hasSuite(suite, count)) return "keysMissing";
+  if (mayTake) return "oneTime";
+  return standsWithoutOneTime(suite, count) ? "lastResort" : "rateLimited";
 }
 
 /** Everything that a bundle of the suite must have, or, where nothing must be, something that it may have. */

@@ -261,7 +261,7 @@ export const limits = {
   keyHoldersMax: 1_024,
   /** Connections that speak for nobody, of connectionsMax. */
   unidentifiedConnectionsMax: 4_000,
-  /** Sealed sends of one such connection: messages at once, then one per …; KiB of ciphertext the same way. */
+  /** Sealed sends of one such connection: messages at once, then one per …, to several accounts one for each; KiB of ciphertext the same way. */
   sealedConnectionMessages: 256,
   sealedConnectionMessageRefillMs: 50,
   sealedConnectionKiB: 8 * KiB,
@@ -279,9 +279,12 @@ export const limits = {
   sealedInFlightMax: 256,
   sealedUnreadBytesMax: 6 * MiB,
   sealedUnreadBytesTotal: 64 * MiB,
-  /** Sends that are looked at in one turn, of all such connections, and of one before the next has its turn. */
+  /** Sends (accounts of sends to several) that are looked at in one turn, of all such connections, and of one before the next has its turn. */
   sealedSendsPerTurn: 256,
   sealedSendsInRow: 32,
+  /** Claims of keys over one such connection: so many at once, then one per … */
+  sealedClaimTokens: 64,
+  sealedClaimRefillMs: 1_000,
   /** A token that opens nothing is answered this long after the question, whatever it took to find. */
   sealedRefusalMs: 10,
   /** After a rotation the token before is good for this long, unless the device says otherwise, and never longer than … */
@@ -347,7 +350,7 @@ export const configurable = {
   unidentifiedConnectionsMax: { min: 0, max: 1_000_000 },
   sealedRecipientMessages: { min: 2, max: 1_000_000 },
   sealedRecipientMessageRefillMs: { min: 1, max: 3_000 },
-  sealedRecipientKiB: { min: 2 * KiB, max: 1024 * KiB },
+  sealedRecipientKiB: { min: 4 * KiB, max: 1024 * KiB },
   sealedRecipientKiBRefillMs: { min: 1, max: 3600_000 },
   diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
   pushIntervalMs: { min: 1_000, max: 24 * 3600_000 },
@@ -413,6 +416,7 @@ assert(limits.chunkMergeBytesMax < limits.chunkBytesMax, "a merged chunk is a ch
 assert(limits.chunkBytesMax < limits.queueBytesMax, "a queue holds at least one chunk");
 assert(limits.keyBytesMax * 8 < limits.requestBytesMax, "an upload holds several keys, whatever their size");
 assert(limits.keysLow < limits.keysPerKindMax, "a full stock is not low");
+assert(limits.requestsUnderWayMax <= limits.sealedClaimTokens, "claims without a name may come at once too");
 assert(
   limits.claimTargetTokens + limits.keysLow <= limits.keysPerKindMax,
   "a burst of claims does not empty a full stock before its device was told",
@@ -436,9 +440,21 @@ assert(
     limits.sealedUnreadBytesTotal > limits.sealedUnreadBytesMax,
   "a client's pipeline fits while it waits",
 );
-assert(limits.sealedSendsPerTurn <= limits.answersPerTurnMax, "refused sealed sends are no flood");
 assert(
-  limits.sealedSendsPerTurn * (limits.devicesPerAccountMax + 1) <= 65_536,
+  limits.devicesPerAccountMax * (limits.payloadBytesMax + limits.blockBytesMax) <=
+    (KiB * configurable.sealedRecipientKiB.min) / 2,
+  "a full shared part for all devices of an account fits its budget",
+);
+assert(
+  limits.accountsPerSharedSendMax <= limits.sealedConnectionMessages,
+  "a send to as many accounts as may be fits a connection's budget",
+);
+assert(
+  limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax <= limits.answersPerTurnMax,
+  "a turn's refused sealed sends, the last one with all its accounts, are no flood",
+);
+assert(
+  (limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax) * (limits.devicesPerAccountMax + 1) <= 65_536,
   "a turn's sealed sends fit one batch of the kernel",
 );
 assert(limits.deliveryTokenOverlapMs <= limits.deliveryTokenOverlapMaxMs, "the overlap is within its bound");

@@ -10,7 +10,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { AccountAddress, EnvelopeId } from "../base/address.js";
 import type { CodeName } from "../wire/codes.js";
-import { type BucketSize, type Spending, spend } from "./token-bucket.js";
+import { type BucketSize, half, type Spending, spend } from "./token-bucket.js";
 
 /** Marks dedup keys of sealed sends, where a device's ordinal would stand; no device is given it. */
 export const SEALED_ORDINAL = 0xffff_ffff;
@@ -74,6 +74,12 @@ export function sealedId(account: AccountAddress, id: EnvelopeId): EnvelopeId {
   return new Uint8Array(digest.subarray(0, 16));
 }
 
+/** The same for a send to several accounts, under one id for all of them: it is one envelope, whatever accounts it is for. */
+export function sealedSharedId(id: EnvelopeId): EnvelopeId {
+  const digest = createHash("sha256").update("interline sealed shared v1").update(id).digest();
+  return new Uint8Array(digest.subarray(0, 16));
+}
+
 /** What is left, as the times at which it will be whole again (token-bucket.ts). */
 export interface Budget {
   readonly messagesFullAtMs: number;
@@ -93,26 +99,39 @@ export interface SealedBounds {
   readonly sealedRecipientKiBRefillMs: number;
 }
 
-/** Whose budget a send comes out of. */
-export interface Budgets {
-  readonly connection: Budget;
+/** Of one account that is sent to. */
+export interface PartyBudgets {
   /** Of this connection to this account. */
   readonly pair: Budget;
   readonly recipient: Budget;
 }
 
-export interface SealedFacts {
-  /** All ciphertexts together. */
+/** Whose budget a send comes out of; accounts in the order of the send. */
+export interface Budgets {
+  readonly connection: Budget;
+  readonly parties: readonly PartyBudgets[];
+}
+
+export interface SealedParty {
+  /** What its devices get, all together: a shared part counts for each of them. */
   readonly bytes: number;
   /** Between the brand of the connection's token and the account's. */
   readonly crossing: "closed" | "open" | "full";
   readonly isOpened: boolean;
 }
 
+export interface SealedFacts {
+  /** All ciphertext as it was sent: a shared part counts once. */
+  readonly bytes: number;
+  readonly parties: readonly SealedParty[];
+}
+
 /** Without a code the send goes on to the kernel. */
 export interface Verdict {
   readonly code?: CodeName;
   readonly retryAfterMs: number;
+  /** The accounts that the code is about, by their places in the send. */
+  readonly about: readonly number[];
   readonly budgets: Budgets;
 }
 
@@ -120,31 +139,60 @@ export interface Verdict {
 const TOO_FAST_RETRY_MS = 1_000;
 const BRAND_QUOTA_RETRY_MS = 250;
 
-/** One line per rule, in order of precedence. Up to the token nothing is asked that depends on the account. */
+/**
+ * One line per rule, in order of precedence; a send to several accounts goes to all of them or to none. Up to the token
+ * nothing is asked that depends on an account, and nothing that does is told while another's token opens nothing.
+ * An account costs its connection a message, in one send or in many.
+ */
 export function judgeSealed(
-  facts: SealedFacts,
+  { bytes, parties }: SealedFacts,
   before: Budgets,
   bounds: SealedBounds,
   nowMs: number,
 ): Verdict {
-  const own = afford(before.connection, connectionSize(bounds), facts.bytes, nowMs);
-  if (own.retryAfterMs > 0)
-    return {
-      code: "sealedTooFast",
-      retryAfterMs: Math.max(own.retryAfterMs, TOO_FAST_RETRY_MS),
-      budgets: before,
-    };
+  const own = afford(before.connection, connectionSize(bounds), { messages: parties.length, bytes }, nowMs);
+  if (own.retryAfterMs > 0) {
+    const retryAfterMs = Math.max(own.retryAfterMs, TOO_FAST_RETRY_MS);
+    return { code: "sealedTooFast", retryAfterMs, about: [], budgets: before };
+  }
   const budgets = { ...before, connection: own.after };
-  if (facts.crossing === "closed") return { code: "brandsClosed", retryAfterMs: 0, budgets };
-  if (!facts.isOpened) return { code: "deliveryTokenRefused", retryAfterMs: 0, budgets };
-  if (facts.crossing === "full") return { code: "brandQuota", retryAfterMs: BRAND_QUOTA_RETRY_MS, budgets };
-  const pair = afford(before.pair, pairSize(bounds), facts.bytes, nowMs);
-  const recipient = afford(before.recipient, recipientSize(bounds), facts.bytes, nowMs);
-  const retryAfterMs = Math.max(pair.retryAfterMs, recipient.retryAfterMs);
-  if (retryAfterMs > 0) return { code: "rateLimited", retryAfterMs, budgets };
+  const refused = (code: CodeName, about: readonly number[], retryAfterMs = 0): Verdict => ({
+    code,
+    retryAfterMs,
+    about,
+    budgets,
+  });
+  const closed = placesOf(parties, ({ crossing }) => crossing === "closed");
+  if (closed.length > 0) return refused("brandsClosed", closed);
+  const shut = placesOf(parties, ({ isOpened }) => !isOpened);
+  if (shut.length > 0) return refused("deliveryTokenRefused", shut);
+  const full = placesOf(parties, ({ crossing }) => crossing === "full");
+  if (full.length > 0) return refused("brandQuota", full, BRAND_QUOTA_RETRY_MS);
+  const spent = parties.map((party, i) =>
+    affordParty(before.parties[i] as PartyBudgets, party.bytes, bounds, nowMs),
+  );
+  const limited = placesOf(spent, ({ retryAfterMs }) => retryAfterMs > 0);
+  if (limited.length > 0)
+    return refused("rateLimited", limited, Math.max(...spent.map(({ retryAfterMs }) => retryAfterMs)));
+  const parts = spent.map(({ after }) => after);
+  return { retryAfterMs: 0, about: [], budgets: { connection: own.after, parties: parts } };
+}
+
+function placesOf<T>(list: readonly T[], holds: (item: T) => boolean): number[] {
+  return list.flatMap((item, i) => (holds(item) ? [i] : []));
+}
+
+function affordParty(
+  before: PartyBudgets,
+  bytes: number,
+  bounds: SealedBounds,
+  nowMs: number,
+): { readonly retryAfterMs: number; readonly after: PartyBudgets } {
+  const pair = afford(before.pair, pairSize(bounds), { messages: 1, bytes }, nowMs);
+  const recipient = afford(before.recipient, recipientSize(bounds), { messages: 1, bytes }, nowMs);
   return {
-    retryAfterMs: 0,
-    budgets: { connection: own.after, pair: pair.after, recipient: recipient.after },
+    retryAfterMs: Math.max(pair.retryAfterMs, recipient.retryAfterMs),
+    after: { pair: pair.after, recipient: recipient.after },
   };
 }
 
@@ -164,11 +212,6 @@ const recipientSize = (bounds: SealedBounds): BudgetSize => ({
   bytes: { tokens: bounds.sealedRecipientKiB, refillMs: bounds.sealedRecipientKiBRefillMs },
 });
 
-const half = ({ tokens, refillMs }: BucketSize): BucketSize => ({
-  tokens: Math.ceil(tokens / 2),
-  refillMs: refillMs * 2,
-});
-
 const pairSize = (bounds: SealedBounds): BudgetSize => {
   const { messages, bytes } = recipientSize(bounds);
   return { messages: half(messages), bytes: half(bytes) };
@@ -177,13 +220,14 @@ const pairSize = (bounds: SealedBounds): BudgetSize => {
 function afford(
   budget: Budget,
   size: BudgetSize,
-  bytes: number,
+  { messages, bytes }: { readonly messages: number; readonly bytes: number },
   nowMs: number,
 ): { readonly retryAfterMs: number; readonly after: Budget } {
-  const messages: Spending = spend(budget.messagesFullAtMs, size.messages, nowMs);
-  const kibs: Spending = spend(budget.bytesFullAtMs, size.bytes, nowMs, Math.max(1, Math.ceil(bytes / KiB)));
+  const kibCount = Math.max(1, Math.ceil(bytes / KiB));
+  const counted: Spending = spend(budget.messagesFullAtMs, size.messages, nowMs, messages);
+  const measured: Spending = spend(budget.bytesFullAtMs, size.bytes, nowMs, kibCount);
   return {
-    retryAfterMs: Math.max(messages.retryAfterMs, kibs.retryAfterMs),
-    after: { messagesFullAtMs: messages.fullAtMs, bytesFullAtMs: kibs.fullAtMs },
+    retryAfterMs: Math.max(counted.retryAfterMs, measured.retryAfterMs),
+    after: { messagesFullAtMs: counted.fullAtMs, bytesFullAtMs: measured.fullAtMs },
   };
 }

@@ -20,6 +20,11 @@ export interface Spending {
   readonly retryAfterMs: number;
 }
 
+/** For one of two shares. */
+export function half({ tokens, refillMs }: BucketSize): BucketSize {
+  return { tokens: Math.ceil(tokens / 2), refillMs: refillMs * 2 };
+}
+
 /** A token that is this near is there: times with fractions do not add up exactly. */
 const ROUNDING_MS = 0.01;
 

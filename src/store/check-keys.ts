@@ -37,7 +37,7 @@ class DeviceCheck {
     } else if (place.section === "key") this.#key(place.kind, place.index, { key, value });
     else {
       if (place.section === "pair") this.#pairs++;
-      else this.#holders++;
+      if (place.section === "holder") this.#holders++;
       if (decodeMark(key, value) === undefined) this.#find("damaged", `a ${place.section}'s row is damaged`);
     }
   }

@@ -1,7 +1,7 @@
 /**
  * The key rows of one device as one transaction sees and changes them: its head
- * and its keys, the accounts that hold its keys, and the buckets of its own
- * claims. What a row means is drawn in key-rows.ts; what may be done is decided
+ * and its keys, the accounts that hold its keys, the bucket of claims without a
+ * name, and the buckets of its own claims. What a row means is drawn in key-rows.ts; what may be done is decided
  * in rules/keys.ts.
  *
  * Damage. A one-time key that is damaged or missing is reported and passed over,
@@ -32,6 +32,7 @@ import {
   pairRange,
   placeOf,
   type Shelf,
+  sealedKey,
 } from "./key-rows.js";
 import { deviceKey } from "./schema.js";
 
@@ -154,6 +155,20 @@ export class DeviceKeys {
     const places = [...stored, ...put].map(placeOf);
     const accounts = places.flatMap((place) => (place?.section === "holder" ? [place.address] : []));
     return [...new Map(accounts.map((account) => [toHex(account), account])).values()];
+  }
+
+  // --- the bucket of claims of this device by nobody in particular ---
+
+  /** When it will be full; a damaged one is. */
+  get sealedFullAtMs(): number {
+    const key = sealedKey(this.#key);
+    const row = this.#context.batch.row(this.#context.database, "keys", key);
+    return (row && decodeMark(key, row)) ?? 0;
+  }
+
+  setSealed(fullAtMs: number): void {
+    const key = sealedKey(this.#key);
+    this.#context.batch.put("keys", key, encodeMark(key, fullAtMs));
   }
 
   // --- the buckets of this device's own claims ---

@@ -8,6 +8,7 @@
  *                                        each other without a hole, unless one was damaged
  *   0xf0 | account 18                    mark row: the account has claimed this device's keys
  *   0xf1 | device 20                     mark row: when the bucket of this device's claims there is full
+ *   0xf2                                 mark row: when the bucket of claims here by nobody in particular is full
  *
  *   head row   0 u32 crc   4 u8 version = 1   5 u8 0 × 3
  *              8 u64 claimsFullAtMs   16 u64 uploadsFullAtMs   24 u64 identityFullAtMs      (buckets)
@@ -40,6 +41,7 @@ import {
 const HEAD_SECTION = 0;
 const HOLDER_SECTION = 0xf0;
 const PAIR_SECTION = 0xf1;
+const SEALED_SECTION = 0xf2;
 const HEAD_VERSION = 1;
 const HEAD_FIXED_BYTES = 64;
 const HEAD_STOCK_BYTES = 16;
@@ -106,6 +108,10 @@ export function pairKey(device: Uint8Array, target: DeviceAddress): Uint8Array {
   return sectionKey(device, PAIR_SECTION, target);
 }
 
+export function sealedKey(device: Uint8Array): Uint8Array {
+  return sectionKey(device, SEALED_SECTION, nothing);
+}
+
 /** The keys of one section of a device. */
 export interface KeyRange {
   readonly start: Uint8Array;
@@ -134,7 +140,7 @@ export function keyRowsOf(owner: Uint8Array): KeyRange {
 
 /** What the row under a key of this table is about. */
 export type KeyPlace =
-  | { readonly section: "head" }
+  | { readonly section: "head" | "sealed" }
   | { readonly section: "key"; readonly kind: KeyKind; readonly index: number }
   | { readonly section: "holder" | "pair"; readonly address: Uint8Array };
 
@@ -147,6 +153,7 @@ export function placeOf(key: Uint8Array): KeyPlace | undefined {
   const section = key[DEVICE_KEY_BYTES];
   const rest = key.slice(DEVICE_KEY_BYTES + 1);
   if (section === HEAD_SECTION && rest.length === 0) return { section: "head" };
+  if (section === SEALED_SECTION && rest.length === 0) return { section: "sealed" };
   if (section === HOLDER_SECTION && rest.length === 18) return { section: "holder", address: rest };
   if (section === PAIR_SECTION && rest.length === 20) return { section: "pair", address: rest };
   const kind = kindNames.get(section ?? HEAD_SECTION);

@@ -8,7 +8,14 @@
 import { createHash } from "node:crypto";
 import { accountOf, type DeviceAddress, deviceParts } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
-import { isLowNow, judgeClaim, type KeyBounds, type KeyUpload, uploadFault } from "../rules/keys.js";
+import {
+  isLowNow,
+  judgeClaim,
+  judgeSealedClaim,
+  type KeyBounds,
+  type KeyUpload,
+  uploadFault,
+} from "../rules/keys.js";
 import { spend } from "../rules/token-bucket.js";
 import { CodedError } from "../wire/coded-error.js";
 import {
@@ -31,8 +38,8 @@ import { nameOf } from "./queue-reader.js";
 import { accountKey } from "./schema.js";
 
 export interface KeyClaim {
-  /** The device that asks. */
-  readonly requester: DeviceAddress;
+  /** The device that asks; undefined for somebody who is not named, and whose token has opened the account. */
+  readonly requester: DeviceAddress | undefined;
   readonly target: DeviceAddress;
   readonly suite: SuiteName;
   /** Whether the two brands may meet. */
@@ -93,7 +100,14 @@ export class KeyTransaction {
     return stocksOf(keys);
   }
 
-  claim({ requester, target, suite, mayMeet }: KeyClaim): ClaimedKeys | CodedError {
+  claim({ requester, ...asked }: KeyClaim): ClaimedKeys | CodedError {
+    return requester === undefined ? this.#claimSealed(asked) : this.#claimNamed(requester, asked);
+  }
+
+  #claimNamed(
+    requester: DeviceAddress,
+    { target, suite, mayMeet }: Omit<KeyClaim, "requester">,
+  ): ClaimedKeys | CodedError {
     const { bounds, nowMs } = this.#context;
     if (!this.#isRegistered(requester)) return new CodedError("notFound");
     const own = this.#of(requester);
@@ -117,7 +131,36 @@ export class KeyTransaction {
     own.setPair(target, judged.pairFullAtMs);
     if (verdict === "notFound" || verdict === "keysMissing") return new CodedError(verdict);
     if (verdict === "oneTime") theirs.change({ claimsFullAtMs: judged.targetFullAtMs });
-    return this.#handOut(requester, theirs, { suite: keySuites[suite], mayTake: verdict === "oneTime" });
+    const claimed = this.#handOut(theirs, { suite: keySuites[suite], mayTake: verdict === "oneTime" });
+    const account = accountOf(requester);
+    const isOther = !equalBytes(account, accountOf(target));
+    if (!(claimed instanceof CodedError) && isOther && claimed.identity !== undefined)
+      theirs.addHolder(account, bounds.keyHoldersMax);
+    return claimed;
+  }
+
+  /** Nobody is remembered for it, and so nobody is told when the identity changes. */
+  #claimSealed({ target, suite, mayMeet }: Omit<KeyClaim, "requester">): ClaimedKeys | CodedError {
+    const { bounds, nowMs } = this.#context;
+    const theirs = this.#of(target);
+    const { verdict, retryAfterMs, targetFullAtMs, sealedFullAtMs } = judgeSealedClaim(
+      {
+        suite,
+        nowMs,
+        isOpen: this.#isRegistered(target) && mayMeet,
+        targetFullAtMs: theirs.head.claimsFullAtMs,
+        sealedFullAtMs: theirs.sealedFullAtMs,
+        count: (kind) => theirs.count(kind),
+      },
+      bounds,
+    );
+    if (verdict === "rateLimited") return rateLimited(retryAfterMs);
+    if (verdict === "notFound" || verdict === "keysMissing") return new CodedError(verdict);
+    if (verdict === "oneTime") {
+      theirs.change({ claimsFullAtMs: targetFullAtMs });
+      theirs.setSealed(sealedFullAtMs);
+    }
+    return this.#handOut(theirs, { suite: keySuites[suite], mayTake: verdict === "oneTime" });
   }
 
   digests(device: DeviceAddress): KeyDigests | CodedError {
@@ -129,7 +172,6 @@ export class KeyTransaction {
   }
 
   #handOut(
-    requester: DeviceAddress,
     theirs: DeviceKeys,
     { suite, mayTake }: { readonly suite: KeySuite; readonly mayTake: boolean },
   ): ClaimedKeys | CodedError {
@@ -140,13 +182,7 @@ export class KeyTransaction {
       if (taken !== undefined) give(claimed, kind, taken);
       else if (lastResort !== undefined) give(claimed, lastResort, theirs.single(lastResort));
     }
-    if (Object.keys(claimed).length === 0) return new CodedError("keysMissing");
-    const account = accountOf(requester);
-    const isOther = !equalBytes(account, accountOf(theirs.device));
-    if (isOther && suite.needs.includes("identity")) {
-      theirs.addHolder(account, this.#context.bounds.keyHoldersMax);
-    }
-    return claimed;
+    return Object.keys(claimed).length === 0 ? new CodedError("keysMissing") : claimed;
   }
 
   #take(theirs: DeviceKeys, kind: KeyKind): PublicKey | undefined {

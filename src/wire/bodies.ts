@@ -3,9 +3,10 @@
  * are checked, others are ignored, because a later server may say more.
  * control.ts writes them. Throws CodedError `badFrame` and nothing else.
  */
-import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES } from "../base/address.js";
+import { ACCOUNT_ADDRESS_BYTES, type AccountAddress, DEVICE_ADDRESS_BYTES } from "../base/address.js";
 import { Fields } from "./fields.js";
-import { BODY_ITEMS_MAX, badFrame, type MsgpackMap } from "./msgpack.js";
+import { readAccounts } from "./groups.js";
+import { badFrame, DETAIL_ITEMS_MAX, type MsgpackMap } from "./msgpack.js";
 import { durabilities, type RosterDifference, type WelcomeBody } from "./protocol.js";
 
 /** What a refusal says beyond its code; empty for most codes. */
@@ -13,6 +14,8 @@ export interface RefusalDetail {
   readonly rosters?: readonly RosterDifference[];
   /** Of the group, as it is now. */
   readonly group?: { readonly address: Uint8Array; readonly version: number };
+  /** Of a sealed send to several: the accounts that the code is about. */
+  readonly accounts?: readonly AccountAddress[];
 }
 
 export function readWelcome(body: MsgpackMap): WelcomeBody {
@@ -40,18 +43,25 @@ export function readDetail(body: MsgpackMap): RefusalDetail {
   return {
     ...(fields.has("rosters") && { rosters: readRosters(fields) }),
     ...(fields.has("group") && { group: readGroup(fields.map("group")) }),
+    ...(fields.has("accounts") && { accounts: readAbout(fields) }),
   };
 }
 
 function readRosters(fields: Fields): readonly RosterDifference[] {
-  return fields.maps("rosters", BODY_ITEMS_MAX).map((difference) => ({
+  return fields.maps("rosters", DETAIL_ITEMS_MAX).map((difference) => ({
     account: difference.binOf("account", ACCOUNT_ADDRESS_BYTES),
     version: difference.uint("version"),
-    missing: difference.uints("missing", BODY_ITEMS_MAX),
-    surplus: difference.uints("surplus", BODY_ITEMS_MAX),
+    missing: difference.uints("missing", DETAIL_ITEMS_MAX),
+    surplus: difference.uints("surplus", DETAIL_ITEMS_MAX),
   }));
 }
 
 function readGroup(group: Fields): NonNullable<RefusalDetail["group"]> {
   return { address: group.binOf("address", ACCOUNT_ADDRESS_BYTES), version: group.uint("version") };
+}
+
+function readAbout(fields: Fields): readonly AccountAddress[] {
+  const accounts = readAccounts(fields.bin("accounts", { min: 0, max: Number.MAX_SAFE_INTEGER }));
+  if (accounts === undefined) throw badFrame("accounts are 18 bytes each");
+  return accounts;
 }

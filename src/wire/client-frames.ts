@@ -21,15 +21,20 @@ import { type HelloFrame, readHello } from "./hello.js";
 import { badFrame, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { GROUP_SIGNAL_BYTES_MAX, kinds, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "./protocol.js";
+import {
+  type DeviceBlock,
+  type DevicePayload,
+  readAccounts,
+  readBlocks,
+  readBounded,
+  readDeviceNumber,
+  readDevices,
+  type SendBounds,
+  writeBlocks,
+  writeDevices,
+} from "./recipients.js";
 
-const DEVICE_NUMBER_MAX = 0xffff;
 const UINT32_MAX = 0xffff_ffff;
-
-/** One ciphertext for one device of the account it is listed under. */
-export interface DevicePayload {
-  readonly device: number;
-  readonly payload: Uint8Array;
-}
 
 export interface SendAccount {
   readonly account: AccountAddress;
@@ -42,12 +47,6 @@ export interface SendFrame {
   readonly kind: "send";
   readonly id: EnvelopeId;
   readonly accounts: readonly SendAccount[];
-}
-
-/** What one device gets beside the shared part: may be empty. */
-export interface DeviceBlock {
-  readonly device: number;
-  readonly block: Uint8Array;
 }
 
 export interface SharedAccount {
@@ -138,15 +137,6 @@ export type ClientFrame =
   | RosterQueryFrame
   | RequestFrame;
 
-/** The bounds a send is held against; `limits` of rules/limits.ts is one of these. */
-export interface SendBounds {
-  readonly payloadBytesMax: number;
-  readonly accountsPerSendMax: number;
-  readonly devicesPerAccountMax: number;
-  readonly accountsPerSharedSendMax: number;
-  readonly blockBytesMax: number;
-}
-
 /** Reads the frame that begins at `offset`; `next` is where the one after it would begin. */
 export function decodeClientFrame(
   bytes: Uint8Array,
@@ -228,10 +218,7 @@ function readSharedSend(reader: MsgpackReader, bounds: SendBounds): SharedSendFr
     return {
       account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
       version: reader.uint(UINT32_MAX),
-      devices: readEach(reader, bounds.devicesPerAccountMax, (device) => ({
-        device,
-        block: readBounded(reader, bounds.blockBytesMax),
-      })),
+      devices: readBlocks(reader, bounds),
     };
   });
   if (accounts.length === 0) throw badFrame("a send names at least one account");
@@ -283,65 +270,6 @@ function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFram
   return { kind: "ephemeral", accounts };
 }
 
-/** Counts are held against the bounds before anything is read: that keeps the objects made few. */
-function readAccounts<T extends { readonly account: AccountAddress }>(
-  reader: MsgpackReader,
-  accountsMax: number,
-  readAccount: () => T,
-): T[] {
-  const count = reader.array();
-  if (count > accountsMax) throw new CodedError("tooManyRecipients");
-  const accounts: T[] = [];
-  const seen = new Set<string>();
-  for (let i = 0; i < count; i++) {
-    const entry = readAccount();
-    seen.add(toHex(entry.account));
-    accounts.push(entry);
-  }
-  if (seen.size !== count) throw new CodedError("repeatedRecipient");
-  return accounts;
-}
-
-/** The ciphertexts for devices of one account. */
-export function readDevices(reader: MsgpackReader, bounds: SendBounds): DevicePayload[] {
-  return readEach(reader, bounds.devicesPerAccountMax, (device) => ({
-    device,
-    payload: readBounded(reader, bounds.payloadBytesMax),
-  }));
-}
-
-/** What is said to each of some devices of one account. */
-function readEach<T extends { readonly device: number }>(
-  reader: MsgpackReader,
-  devicesMax: number,
-  readDevice: (device: number) => T,
-): T[] {
-  const count = reader.array();
-  if (count > devicesMax) throw new CodedError("tooManyRecipients");
-  const devices: T[] = [];
-  const seen = new Set<number>();
-  for (let i = 0; i < count; i++) {
-    reader.arrayOf(2);
-    const device = readDeviceNumber(reader);
-    devices.push(readDevice(device));
-    seen.add(device);
-  }
-  if (seen.size !== count) throw new CodedError("repeatedRecipient");
-  return devices;
-}
-
-function readDeviceNumber(reader: MsgpackReader): number {
-  const device = reader.uint(DEVICE_NUMBER_MAX);
-  if (device === 0) throw badFrame("a device number is 1 to 65535");
-  return device;
-}
-
-function readBounded(reader: MsgpackReader, bytesMax: number): Uint8Array {
-  const bytes = reader.bin();
-  if (bytes.length > bytesMax) throw new CodedError("payloadTooLarge");
-  return bytes;
-}
-
 /** Appends one frame; several frames may share a message, except that hello is alone. */
 export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): void {
   switch (frame.kind) {
@@ -372,12 +300,7 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
         writer.array(3);
         writer.bin(account);
         writer.uint(version);
-        writer.array(devices.length);
-        for (const { device, block } of devices) {
-          writer.array(2);
-          writer.uint(device);
-          writer.bin(block);
-        }
+        writeBlocks(writer, devices);
       }
       return;
     case "groupSend":
@@ -439,15 +362,6 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
 function writeHead(writer: MsgpackWriter, count: number, kind: number): void {
   writer.array(count);
   writer.uint(kind);
-}
-
-export function writeDevices(writer: MsgpackWriter, devices: readonly DevicePayload[]): void {
-  writer.array(devices.length);
-  for (const { device, payload } of devices) {
-    writer.array(2);
-    writer.uint(device);
-    writer.bin(payload);
-  }
 }
 
 /** One frame as bytes of its own. */

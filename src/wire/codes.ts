@@ -63,7 +63,7 @@ export const codes = {
   unidentified: {
     code: 222,
     retry: "never",
-    message: "an unidentified connection sends sealed envelopes and pings, nothing else",
+    message: "an unidentified connection sends sealed envelopes, requests and pings, nothing else",
   },
 
   rosterStale: {

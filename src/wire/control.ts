@@ -8,6 +8,7 @@
  * is why docs/protocol.md lets integers inside maps have any integer encoding.
  */
 import { Packr } from "msgpackr";
+import { concatBytes } from "../base/bytes.js";
 import type { RefusalDetail } from "./bodies.js";
 import { type CodeName, codes } from "./codes.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
@@ -38,7 +39,8 @@ export function encodeRefusal(refusal: {
   writer.uint(refusal.position);
   writer.uint(codes[refusal.code].code);
   writer.uint(refusal.retryAfterMs ?? 0);
-  writer.raw(encodeBody(refusal.detail ?? {}));
+  const { accounts, ...detail } = refusal.detail ?? {};
+  writer.raw(encodeBody({ ...detail, ...(accounts && { accounts: concatBytes(accounts) }) }));
   return writer.take();
 }
 

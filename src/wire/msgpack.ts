@@ -38,8 +38,10 @@ export interface MsgpackMap {
 
 /** A body (welcome, a refusal's detail) nests at most this deep … */
 export const BODY_DEPTH_MAX = 8;
-/** … and holds at most this many values: 16 rosters with every device missing or surplus need about 700. */
+/** … and holds at most this many values … */
 export const BODY_ITEMS_MAX = 2048;
+/** … a refusal's detail this many: 257 rosters with every device missing and as many surplus need about 10,500. */
+export const DETAIL_ITEMS_MAX = 16_384;
 
 const UINT32_RANGE = 0x1_0000_0000;
 
@@ -120,15 +122,15 @@ export class MsgpackReader {
     }
   }
 
-  /** Any value of the known part of msgpack, bounded by BODY_DEPTH_MAX and BODY_ITEMS_MAX. */
-  value(): MsgpackValue {
-    this.#itemsLeft = BODY_ITEMS_MAX;
+  /** Any value of the known part of msgpack, bounded by BODY_DEPTH_MAX and `itemsMax`. */
+  value(itemsMax = BODY_ITEMS_MAX): MsgpackValue {
+    this.#itemsLeft = itemsMax;
     return this.#value(0);
   }
 
   /** A map, bounded like `value`. */
-  body(): MsgpackMap {
-    const value = this.value();
+  body(itemsMax = BODY_ITEMS_MAX): MsgpackMap {
+    const value = this.value(itemsMax);
     if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
       throw badFrame("a map is expected");
     }

@@ -18,6 +18,7 @@
  *     [9, id bin16, group bin18, version uint, shared bin, [[account bin18, device uint, block bin] …]]   group send
  *     [10, id bin16, device uint, payload bin]                         own send: to one other device of the own account
  *     [11, id bin16, deliveryToken bin16, account bin18, version uint, [[device uint, payload bin] …]]   sealed send (of an unidentified connection)
+ *     [13, id bin16, shared bin, [[account bin18, deliveryToken bin16, version uint, [[device uint, block bin] …]] …]]   sealed shared send (likewise)
  *     [14, group bin18, payload bin]                                   group ephemeral (like an ephemeral, to all members)
  *
  *   server → client
@@ -59,6 +60,7 @@ export const kinds = {
   groupSend: 9,
   ownSend: 10,
   sealedSend: 11,
+  sealedSharedSend: 13,
   groupEphemeral: 14,
   welcome: 32,
   deliver: 33,

@@ -21,7 +21,7 @@ import {
 import { concatBytes } from "../base/bytes.js";
 import { type RefusalDetail, readDetail, readWelcome } from "./bodies.js";
 import { readAccounts } from "./groups.js";
-import { badFrame, type MsgpackMap, MsgpackReader } from "./msgpack.js";
+import { badFrame, DETAIL_ITEMS_MAX, type MsgpackMap, MsgpackReader } from "./msgpack.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { durabilities, gapReasons, kinds, type WelcomeBody } from "./protocol.js";
 
@@ -319,7 +319,7 @@ function readRefusal(reader: MsgpackReader): RefusalFrame {
     position: reader.uint(),
     code: reader.uint(),
     retryAfterMs: reader.uint(),
-    detail: readDetail(reader.body()),
+    detail: readDetail(reader.body(DETAIL_ITEMS_MAX)),
   };
 }
 

@@ -94,7 +94,7 @@ test("a token is shared with the account's own devices, and reaches others only 
   expect(parties.all.flatMap(({ shown }) => shown)).toEqual([]);
 });
 
-test("a device that the writer does not know is told to it by the sealed connection, and only its payload is made", async () => {
+test("a device that the writer does not know is told to it by the sealed connection, which gives its keys too, and only its payload is made", async () => {
   const made: string[] = [];
   class Counting extends SealingSignalCipher {
     override sealTo(...[plaintext, to, claim]: Parameters<SealingSignalCipher["sealTo"]>) {
@@ -109,6 +109,12 @@ test("a device that the writer does not know is told to it by the sealed connect
     asked.push(formatAddress(account as Uint8Array));
     return roster(account);
   };
+  const claimed: string[] = [];
+  const claim = ana.client.keys.claim.bind(ana.client.keys);
+  ana.client.keys.claim = (device, suite) => {
+    claimed.push(formatAddress(device as Uint8Array));
+    return claim(device, suite);
+  };
   await ana.sendSealed(chi, "one");
   const laptop = await parties.join("instagram/chi/3");
   await chi.client.devices.remove(2);
@@ -116,6 +122,7 @@ test("a device that the writer does not know is told to it by the sealed connect
   await until(() => laptop.shown.length === 1 && chi.shown.length === 2, "they read");
   expect(made).toEqual([chi, pad, chi, pad, laptop].map(({ name }) => name));
   expect(asked).not.toContain(formatAddress(chi.account));
+  expect(claimed.filter((device) => device.startsWith(formatAddress(chi.account)))).toEqual([]);
   expect(pad.texts()).toEqual(["one"]);
   none(chi, laptop);
 });

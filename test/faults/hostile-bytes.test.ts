@@ -13,10 +13,13 @@ import {
   BOMB_BYTES,
   bombs,
   deadlyFrame,
+  deadlySealedFrame,
   floods,
   hostileFirst,
   hostileHead,
   oddFrame,
+  oddSealedFrame,
+  sealedFloods,
 } from "../support/hostile-input.js";
 import { buildMutant } from "../support/mutant.js";
 import { NodeUnderTest } from "../support/node-under-test.js";
@@ -26,7 +29,7 @@ import { RawWebSocket } from "../support/raw-web-socket.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
 import { Stranger } from "../support/stranger.js";
 import { frames } from "../support/stranger-codec.js";
-import { World } from "../support/world.js";
+import { mintAnonymous, World } from "../support/world.js";
 
 const INPUTS = amount({ short: 200_000, full: 100_000_000 });
 /** Inputs of one connection before the one that ends it. */
@@ -64,8 +67,9 @@ class Attack {
 
   async lane(lane: number): Promise<void> {
     for (let round = 0; this.inputs < INPUTS; round++) {
-      if (round % 4 === 0) await this.#head();
-      else if (round % 4 === 1) await this.#first();
+      if (round % 5 === 0) await this.#head();
+      else if (round % 5 === 1) await this.#first();
+      else if (round % 5 === 2) await this.#nobody();
       else await this.#device(lane);
     }
   }
@@ -101,14 +105,24 @@ class Attack {
   async #device(lane: number): Promise<void> {
     const device = this.#world.devices[2 + lane];
     if (device === undefined) throw new Error("more lanes than devices");
-    const stranger = await Stranger.open({ port: this.#port, token: this.#world.token(device) });
+    await this.#torment(this.#world.token(device), oddFrame, deadlyFrame);
+  }
+
+  /** The same over a connection that speaks for nobody. */
+  async #nobody(): Promise<void> {
+    const [brand] = this.#world.brands;
+    await this.#torment(mintAnonymous(brand as NonNullable<typeof brand>), oddSealedFrame, deadlySealedFrame);
+  }
+
+  async #torment(token: string, odd: typeof oddFrame, deadly: typeof deadlyFrame): Promise<void> {
+    const stranger = await Stranger.open({ port: this.#port, token });
     for (let i = 0; i < ODD_PER_CONNECTION; i++) {
-      stranger.write(this.#count(oddFrame(this.#random, this.#world)));
+      stranger.write(this.#count(odd(this.#random, this.#world)));
       if (i % 6 === 5) stranger.flush();
     }
     stranger.flush();
     await delay(1);
-    stranger.write(this.#count(deadlyFrame(this.#random, this.#world)));
+    stranger.write(this.#count(deadly(this.#random, this.#world)));
     await Promise.race([stranger.ended, delay(20)]);
     stranger.drop();
   }
@@ -151,8 +165,12 @@ test("a message that unfolds without end costs no more than eight times its byte
     await node.start();
     const many = bombs(BOMB_BYTES - 64).map((message) => ({ message, times: BOMBERS }));
     const legal = floods(world, BOMB_BYTES - 64).map((message) => ({ message, times: 1 }));
+    const [brand] = world.brands;
+    const anonymous = () => mintAnonymous(brand as NonNullable<typeof brand>);
+    const sealed = sealedFloods(world, BOMB_BYTES - 64).map((message) => ({ message, times: BOMBERS }));
     const longestMs: number[] = [];
-    for (const [i, { message, times }] of [...many, ...legal].entries()) {
+    for (const [i, { message, times }] of [...many, ...legal, ...sealed].entries()) {
+      const tokenOf = i < many.length + legal.length ? world.token.bind(world) : anonymous;
       const stallsMs: number[] = [];
       while (stallsMs.length < TRIES && Math.min(...stallsMs) >= STALL_ALONE_MS) {
         await node.stats();
@@ -160,7 +178,7 @@ test("a message that unfolds without end costs no more than eight times its byte
         await Promise.all(
           world.devices
             .slice(2, 2 + times)
-            .map((device, n) => drop(message, node.port, world.token(device), n)),
+            .map((device, n) => drop(message, node.port, tokenOf(device), tokenOf === anonymous ? 0 : n)),
         );
         stallsMs.push((await node.stats()).stallMs.max);
         const grownBytes = anonymousBytes(node.pid) - beforeBytes;
@@ -172,7 +190,10 @@ test("a message that unfolds without end costs no more than eight times its byte
       expect(Math.min(...stallsMs), `message ${i}, stalls ${rounded(stallsMs)}`).toBeLessThan(STALL_ALONE_MS);
     }
     tell(`stalls in ms, ${BOMBERS} bombs of 1 MiB at once: ${rounded(longestMs.slice(0, many.length))}`);
-    tell(`stalls in ms, 1 MiB of allowed frames: ${rounded(longestMs.slice(many.length))}`);
+    tell(
+      `stalls in ms, 1 MiB of allowed frames: ${rounded(longestMs.slice(many.length, many.length + legal.length))}; ` +
+        `${BOMBERS} connections of nobody: ${rounded(longestMs.slice(-sealed.length))}`,
+    );
     await node.stop();
     scanOutput(node, world);
   } finally {

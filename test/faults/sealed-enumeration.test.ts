@@ -1,5 +1,5 @@
 /**
- * C8 for sealed senders: a wrong delivery token, an account that takes no sealed envelopes, and no account are refused by the
+ * C8 for sealed senders, who send to one account or to several, or ask for a device's keys: a wrong delivery token, an account that takes no sealed envelopes, and no account are refused by the
  * same bytes, and at no other time than chance makes (Welch's t-test). The work is the same but for the microsecond in
  * which LMDB copies a row that is there; without the delay before the answer some thousand samples would show it.
  */
@@ -10,17 +10,21 @@ import { NodeUnderTest } from "../support/node-under-test.js";
 import { scanOutput } from "../support/output-scan.js";
 import { amount, seededRandom, tell } from "../support/scale.js";
 import { Stranger } from "../support/stranger.js";
-import { bin, map } from "../support/stranger-codec.js";
+import { bin, map, type OpenedParty, text } from "../support/stranger-codec.js";
 import { welchT } from "../support/timing.js";
 import { mintAnonymous, World } from "../support/world.js";
 
 const SAMPLES = amount({ short: 1_500, full: 100_000 });
 const CONTROL_SAMPLES = 240;
 const DELAY_MS = 2;
+const GOOD_TOKEN = randomBytes(16);
 const T_MAX = 4.5;
 /** Accounts of each kind: none is in a cache by being the only one. */
 const ACCOUNTS = 16;
 const KINDS = ["another token", "no token", "no account"] as const;
+/** How it is asked: to one account, with two others whose tokens are good, or for the keys of one of its devices. */
+const FORMS = ["one account", "several accounts", "keys"] as const;
+type Form = (typeof FORMS)[number];
 
 const nodes: NodeUnderTest[] = [];
 afterAll(async () => {
@@ -34,13 +38,14 @@ interface Measured {
   readonly answers: ReadonlySet<string>;
 }
 
-async function measure(samples: number, build?: string): Promise<Measured> {
-  const world = new World({ brands: 1, accountsPerBrand: 2 * ACCOUNTS, devices: () => 1 });
+async function measure(form: Form, samples: number, build?: string): Promise<Measured> {
+  const world = new World({ brands: 1, accountsPerBrand: 2 * ACCOUNTS + 2, devices: () => 1 });
   const node = await NodeUnderTest.create({
     world,
     limits: {
       sealedConnectionMessages: 10 * samples,
       sealedConnectionKiB: 10 * samples,
+      sealedClaimTokens: 10 * samples,
       sealedRefusalMs: DELAY_MS,
     },
     ...(build !== undefined && { build }),
@@ -49,15 +54,22 @@ async function measure(samples: number, build?: string): Promise<Measured> {
   await node.start();
   for (const [i, device] of world.devices.entries()) {
     const stranger = await Stranger.open({ port: node.port, token: world.token(device) });
-    if (i < ACCOUNTS) await stranger.request("deliveryToken.set", map({ token: bin(randomBytes(16)) }));
+    const hasToken = i < ACCOUNTS || i >= 2 * ACCOUNTS;
+    const token = i < ACCOUNTS ? randomBytes(16) : GOOD_TOKEN;
+    if (hasToken) await stranger.request("deliveryToken.set", map({ token: bin(token) }));
     stranger.drop();
   }
-  const there = world.accounts.map(({ address }) => address);
+  const addresses = world.accounts.map(({ address }) => address);
+  const there = addresses.slice(0, 2 * ACCOUNTS);
   const nobody = there
     .slice(0, ACCOUNTS)
     .map((address) => Buffer.concat([address.subarray(0, 2), randomBytes(16)]));
   const targets = [there.slice(0, ACCOUNTS), there.slice(ACCOUNTS), nobody];
-  const measured = await ask(node.port, world, samples, targets);
+  const measured = await ask(node.port, world, samples, {
+    targets,
+    form,
+    others: addresses.slice(2 * ACCOUNTS),
+  });
   await node.kill();
   scanOutput(node, world);
   return measured;
@@ -68,17 +80,24 @@ async function ask(
   port: number,
   world: World,
   samples: number,
-  targets: readonly Buffer[][],
+  {
+    targets,
+    others,
+    form,
+  }: { readonly targets: readonly Buffer[][]; readonly others: readonly Buffer[]; readonly form: Form },
 ): Promise<Measured> {
   const random = seededRandom("sealed enumeration");
   const times: number[][] = KINDS.map(() => []);
   const answers = new Set<string>();
   let answered: () => void = () => {};
+  let account: Buffer = Buffer.alloc(0);
   const [brand] = world.brands;
   const stranger = await Stranger.open({
     port,
     token: mintAnonymous(brand as NonNullable<typeof brand>),
     refusal: (_position, code, detail) => {
+      const isAsked = (detail.get("accounts") as Buffer | undefined)?.equals(account);
+      if (isAsked) detail.set("accounts", "the one");
       answers.add(JSON.stringify([code, ...detail]));
       answered();
     },
@@ -87,16 +106,25 @@ async function ask(
   for (let i = 0; i < samples; i++) {
     const kind = Math.floor(random.fraction() * KINDS.length);
     const own = times[kind] as number[];
-    const account = (targets[kind] as Buffer[])[own.length % ACCOUNTS] as Buffer;
+    account = (targets[kind] as Buffer[])[own.length % ACCOUNTS] as Buffer;
     const startedMs = performance.now();
     const refused = new Promise<void>((resolve) => {
       answered = resolve;
     });
-    stranger.sendSealed(randomBytes(16), randomBytes(16), {
-      account,
-      version: 1,
-      devices: [{ device: 1, payload: Buffer.alloc(32) }],
-    });
+    const party = { account, version: 1, devices: [{ device: 1, payload: Buffer.alloc(32) }] };
+    if (form === "keys") {
+      const device = bin(Buffer.concat([account, Buffer.of(0, 1)]));
+      const body = map({ device, suite: text("signal"), deliveryToken: bin(randomBytes(16)) });
+      void stranger.request("keys.claim", body).then(({ code, retryAfterMs, body: said }) => {
+        answers.add(JSON.stringify([code, ...(retryAfterMs === 0 ? [] : [retryAfterMs]), ...said]));
+        answered();
+      });
+    } else if (form === "one account") stranger.sendSealed(randomBytes(16), randomBytes(16), party);
+    else {
+      const [first, last] = others.map((other) => ({ ...party, account: other, deliveryToken: GOOD_TOKEN }));
+      const asked = { ...party, deliveryToken: randomBytes(16) };
+      stranger.sendSealedShared(randomBytes(16), Buffer.alloc(32), [first, asked, last] as OpenedParty[]);
+    }
     await refused;
     own.push(performance.now() - startedMs);
   }
@@ -112,24 +140,41 @@ function ts(times: readonly number[][]): number[] {
 
 const inText = (values: readonly number[]) => values.map((t) => t.toFixed(2)).join(", ");
 
-test("neither bytes nor time tell a wrong token from an account that takes none, or from nobody", async () => {
-  const { times, answers } = await measure(SAMPLES);
-  const found = ts(times);
-  const least = Math.min(...times.flat());
-  tell(
-    `${times.map(({ length }) => length).join(", ")} samples, t = ${inText(found)}, least ${least.toFixed(1)} ms`,
-  );
-  expect([...answers]).toEqual([JSON.stringify([220])]);
-  for (const t of found) expect(Math.abs(t)).toBeLessThan(T_MAX);
-  // Nobody is told before the delay; both ends count whole milliseconds.
-  expect(least).toBeGreaterThan(DELAY_MS - 1.5);
-});
+test.each(FORMS)(
+  "%s: neither bytes nor time tell a wrong token from an account that takes none, or from nobody",
+  async (form) => {
+    const { times, answers } = await measure(form, SAMPLES);
+    const found = ts(times);
+    const least = Math.min(...times.flat());
+    tell(
+      `${form}: ${times.map(({ length }) => length).join(", ")} samples, t = ${inText(found)}, least ${least.toFixed(1)} ms`,
+    );
+    const detail = form === "several accounts" ? [["accounts", "the one"]] : [];
+    expect([...answers]).toEqual([JSON.stringify([220, ...detail])]);
+    for (const t of found) expect(Math.abs(t)).toBeLessThan(T_MAX);
+    // Nobody is told before the delay; both ends count whole milliseconds.
+    expect(least).toBeGreaterThan(DELAY_MS - 1.5);
+  },
+);
 
 test("control: a node that says at once that nobody takes sealed envelopes there is found out", async () => {
   const mutant = buildMutant("sealedNobodyAtOnce");
   try {
-    const found = ts((await measure(CONTROL_SAMPLES, mutant.build)).times);
-    tell(`control: t = ${inText(found)}`);
+    for (const form of ["one account", "several accounts"] as const) {
+      const found = ts((await measure(form, CONTROL_SAMPLES, mutant.build)).times);
+      tell(`control, ${form}: t = ${inText(found)}`);
+      expect(Math.abs(found[1] as number)).toBeGreaterThan(T_MAX);
+    }
+  } finally {
+    mutant.remove();
+  }
+});
+
+test("control: a node that says at once that nobody claims keys there is found out", async () => {
+  const mutant = buildMutant("sealedClaimAtOnce");
+  try {
+    const found = ts((await measure("keys", CONTROL_SAMPLES, mutant.build)).times);
+    tell(`control, keys: t = ${inText(found)}`);
     expect(Math.abs(found[1] as number)).toBeGreaterThan(T_MAX);
   } finally {
     mutant.remove();

@@ -1,5 +1,5 @@
 /**
- * Nothing of a sealed sender is kept: not the account behind it, not the token or what a refused one said, not the ids
+ * Nothing of a sealed sender is kept, whether it sends to one account or to several, or claims keys: not the account behind it, not the token or what a refused one said, not the ids
  * it chose, not the address it came from, in journal, queues, dedup rows, logs of any level or metrics; while the node takes, repeats,
  * refuses, spills, is killed and starts again. What is searched for was all sent to the node, in one way or another.
  */
@@ -13,7 +13,7 @@ import { NodeUnderTest } from "../support/node-under-test.js";
 import { tell } from "../support/scale.js";
 import { sealedTraces } from "../support/sealed-traces.js";
 import { type Delivery, Stranger } from "../support/stranger.js";
-import { bin, map } from "../support/stranger-codec.js";
+import { array, bin, map, text, uint } from "../support/stranger-codec.js";
 import { until } from "../support/until.js";
 import { mint, mintAnonymous, World, type WorldAccount, type WorldDevice } from "../support/world.js";
 
@@ -32,9 +32,10 @@ interface Played {
 }
 
 async function play(name = "real", build?: string): Promise<Played> {
-  const world = new World({ brands: 2, accountsPerBrand: 2, devices: () => 2 });
+  const world = new World({ brands: 2, accountsPerBrand: 3, devices: () => 2 });
   // Of another brand, with another id, and never signed in: what is found of it, the sealed sends have brought.
-  const [recipient, , , sender] = world.accounts as [WorldAccount, WorldAccount, WorldAccount, WorldAccount];
+  const [recipient, other] = world.accounts as [WorldAccount, WorldAccount];
+  const sender = world.accounts.at(-1) as WorldAccount;
   const output = join(directory, name);
   mkdirSync(output);
   const node = await NodeUnderTest.create({
@@ -43,8 +44,13 @@ async function play(name = "real", build?: string): Promise<Played> {
     ...(build !== undefined && { build }),
   });
   const deliveryToken = randomBytes(16);
+  const otherToken = randomBytes(16);
   const ciphertext = randomBytes(64);
+  const shared = randomBytes(64);
   const ids: Buffer[] = [];
+  const claimCodes: number[] = [];
+  const publicKey = randomBytes(33);
+  const keys = array([map({ id: uint(1), key: bin(publicKey) })]);
   const tokens = [
     mintAnonymous(sender.brand),
     mintAnonymous(sender.brand, { sub: sender.address.toString("hex", 2) }),
@@ -59,12 +65,25 @@ async function play(name = "real", build?: string): Promise<Played> {
     const first = await open(phone, () => delivered++);
     (await open(tablet)).drop();
     await first.request("deliveryToken.set", map({ token: bin(deliveryToken) }));
+    // Of the other account one device alone, which is away from here on.
+    const away = await open(other.devices[0] as WorldDevice);
+    await away.request("keys.upload", map({ identity: keys, signedPreKey: keys, preKey: keys }));
+    await away.request("deliveryToken.set", map({ token: bin(otherToken) }));
+    away.drop();
     const { version } = await first.roster(recipient.address);
     const party = {
       account: recipient.address,
       version,
       devices: [1, 2].map((device) => ({ device, payload: ciphertext })),
     };
+    const block = randomBytes(8);
+    const parties = [
+      { ...party, deliveryToken, devices: [1, 2].map((device) => ({ device, payload: block })) },
+      {
+        ...{ account: other.address, deliveryToken: otherToken, version: 1 },
+        devices: [{ device: 1, payload: block }],
+      },
+    ] as const;
     // A token that names somebody is refused, and not written down.
     const from = { port: node.port, localAddress: SENDER_ADDRESS, header: `User-Agent: ${HEADER}` };
     await Stranger.open({ ...from, token: tokens[1] }).catch(() => {});
@@ -76,19 +95,32 @@ async function play(name = "real", build?: string): Promise<Played> {
           receipted = position;
         },
       });
+      for (const token of [otherToken, randomBytes(16)]) {
+        const device = bin(Buffer.from((other.devices[0] as WorldDevice).address, "hex"));
+        const body = map({ device, suite: text("signal"), deliveryToken: bin(token) });
+        claimCodes.push((await nobody.request("keys.claim", body)).code);
+      }
       for (let i = 0; i < 20; i++) {
         ids.push(randomBytes(16));
         nobody.sendSealed(ids.at(-1) as Buffer, deliveryToken, party);
         nobody.sendSealed(ids.at(-1) as Buffer, deliveryToken, party);
         nobody.sendSealed(randomBytes(16), randomBytes(16), party);
         nobody.sendSealed(randomBytes(16), deliveryToken, { ...party, version: 0 });
+        ids.push(randomBytes(16));
+        nobody.sendSealedShared(ids.at(-1) as Buffer, shared, parties);
+        nobody.sendSealedShared(ids.at(-1) as Buffer, shared, parties);
+        nobody.sendSealedShared(randomBytes(16), shared, [
+          parties[0],
+          { ...parties[1], deliveryToken: randomBytes(16) },
+        ]);
+        nobody.sendSealedShared(randomBytes(16), shared, [{ ...parties[0], version: 0 }, parties[1]]);
       }
       nobody.sendSealed(ids[0] as Buffer, deliveryToken, party);
-      await until("the receipts", () => receipted === 81);
+      await until("the receipts", () => receipted === 161);
       receipted = 0;
       await until("the journal is spilled", async () => (await node.stats()).store.journalBlocks === 0);
       nobody.sendSealed(randomBytes(16), deliveryToken, party);
-      await until("one more", () => receipted > 81);
+      await until("one more", () => receipted > 161);
       receipted = 0;
       writeFileSync(
         join(output, `metrics-${run}`),
@@ -112,14 +144,19 @@ async function play(name = "real", build?: string): Promise<Played> {
         { name: "the sender's account", bytes: sender.address.subarray(2) },
         { name: "a header of the sender's", bytes: Buffer.from(HEADER) },
         { name: "the delivery token", bytes: deliveryToken },
+        { name: "the other's delivery token", bytes: otherToken },
         ...ids.map((bytes) => ({ name: "an id of the sender's", bytes })),
       ],
       known: [
         { name: "the recipient", bytes: recipient.address },
+        { name: "the other recipient", bytes: other.address },
         { name: "the ciphertext", bytes: ciphertext },
+        { name: "the shared part", bytes: shared },
+        { name: "the key that was claimed", bytes: publicKey },
         { name: "the sealed sender", bytes: Buffer.from(`c4140000${"ff".repeat(16)}0000`, "hex") },
       ],
     });
+    expect(claimCodes).toEqual([0, 220, 0, 220]);
     return { traces, missing, bytesSearched, receipted, delivered };
   } finally {
     await node.discard();
@@ -131,10 +168,10 @@ test("a node that takes, refuses, repeats and stores sealed envelopes keeps noth
   tell(`${bytesSearched} bytes searched, ${delivered} delivered`);
   expect(missing).toEqual([]);
   expect(traces).toEqual([]);
-  expect(delivered).toBeGreaterThanOrEqual(21);
+  expect(delivered).toBeGreaterThanOrEqual(41);
 });
 
-test.each(["sealedIdKept", "sealedAddressLogged", "deliveryTokenKept"] as const)(
+test.each(["sealedIdKept", "sealedSharedIdKept", "sealedAddressLogged", "deliveryTokenKept"] as const)(
   "control: a node with %s is caught",
   async (name) => {
     const mutant = buildMutant(name);

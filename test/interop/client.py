@@ -9,6 +9,7 @@ notices they begin with "0x", so that they differ from text.
   commands  {"do": "connect", "url", "token"}   sign in; resumes where this process stands
             {"do": "send", "to": [account …], "payload"}   to every device of the accounts
             {"do": "groupSend", "group", "payload", "blocks": [[account, device, block] …]}
+            {"do": "sealedSend", "shared", "to": [[account, deliveryToken] …]}   signed in as nobody: to every device of the accounts
             {"do": "request", "method", "body"} ask a service
             {"do": "upload", "keys": {kind: [[id, key] …]}}  own public keys; keeps a record of them
             {"do": "compare"}                   are the stored keys those of the record?
@@ -16,7 +17,7 @@ notices they begin with "0x", so that they differ from text.
             {"do": "cut"}                       drop the connection without a word
             {"do": "close"}                     end
 
-  events    welcome, live, envelope, notice, gap, receipt, repeated, refused, answer, compared, ended
+  events    welcome, live, envelope, sealed, notice, gap, receipt, repeated, refused, answer, compared, ended
 
 A send that has no receipt when the connection ends is repeated on the next one
 under the same id. One that is refused for a roster of before is made anew for
@@ -39,6 +40,7 @@ SUBPROTOCOL = "interline.v1"
 
 HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY, REQUEST, SHARED_SEND, GROUP_SEND = range(1, 10)
 WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR, ANSWER = range(32, 43)
+SEALED_SHARED_SEND = 13
 SHARED_DELIVER, GROUP_DELIVER = 44, 45
 
 ROSTER_STALE, GROUP_STALE = 301, 311
@@ -134,6 +136,26 @@ class GroupSend:
         version = client.groups[self.group]
         # Where others encrypt for the roster, this one says which it was made for.
         return [GROUP_SEND, self.id, self.group, version, self.payload + bytes([version]), self.blocks]
+
+
+class SealedSharedSend:
+    """One envelope of nobody in particular for all devices of some accounts; which they are, its first refusal says."""
+
+    def __init__(self, tokens, shared):
+        self.id = os.urandom(16)
+        self.tokens = tokens  # account address → delivery token
+        self.shared = shared
+        self.rosters = {account: (0, []) for account in tokens}
+
+    def lacks(self, client):
+        return None
+
+    def frame(self, client):
+        accounts = [
+            [account, self.tokens[account], version, [[device, bytes([device])] for device in devices]]
+            for account, (version, devices) in self.rosters.items()
+        ]
+        return [SEALED_SHARED_SEND, self.id, self.shared, accounts]
 
 
 class Client:
@@ -251,7 +273,7 @@ class Client:
             tell("notice", sequence=sequence, body=shown(body))
             return
         if sender == SEALED:
-            tell("sealed", sequence=sequence, id=id.hex(), payload=payload.hex())
+            tell("sealed", sequence=sequence, id=id.hex(), payload=payload.hex(), **about)
             return
         tell("envelope", sequence=sequence, sender=sender.hex(), id=id.hex(), payload=payload.hex(), **about)
 
@@ -272,7 +294,8 @@ class Client:
             }
             for roster in detail.get("rosters", [])
         ]
-        tell("refused", id=send.id.hex(), code=code, retryAfterMs=retry_after_ms, rosters=rosters)
+        about = {"accounts": detail["accounts"].hex()} if "accounts" in detail else {}
+        tell("refused", id=send.id.hex(), code=code, retryAfterMs=retry_after_ms, rosters=rosters, **about)
         if code in LATER:
             self.later = asyncio.create_task(self.send_later(retry_after_ms / 1000))
             return
@@ -409,6 +432,9 @@ async def main():
             blocks = [[bytes.fromhex(account), device, bytes.fromhex(block)] for account, device, block in listed]
             group, payload = (bytes.fromhex(command[name]) for name in ("group", "payload"))
             await client.send(GroupSend(group, payload, blocks))
+        elif what == "sealedSend":
+            tokens = {bytes.fromhex(account): bytes.fromhex(token) for account, token in command["to"]}
+            await client.send(SealedSharedSend(tokens, bytes.fromhex(command["shared"])))
         elif what == "request":
             await client.ask(command["method"], meant(command["body"]))
         elif what == "upload":

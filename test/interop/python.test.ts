@@ -386,6 +386,62 @@ describe("the Python client", () => {
     expect(await client.close()).toBe("");
   });
 
+  test("sends to several accounts as nobody, learning their devices, and is told which token opens nothing", async () => {
+    const [wes, xia] = [
+      { brand: "instagram", account: "wes", device: 1 },
+      { brand: "messenger", account: "xia", device: 2 },
+    ];
+    const clients = [await sdk(wes), await sdk(xia)];
+    const heard: string[] = [];
+    const tokens = clients.map((client, i) => {
+      client.on("sealed", ({ payload, block }) =>
+        heard.push(`${i} ${toHex(payload)} ${toHex(block as Uint8Array)}`),
+      );
+      return client.deliveryToken.make();
+    });
+    for (const [i, client] of clients.entries()) await client.deliveryToken.set(tokens[i] as Uint8Array);
+    const client = startPython();
+    client.do({
+      do: "connect",
+      url: node.url,
+      token: await node.mintAnonymousToken({ brand: "whatsapp" }),
+    });
+    expect(await client.expect("welcome")).toMatchObject({ device: `0000${"ff".repeat(16)}0000` });
+    await client.expect("live");
+
+    const to = [wes, xia].map((name, i) => [accountHex(name), toHex(tokens[i] as Uint8Array)]);
+    client.do({ do: "sealedSend", shared: "c0ffee", to });
+    const stale = await client.expect("refused");
+    expect(stale).toMatchObject({
+      code: 301,
+      rosters: [
+        { account: accountHex(wes), version: 1, missing: [1] },
+        { account: accountHex(xia), version: 1, missing: [2] },
+      ],
+    });
+    expect(await client.expect("receipt")).toMatchObject({ id: stale.id, durability: 2 });
+    while (heard.length < 2) await Promise.race(clients.map((one) => one.once("sealed")));
+    expect(heard.sort()).toEqual(["0 c0ffee 01", "1 c0ffee 02"]);
+
+    await (clients[1] as Client).keys.upload({ keyPackage: [{ id: 4, key: Uint8Array.of(0x44) }] });
+    const claim = async (deliveryToken: string) => {
+      const body = { device: hex(node.address(xia)), suite: "mls", deliveryToken: `0x${deliveryToken}` };
+      client.do({ do: "request", method: "keys.claim", body });
+      const { code, body: answer } = await client.expect("answer");
+      return [code, answer];
+    };
+    const [first, second] = to as [string[], string[]];
+    expect(await claim("ee".repeat(16))).toEqual([220, {}]);
+    expect(await claim(second[1] as string)).toEqual([0, { keyPackage: { id: 4, key: "0x44" } }]);
+    client.do({ do: "sealedSend", shared: "00", to: [first, [second[0], "ee".repeat(16)]] });
+    expect(await client.expect("refused")).toMatchObject({
+      code: 220,
+      accounts: accountHex(xia),
+      rosters: [],
+    });
+    expect(await client.close()).toBe("");
+  });
+
   test("is told why a bad token does not sign it in", async () => {
     const client = startPython();
     client.do({ do: "connect", url: node.url, token: "not a token" });

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   type Client,
   createClient,
@@ -163,6 +163,100 @@ test("more than a connection may send waits in the client, in order", async () =
   expect(new Set(refused)).toEqual(new Set(["sealedTooFast"]));
 });
 
+describe("to several accounts", () => {
+  const carol = { brand: "messenger", account: "carol", device: 3 };
+
+  async function both() {
+    const heard: Record<string, string[]> = { phone: [], tablet: [], carol: [] };
+    const listen = (client: Client, name: string) =>
+      client.on("sealed", ({ payload, block, id }) =>
+        heard[name]?.push(
+          `${Buffer.from(payload)}+${Buffer.from(block ?? [])} ${Buffer.from(id).toString("hex")}`,
+        ),
+      );
+    const phone = await device(1);
+    const other = createClient({ url: node.url as string, token: () => node.mintToken(carol) });
+    clients.push(other);
+    listen(phone, "phone");
+    listen(await device(2), "tablet");
+    listen(other, "carol");
+    await other.connect();
+    const tokens = [phone.deliveryToken.make(), other.deliveryToken.make()] as const;
+    await phone.deliveryToken.set(tokens[0]);
+    await other.deliveryToken.set(tokens[1]);
+    const to = (text: string, version = 2, numbers = [1, 2]) => [
+      { account: account(), deliveryToken: tokens[0], version, devices: blocks(text, ...numbers) },
+      {
+        account: node.address(carol).slice(0, 18),
+        deliveryToken: tokens[1],
+        version: 1,
+        devices: blocks(text, 3),
+      },
+    ];
+    return { heard, phone, other, tokens, to };
+  }
+  const blocks = (text: string, ...devices: number[]) =>
+    devices.map((number) => ({ device: number, block: Buffer.from(`${text}${number}`) }));
+  const shared = Buffer.from("all");
+
+  test("every device gets the shared part and its block under one id, made anew for the rosters of now", async () => {
+    const { heard, to } = await both();
+    const alice = await nobody();
+    const stales: number[][] = [];
+    const receipt = await alice.sendShared({
+      shared,
+      to: to("x", 0, []),
+      renew: (stale) => {
+        stales.push(...stale.map(({ missing }) => [...missing]));
+        return to("x");
+      },
+    });
+    expect([receipt.durability, stales]).toEqual(["disk", [[1, 2]]]);
+    await until("all have it", () => Object.values(heard).every((texts) => texts.length === 1));
+    const [id = ""] = (heard.carol?.[0] ?? "").split(" ").slice(1);
+    expect(heard).toEqual({ phone: [`all+x1 ${id}`], tablet: [`all+x2 ${id}`], carol: [`all+x3 ${id}`] });
+    expect(id).not.toBe(Buffer.from(receipt.id).toString("hex"));
+  });
+
+  test("who is refused is named, and the rest is sent to without them under the same id, once", async () => {
+    const { heard, other, to } = await both();
+    const alice = await nobody();
+    await other.deliveryToken.revoke();
+    const [first, second] = to("x");
+    const id = crypto.getRandomValues(new Uint8Array(16));
+    const refused = await errorOf(alice.sendShared({ id, shared, to: to("x") }));
+    expect([refused.code, refused.detail.accounts]).toEqual(["deliveryTokenRefused", [second?.account]]);
+    await alice.sendShared({ id, shared, to: [first as NonNullable<typeof first>] });
+    await alice.sendShared({ id, shared, to: [first as NonNullable<typeof first>] });
+    await alice.sendShared({
+      shared,
+      to: [{ ...(first as NonNullable<typeof first>), devices: blocks("y", 1, 2) }],
+    });
+    await until("the phone has both", () => heard.phone?.length === 2);
+    expect(heard.phone?.map((text) => text.split(" ")[0])).toEqual(["all+x1", "all+y1"]);
+    expect(heard.carol).toEqual([]);
+  });
+
+  test("what was receipted waits for all of them over a restart of the node", async () => {
+    const { to } = await both();
+    const alice = await nobody();
+    for (const client of clients.splice(0)) if (client !== alice) await client.close();
+    for (const text of ["a", "b"])
+      await alice.sendShared({ shared: Buffer.from(text.repeat(9)), to: to(text) });
+    await alice.close();
+    await node.stop();
+    expect((await checkDirectory(directory)).findings).toEqual([]);
+    node = await createNode({ dataDirectory: directory, port: 0 });
+    const envelopes: SealedEnvelope[] = [];
+    await device(2, envelopes);
+    await until("both have come", () => envelopes.length === 2);
+    const texts = envelopes.map(
+      ({ payload, block }) => `${Buffer.from(payload)}+${Buffer.from(block ?? [])}`,
+    );
+    expect(texts).toEqual(["aaaaaaaaa+a2", "bbbbbbbbb+b2"]);
+  });
+});
+
 test("a device of the node's own process may send as nobody too", async () => {
   const envelopes: SealedEnvelope[] = [];
   const phone = await device(1, envelopes);
@@ -180,6 +274,9 @@ test("the SDK refuses what cannot be a delivery token", async () => {
   const phone = await device(1);
   expect(() => phone.deliveryToken.set(new Uint8Array(15))).toThrow("16 bytes");
   const alice = await nobody();
-  const send = alice.send({ account: account(), deliveryToken: new Uint8Array(17), version: 1, devices: [] });
-  expect((await errorOf(send)).code).toBe("badArgument");
+  const opened = { account: account(), deliveryToken: new Uint8Array(17), version: 1, devices: [] };
+  expect((await errorOf(alice.send(opened))).code).toBe("badArgument");
+  const shared = new Uint8Array(1);
+  expect((await errorOf(alice.sendShared({ shared, to: [opened] }))).code).toBe("badArgument");
+  expect((await errorOf(alice.sendShared({ shared, to: [] }))).code).toBe("badArgument");
 });

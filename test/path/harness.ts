@@ -218,6 +218,7 @@ export class World {
       limits?: { readonly [Name in keyof typeof limits]?: number };
       events?: PathEvents;
       serveRequest?: PathOptions["serveRequest"];
+      serveUnidentified?: PathOptions["serveUnidentified"];
       maySignal?: PathOptions["maySignal"];
       tailBytes?: number;
       /** Of the kernel's tables. */
@@ -280,6 +281,7 @@ export class World {
       turnNow: () => world?.turn(),
       limits: bounds,
       serveRequest: options.serveRequest ?? (async () => ({ code: "requestUnknown" })),
+      serveUnidentified: options.serveUnidentified ?? (async () => ({ code: "requestUnknown" })),
       maySignal: options.maySignal ?? (() => true),
       ...(options.events && { events: options.events }),
     });

@@ -3,10 +3,11 @@ import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { limits } from "../../src/rules/limits.js";
-import { type ClientFrame, encodeClientFrame } from "../../src/wire/client-frames.js";
+import type { ClientFrame } from "../../src/wire/client-frames.js";
 import { codes } from "../../src/wire/codes.js";
 import { encodeSealedSend, isSealed, type SealedSendFrame } from "../../src/wire/sealed.js";
-import { type Device, envelopeId, FakeConnection, World } from "./harness.js";
+import { type Device, envelopeId, World } from "./harness.js";
+import { Unidentified } from "./unidentified.js";
 
 const TOKEN = new Uint8Array(16).fill(7);
 const OTHER = new Uint8Array(16).fill(8);
@@ -30,22 +31,10 @@ async function reopenWith(bounds: Parameters<typeof World.open>[0]): Promise<voi
   await open(bounds);
 }
 
-class Nobody {
-  readonly connection = new FakeConnection();
-  readonly slot: number;
-
+/** A connection that speaks for nobody, with sends to the account of `one`. */
+class Nobody extends Unidentified {
   constructor(brand = 2) {
-    const attached = world.path.attachUnidentified(brand, this.connection, world.wallMs);
-    if ("refused" in attached) throw new Error(attached.refused);
-    this.slot = attached.slot;
-  }
-
-  say(...frames: (ClientFrame | SealedSendFrame)[]): this {
-    const bytes = frames.map((frame) =>
-      frame.kind === "sealedSend" ? encodeSealedSend(frame) : encodeClientFrame(frame),
-    );
-    world.path.receive(this.slot, Buffer.concat(bytes));
-    return this;
+    super(world, brand);
   }
 
   send(id: number, text: string, more: Partial<SealedSendFrame> = {}): this {
@@ -53,14 +42,6 @@ class Nobody {
     const devices = [1, 2].map((device) => ({ device, payload: Buffer.from(text) }));
     const frame = { id: envelopeId(id), deliveryToken: TOKEN, account, version: 2, devices };
     return this.say({ kind: "sealedSend", ...frame, ...more });
-  }
-
-  /** Receipts and refusals in order. */
-  get answers(): string[] {
-    return this.connection.frames.flatMap((frame) => {
-      if (frame.kind === "receipt") return [`receipt ${frame.position} ${frame.durability}`];
-      return frame.kind === "refusal" ? [`refusal ${frame.position} ${frame.code}`] : [];
-    });
   }
 }
 
@@ -317,6 +298,19 @@ describe("bounds", () => {
     world.turn();
     expect(textsOf(one)).toEqual(["busy", "busy", "quick", "busy"]);
   });
+
+  it("of a turn go round: who was not reached in one is first in the next", async () => {
+    await reopenWith({
+      limits: { sealedSendsPerTurn: 4, sealedSendsInRow: 2, sealedRecipientMessages: 1_000 },
+    });
+    for (const name of ["a", "b", "c"]) {
+      const nobody = new Nobody();
+      for (let id = 1; id <= 20; id++) nobody.send(name.charCodeAt(0) * 100 + id, name);
+    }
+    world.turn();
+    world.turn();
+    expect(textsOf(one).join("")).toBe("aabbccaa");
+  });
 });
 
 describe("a connection that speaks for nobody", () => {
@@ -325,7 +319,6 @@ describe("a connection that speaks for nobody", () => {
     ["an ack", () => ({ kind: "ack", sequence: 1 })],
     ["an ephemeral", () => ({ kind: "ephemeral", accounts: [] })],
     ["a roster query", () => ({ kind: "rosterQuery", request: 1, account: accountOf(one.address) })],
-    ["a request", () => ({ kind: "request", request: 1, method: "devices.list", body: Uint8Array.of(0x80) })],
   ])("is ended by %s", (_, frame) => {
     const nobody = new Nobody().say(frame());
     world.turn();

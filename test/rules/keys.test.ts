@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { type ClaimFacts, isLowNow, judgeClaim, uploadFault } from "../../src/rules/keys.js";
+import {
+  type ClaimFacts,
+  isLowNow,
+  judgeClaim,
+  judgeSealedClaim,
+  uploadFault,
+} from "../../src/rules/keys.js";
 import { limits } from "../../src/rules/limits.js";
 import type { KeyKind } from "../../src/wire/keys.js";
 
@@ -31,25 +37,25 @@ describe("what an upload must be", () => {
   });
 });
 
-describe("who may claim what", () => {
-  const stock = { identity: 1, signedPreKey: 1, preKey: 5, kyberPreKey: 5, lastResortKyber: 1 };
-  const empty = NOW + limits.claimPairTokens * limits.claimPairRefillMs;
-  const drained = NOW + limits.claimTargetTokens * limits.claimTargetRefillMs;
-  const facts = (
-    change: Partial<Omit<ClaimFacts, "count">> & { stock?: Partial<Record<KeyKind, number>> } = {},
-  ): ClaimFacts => ({
-    suite: "signal",
-    nowMs: NOW,
-    pairFullAtMs: 0,
-    pairCount: 0,
-    isOpen: true,
-    targetFullAtMs: 0,
-    count: (kind) => (change.stock ?? stock)[kind as keyof typeof stock] ?? 0,
-    ...change,
-  });
-  const { kyberPreKey: _, ...noKyber } = stock;
-  const { lastResortKyber: __, ...noLastResort } = stock;
+const stock = { identity: 1, signedPreKey: 1, preKey: 5, kyberPreKey: 5, lastResortKyber: 1 };
+const empty = NOW + limits.claimPairTokens * limits.claimPairRefillMs;
+const drained = NOW + limits.claimTargetTokens * limits.claimTargetRefillMs;
+const facts = (
+  change: Partial<Omit<ClaimFacts, "count">> & { stock?: Partial<Record<KeyKind, number>> } = {},
+): ClaimFacts => ({
+  suite: "signal",
+  nowMs: NOW,
+  pairFullAtMs: 0,
+  pairCount: 0,
+  isOpen: true,
+  targetFullAtMs: 0,
+  count: (kind) => (change.stock ?? stock)[kind as keyof typeof stock] ?? 0,
+  ...change,
+});
+const { kyberPreKey: _, ...noKyber } = stock;
+const { lastResortKyber: __, ...noLastResort } = stock;
 
+describe("who may claim what", () => {
   it.each([
     ["all is there", facts(), "oneTime", 0],
     ["a pair that has none yet", facts({ pairFullAtMs: undefined }), "oneTime", 0],
@@ -113,6 +119,54 @@ describe("who may claim what", () => {
     }
     expect(judgeClaim(facts({ targetFullAtMs: drained }), limits).targetFullAtMs).toBe(drained);
     expect(judgeClaim(facts({ pairFullAtMs: empty }), limits).pairFullAtMs).toBe(empty);
+  });
+});
+
+describe("who claims without being named", () => {
+  const sealed = (change: Parameters<typeof facts>[0] & { sealedFullAtMs?: number } = {}) => {
+    const { sealedFullAtMs = 0, ...rest } = change;
+    return judgeSealedClaim({ ...facts(rest), sealedFullAtMs }, limits);
+  };
+  const halfSpent = NOW + Math.ceil(limits.claimTargetTokens / 2) * 2 * limits.claimTargetRefillMs;
+
+  it.each([
+    ["a claim like any other", {}, "oneTime", 0],
+    ["the half of such claims is used up", { sealedFullAtMs: halfSpent }, "lastResort", 0],
+    ["all of the device is used up", { targetFullAtMs: drained }, "lastResort", 0],
+    [
+      "the half is used up, and there is no last resort",
+      { sealedFullAtMs: halfSpent, stock: noLastResort },
+      "rateLimited",
+      2 * limits.claimTargetRefillMs,
+    ],
+    ["no such device", { isOpen: false, sealedFullAtMs: halfSpent }, "notFound", 0],
+    ["no keys", { stock: {}, sealedFullAtMs: halfSpent }, "keysMissing", 0],
+  ] as const)("%s", (_name, change, verdict, retryAfterMs) => {
+    expect(sealed(change)).toMatchObject({ verdict, retryAfterMs });
+  });
+
+  it("takes of the device and of their own half with a one-time key, and of neither without", () => {
+    expect(sealed()).toMatchObject({
+      targetFullAtMs: NOW + limits.claimTargetRefillMs,
+      sealedFullAtMs: NOW + 2 * limits.claimTargetRefillMs,
+    });
+    for (const change of [{ isOpen: false }, { stock: {} }, { targetFullAtMs: drained }]) {
+      const { targetFullAtMs, sealedFullAtMs } = sealed(change);
+      expect([targetFullAtMs, sealedFullAtMs]).toEqual(["targetFullAtMs" in change ? drained : 0, 0]);
+    }
+  });
+
+  it("is left with the last resort after half of what a device gives at once", () => {
+    let [targetFullAtMs, sealedFullAtMs] = [0, 0];
+    let count = 0;
+    for (; ; count++) {
+      const verdict = sealed({ targetFullAtMs, sealedFullAtMs });
+      if (verdict.verdict !== "oneTime") break;
+      ({ targetFullAtMs, sealedFullAtMs } = verdict);
+    }
+    expect(count).toBe(limits.claimTargetTokens / 2);
+    // Who is named has the other half.
+    expect(judgeClaim(facts({ targetFullAtMs }), limits).verdict).toBe("oneTime");
   });
 });
 

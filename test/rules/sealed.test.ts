@@ -10,8 +10,11 @@ import {
   judgeSealed,
   noTokens,
   opens,
+  type PartyBudgets,
   type SealedFacts,
+  type SealedParty,
   sealedId,
+  sealedSharedId,
   tokenDigest,
 } from "../../src/rules/sealed.js";
 
@@ -76,12 +79,18 @@ describe("the id of a sealed envelope", () => {
   });
 
   it("is made as the vectors say", () => {
-    const { ids } = JSON.parse(
+    const { ids, sharedIds } = JSON.parse(
       readFileSync(new URL("../vectors/sealed-ids.json", import.meta.url), "utf8"),
-    ) as { ids: { account: string; id: string; delivered: string }[] };
+    ) as {
+      ids: { account: string; id: string; delivered: string }[];
+      sharedIds: { id: string; delivered: string }[];
+    };
     const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
     for (const { account, id, delivered } of ids)
       expect(Buffer.from(sealedId(bytes(account), bytes(id))).toString("hex")).toBe(delivered);
+    for (const { id, delivered } of sharedIds)
+      expect(Buffer.from(sealedSharedId(bytes(id))).toString("hex")).toBe(delivered);
+    expect(sharedIds.length).toBeGreaterThan(1);
   });
 });
 
@@ -93,11 +102,13 @@ describe("a sealed send", () => {
     sealedRecipientMessages: 4,
     sealedRecipientMessageRefillMs: 100,
   };
-  const full: Budgets = { connection: fullBudget, pair: fullBudget, recipient: fullBudget };
-  const facts: SealedFacts = { bytes: 100, crossing: "open", isOpened: true };
+  const fullParty: PartyBudgets = { pair: fullBudget, recipient: fullBudget };
+  const party: SealedParty = { bytes: 100, crossing: "open", isOpened: true };
+  const full: Budgets = { connection: fullBudget, parties: [fullParty] };
+  const facts: SealedFacts = { bytes: 100, parties: [party] };
   const spent = { messagesFullAtMs: 10 ** 15, bytesFullAtMs: 0 };
 
-  it.each<[string, Partial<SealedFacts>, Partial<Budgets>, string | undefined]>([
+  it.each<[string, Partial<SealedParty>, Partial<PartyBudgets & Budgets>, string | undefined]>([
     ["goes on when all is well", {}, {}, undefined],
     [
       "waits for its connection before anything is asked",
@@ -126,8 +137,12 @@ describe("a sealed send", () => {
     ["waits for its brand", { crossing: "full" }, {}, "brandQuota"],
     ["waits for its share", {}, { pair: spent }, "rateLimited"],
     ["waits for the account", {}, { recipient: spent }, "rateLimited"],
-  ])("%s", (_, change, budgets, code) => {
-    expect(judgeSealed({ ...facts, ...change }, { ...full, ...budgets }, bounds, 0).code).toBe(code);
+  ])("%s", (_, change, { connection = fullBudget, ...budgets }, code) => {
+    const before = { connection, parties: [{ ...fullParty, ...budgets }] };
+    const changed = { ...facts, parties: [{ ...party, ...change }] };
+    const verdict = judgeSealed(changed, before, bounds, 0);
+    expect(verdict.code).toBe(code);
+    expect(verdict.about).toEqual(code === undefined || code === "sealedTooFast" ? [] : [0]);
   });
 
   it("of one connection takes half of what an account takes, and then no more than half of what it refills", () => {
@@ -141,22 +156,74 @@ describe("a sealed send", () => {
     const limited = "rateLimited";
     expect(codes).toEqual([undefined, undefined, limited, limited, undefined, limited, "sealedTooFast"]);
     // Another connection has the other half.
-    expect(judgeSealed(facts, { ...full, recipient: budgets.recipient }, bounds, 0).code).toBeUndefined();
+    const [{ recipient }] = budgets.parties as [PartyBudgets];
+    const other = { connection: fullBudget, parties: [{ ...fullParty, recipient }] };
+    expect(judgeSealed(facts, other, bounds, 0).code).toBeUndefined();
   });
 
   it("that no token opens costs the connection, and never the account", () => {
-    const { budgets } = judgeSealed({ ...facts, isOpened: false }, full, bounds, 0);
+    const shut = { ...facts, parties: [{ ...party, isOpened: false }] };
+    const { budgets } = judgeSealed(shut, full, bounds, 0);
     expect(budgets.connection).not.toEqual(full.connection);
-    expect(budgets.recipient).toEqual(full.recipient);
-    expect(budgets.pair).toEqual(full.pair);
+    expect(budgets.parties).toEqual(full.parties);
   });
 
   it("is measured in KiB too, and the largest fits", () => {
-    const large = { ...facts, bytes: limits.messageBytesMax };
+    const bytes = limits.messageBytesMax;
+    const large = { bytes, parties: [{ ...party, bytes }] };
     let budgets = full;
     let count = 0;
     for (; judgeSealed(large, budgets, limits, 0).code === undefined; count++)
       budgets = judgeSealed(large, budgets, limits, 0).budgets;
     expect(count).toBe((limits.sealedConnectionKiB * 1024) / limits.messageBytesMax);
+  });
+
+  describe("to several accounts", () => {
+    const budgetsOf = (...parties: Partial<PartyBudgets>[]): Budgets => ({
+      connection: fullBudget,
+      parties: parties.map((one) => ({ ...fullParty, ...one })),
+    });
+    const judge = (
+      parties: readonly Partial<SealedParty>[],
+      before = budgetsOf(...parties.map(() => ({}))),
+    ) => {
+      const all = parties.map((one) => ({ ...party, ...one }));
+      return judgeSealed({ bytes: 100, parties: all }, before, bounds, 0);
+    };
+    const shut = { isOpened: false };
+
+    it("goes to all or to none, and says which accounts the code is about, those of the first code alone", () => {
+      expect(judge([{}, shut, {}, shut])).toMatchObject({ code: "deliveryTokenRefused", about: [1, 3] });
+      expect(judge([shut, { crossing: "closed" }, {}])).toMatchObject({ code: "brandsClosed", about: [1] });
+      expect(judge([{ crossing: "full" }, shut])).toMatchObject({ code: "deliveryTokenRefused", about: [1] });
+      expect(judge([{ crossing: "full" }, {}])).toMatchObject({ code: "brandQuota", about: [0] });
+      const before = budgetsOf({}, { pair: spent }, { recipient: spent });
+      expect(judge([{}, {}, {}], before)).toMatchObject({ code: "rateLimited", about: [1, 2] });
+      expect(judge([shut, {}, {}], before)).toMatchObject({ code: "deliveryTokenRefused", about: [0] });
+    });
+
+    it("costs its connection a message for each account, and no account anything when it is refused", () => {
+      const accepted = judge([{}, {}, {}]);
+      expect(accepted.budgets.connection.messagesFullAtMs).toBe(3 * bounds.sealedConnectionMessageRefillMs);
+      expect(accepted.budgets.parties.map(({ recipient }) => recipient.messagesFullAtMs)).toEqual([
+        ...[100, 100, 100],
+      ]);
+      const refused = judge([{}, {}, shut]);
+      expect(refused.budgets.connection).toEqual(accepted.budgets.connection);
+      expect(refused.budgets.parties).toEqual(budgetsOf({}, {}, {}).parties);
+      const six = Array.from({ length: 6 }, () => ({}));
+      expect(judge(six).code).toBeUndefined();
+      expect(judge([...six, {}])).toMatchObject({ code: "sealedTooFast", about: [] });
+    });
+
+    it("costs its connection the shared part once, and an account as often as it has devices", () => {
+      const { budgets } = judge([{ bytes: 50 * 1024 }, { bytes: 1 }]);
+      const kib = (fullAtMs: number, refillMs: number) => Math.round(fullAtMs / refillMs);
+      expect(kib(budgets.connection.bytesFullAtMs, bounds.sealedConnectionKiBRefillMs)).toBe(1);
+      const taken = budgets.parties.map(({ recipient }) =>
+        kib(recipient.bytesFullAtMs, bounds.sealedRecipientKiBRefillMs),
+      );
+      expect(taken).toEqual([50, 1]);
+    });
   });
 });

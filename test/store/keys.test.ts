@@ -276,6 +276,60 @@ describe("limits of claims", () => {
   });
 });
 
+describe("claims of somebody who is not named", () => {
+  const sealedClaim = (store: Store, target: DeviceAddress, suite: SuiteName = "signal") =>
+    store.claimKeys({ requester: undefined, target, suite, mayMeet: true });
+
+  test("bring what a claim brings, in one order with those of others, and no key twice", async () => {
+    const store = await open(ann, bob);
+    await store.uploadKeys(bob, signalKeys(1, 20));
+    const claims = Array.from({ length: 12 }, (_, i) =>
+      i % 2 === 0 ? sealedClaim(store, bob) : claim(store, ann, bob),
+    );
+    const bundles = await Promise.all(claims);
+    expect(bundles.map(({ preKey }) => preKey?.id)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+    expect(bundles[0]?.identity).toEqual({ id: 77, key: bytesOf("identity", 77) });
+    expect((await checkDirectory(fixture.directory)).findings).toEqual([]);
+  });
+
+  test("take half of what the device gives, over an open too; then they get the last resort, and others the rest", async () => {
+    let store = await open(ann, bob);
+    await store.uploadKeys(bob, signalKeys(1, 100));
+    const half = limits.claimTargetTokens / 2;
+    const oneTime = async (count: number) =>
+      (await Promise.all(Array.from({ length: count }, () => sealedClaim(store, bob)))).filter(
+        ({ preKey }) => preKey,
+      ).length;
+    expect(await oneTime(half - 5)).toBe(half - 5);
+    await store.close();
+    store = await fixture.open();
+    expect(await oneTime(10)).toBe(5);
+    const last = await sealedClaim(store, bob);
+    expect([last.preKey, last.kyberPreKey, last.lastResortKyber?.id]).toEqual([undefined, undefined, 6]);
+    const crowd = await claimMany(store, bob, half + 3);
+    expect(crowd.filter(({ preKey }) => preKey).length).toBe(half);
+    expect((await checkDirectory(fixture.directory)).findings).toEqual([]);
+  });
+
+  test("of a device that is not there, or has no keys, are refused, and leave nothing", async () => {
+    const store = await open(bob);
+    await expect(sealedClaim(store, eve)).rejects.toMatchObject({ code: "notFound" });
+    await expect(sealedClaim(store, bob)).rejects.toMatchObject({ code: "keysMissing" });
+    expect((await checkDirectory(fixture.directory)).keys.rows).toBe(0);
+  });
+
+  test("are held against nobody: no account is told of a new identity, and all rows go with the device", async () => {
+    const store = await open(ann, bob);
+    await store.uploadKeys(bob, signalKeys(1, 5));
+    await sealedClaim(store, bob);
+    const rows = (await checkDirectory(fixture.directory)).keys.rows;
+    // Its head, three single keys, four times two one-time keys, and the bucket; no mark of an account.
+    expect(rows).toBe(1 + 3 + 4 * 2 + 1);
+    await store.removeAccount(accountOf(bob), Date.now());
+    expect((await checkDirectory(fixture.directory)).keys.rows).toBe(0);
+  });
+});
+
 test("a digest is that of the keys that are left", async () => {
   const store = await open(ann, bob);
   const keys = signalKeys(1, 20);

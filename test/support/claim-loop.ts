@@ -1,7 +1,8 @@
 /**
  * Devices that upload keys and claim each other's, all at once, at a node that
  * is killed again and again: at random moments, and in the moment after an
- * answer. What they saw is for claim-judge.ts.
+ * answer. Every other claim is made over a connection that speaks for nobody, with
+ * the delivery token of the device's account. What they saw is for claim-judge.ts.
  *
  * Devices upload the same keys again after a kill, more often than not, and half
  * of the old ones with new ones: most have been handed out by then.
@@ -16,7 +17,7 @@ import { scanOutput } from "./output-scan.js";
 import { tell } from "./scale.js";
 import { Stranger } from "./stranger.js";
 import { array, bin, map, text, uint, type Value } from "./stranger-codec.js";
-import { World, type WorldDevice } from "./world.js";
+import { mintAnonymous, World, type WorldDevice } from "./world.js";
 
 export interface ClaimLoopOptions {
   readonly random: SeededRandom;
@@ -36,6 +37,8 @@ const OPEN_LIMITS = {
   claimTargetRefillMs: 1,
   keyUploadTokens: 1_000_000,
   keyUploadRefillMs: 1,
+  sealedClaimTokens: 1_000_000,
+  sealedClaimRefillMs: 1,
   requestsPerSecond: 1_000_000,
   requestsBurst: 1_000_000,
 };
@@ -120,6 +123,7 @@ class Crowd {
       return new Member({
         device,
         token: world.token(device),
+        anonymousToken: mintAnonymous(device.account.brand),
         crowd: this,
         pick: () => random.pick(world.devices).address,
         mayRepeat: () => random.fraction() < 0.6,
@@ -181,6 +185,7 @@ class Crowd {
 interface MemberParts {
   readonly device: WorldDevice;
   readonly token: string;
+  readonly anonymousToken: string;
   readonly crowd: Crowd;
   /** Whose keys to claim next. */
   readonly pick: () => string;
@@ -193,6 +198,9 @@ class Member {
   readonly #crowd: Crowd;
   readonly #parts: MemberParts;
   #stranger: Stranger | undefined;
+  /** The same person, of whom the node does not know that. */
+  #nobody: Stranger | undefined;
+  #claims = 0;
   /** Rises with each connection: an answer of an earlier one begins nothing. */
   #connection = 0;
   #isAsking = false;
@@ -217,7 +225,12 @@ class Member {
         if (payload.includes("lowKeys")) this.#uploadMore();
       },
     });
+    this.#nobody = await Stranger.open({ port, token: this.#parts.anonymousToken });
     this.#connection++;
+    if (this.#uploads === 0) {
+      const token = bin(deliveryTokenOf(this.#device.address));
+      await this.#ask("deliveryToken.set", map({ token }));
+    }
     // What nobody answered before the kill may or may not be stored.
     if (this.#uploads === 0 || this.#isUploading || this.#parts.mayRepeat()) await this.#upload();
   }
@@ -238,6 +251,7 @@ class Member {
     this.#connection++;
     this.#underWay.clear();
     this.#stranger?.drop();
+    this.#nobody?.drop();
   }
 
   #uploadMore(): void {
@@ -278,8 +292,12 @@ class Member {
   async #claim(connection: number): Promise<void> {
     while (this.#isAsking && this.#connection === connection) {
       const device = this.#parts.pick();
-      const body = map({ device: bin(Buffer.from(device, "hex")), suite: text("signal") });
-      const answer = await this.#ask("keys.claim", body);
+      const body = { device: bin(Buffer.from(device, "hex")), suite: text("signal") };
+      const deliveryToken = bin(deliveryTokenOf(device));
+      const isNamed = this.#claims++ % 2 === 0;
+      const answer = isNamed
+        ? await this.#ask("keys.claim", map(body))
+        : await this.#ask("keys.claim", map({ ...body, deliveryToken }), this.#nobody);
       if (answer.code === 0) this.#noteKeys(device, answer.body);
       else
         this.#crowd.note({ op: "refused", by: this.#device.address, what: "keys.claim", code: answer.code });
@@ -310,8 +328,7 @@ class Member {
     }
   }
 
-  #ask(method: string, body: Buffer): ReturnType<Stranger["request"]> {
-    const stranger = this.#stranger;
+  #ask(method: string, body: Buffer, stranger = this.#stranger): ReturnType<Stranger["request"]> {
     if (stranger === undefined) throw new Error("the device is not connected");
     const answer = stranger.request(method, body);
     this.#underWay.add(answer);
@@ -319,6 +336,10 @@ class Member {
     return answer;
   }
 }
+
+/** Of the device's account; its devices set the same. */
+const deliveryTokenOf = (device: string) =>
+  createHash("md5").update(SALT).update(device.slice(0, 36)).digest();
 
 /** Keys are of this run alone. */
 const SALT = randomBytes(8).toString("hex");

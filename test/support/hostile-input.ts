@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import { opcodes, rawFrame, upgradeRequest } from "./raw-web-socket.js";
-import { array, bin, frames, text, uint } from "./stranger-codec.js";
+import { array, bin, frames, map, text, uint } from "./stranger-codec.js";
 import type { World } from "./world.js";
 
 export const BOMB_BYTES = 1 << 20;
@@ -163,6 +163,75 @@ export function oddFrame(random: SeededRandom, world: World): Buffer {
     () => frames.ephemeral([{ account, devices }]),
     () => frames.groupEphemeral(account, randomBytes(random.between(0, 5_000))),
   ])();
+}
+
+/** Of a connection that speaks for nobody: frames that are refused, or answered, and leave it alive. */
+export function oddSealedFrame(random: SeededRandom, world: World): Buffer {
+  const nobody = () => Buffer.concat([Buffer.of(0, random.between(0, 9)), randomBytes(16)]);
+  const party = (payloadBytes = 40) => ({
+    account: random.fraction() < 0.5 ? random.pick(world.accounts).address : nobody(),
+    deliveryToken: randomBytes(16),
+    version: random.between(0, 5),
+    devices: Array.from({ length: random.between(0, 17) }, () => ({
+      ...{ device: random.between(1, 0xffff), payload: garbage(random, payloadBytes) },
+    })),
+  });
+  const parties = (most: number) => Array.from({ length: random.between(1, most) }, () => party());
+  return random.pick([
+    () => frames.sealedSend(randomBytes(16), randomBytes(16), party()),
+    () => frames.sealedSharedSend(randomBytes(16), garbage(random, 300), parties(1)),
+    () => frames.sealedSharedSend(randomBytes(16), garbage(random, 300), parties(12)),
+    () =>
+      frames.sealedSharedSend(Buffer.alloc(16), Buffer.alloc(0), Array(random.between(2, 20)).fill(party())),
+    () => frames.sealedSharedSend(randomBytes(16), garbage(random, 9), [party(6_000)]),
+    () =>
+      frames.request(
+        random.between(0, 2 ** 31),
+        random.pick(["keys.claim", "keys.claim", "keys.upload", "devices.list", ""]),
+        map({
+          device: bin(randomBytes(random.pick([20, 20, 19]))),
+          suite: text("signal"),
+          deliveryToken: bin(randomBytes(16)),
+        }),
+      ),
+    () => frames.ping(random.between(0, 2 ** 31)),
+  ])();
+}
+
+/** Of such a connection: frames that end it. */
+export function deadlySealedFrame(random: SeededRandom, world: World): Buffer {
+  const frame = oddSealedFrame(random, world);
+  return random.pick([
+    () => garbage(random, 300),
+    () => mutated(frame, random),
+    () => frame.subarray(0, random.between(1, frame.length - 1)),
+    () => random.pick(bombs(random.between(10, 3_000))),
+    () =>
+      Buffer.concat([
+        Buffer.from([0x94, 13, 0xc4, 16, ...Array(16).fill(7), 0xc4, 0]),
+        random.pick(bombs(2_000)),
+      ]),
+    () => frames.sealedSharedSend(randomBytes(16), garbage(random, 9), []),
+    () => oddFrame(random, world),
+  ])();
+}
+
+/** The same as `floods` for such a connection: no token opens anything. */
+export function sealedFloods(world: World, bytes: number): Buffer[] {
+  const { address } = world.accounts[0] as { address: Buffer };
+  const party = () => ({
+    ...{ account: Buffer.concat([address.subarray(0, 2), randomBytes(16)]), deliveryToken: randomBytes(16) },
+    ...{ version: 1, devices: [{ device: 1, payload: Buffer.of(1) }] },
+  });
+  const kinds = [
+    () => frames.sealedSend(randomBytes(16), randomBytes(16), party()),
+    () => frames.sealedSharedSend(randomBytes(16), Buffer.alloc(0), Array.from({ length: 255 }, party)),
+  ];
+  return kinds.map((kind) => {
+    const parts: Buffer[] = [];
+    for (let left = bytes; left > 0; left -= (parts.at(-1) as Buffer).length) parts.push(kind());
+    return Buffer.concat(parts.slice(0, -1));
+  });
 }
 
 /** A few bytes changed, left out or put in. */

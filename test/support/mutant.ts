@@ -250,6 +250,14 @@ export const mutants = {
       put: "id: frame.id,",
     },
   ],
+  /** C9: the same of one to several accounts. */
+  sealedSharedIdKept: [
+    {
+      file: "src/path/sealed.js",
+      find: "id: sealedSharedId(frame.id),",
+      put: "id: frame.id,",
+    },
+  ],
   /** C9: where a connection comes from is logged. */
   sealedAddressLogged: [
     {
@@ -279,7 +287,15 @@ export const mutants = {
     {
       file: "src/path/sealed.js",
       find: 'code === "deliveryTokenRefused" ?',
-      put: 'code === "deliveryTokenRefused" && state.store.deliveryTokens(frame.account).current[0] !== state.store.deliveryTokens(new Uint8Array(18)).current[0] ?',
+      put: 'code === "deliveryTokenRefused" && parties.every(({ account }) => state.store.deliveryTokens(account).current[0] !== state.store.deliveryTokens(new Uint8Array(18)).current[0]) ?',
+    },
+  ],
+  /** C8: the same of claims: an account that nobody has signed into is told of by another code, which is not held back. */
+  sealedClaimAtOnce: [
+    {
+      file: "src/directory/keys.js",
+      find: 'throw new CodedError("deliveryTokenRefused");',
+      put: 'throw new CodedError(store.readAccount(accountOf(target)) === undefined ? "notFound" : "deliveryTokenRefused");',
     },
   ],
   /** C4: what was removed is not noted. */

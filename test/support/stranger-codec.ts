@@ -138,6 +138,11 @@ export interface Party {
   readonly devices: readonly { readonly device: number; readonly payload: Uint8Array }[];
 }
 
+/** The same with what opens it; of a shared send payloads are blocks. */
+export interface OpenedParty extends Party {
+  readonly deliveryToken: Uint8Array;
+}
+
 export const frames = {
   hello: (token: string, resume: number, entries: number, bytes: number) =>
     array([uint(1), text(token), uint(resume), uint(entries), uint(bytes)]),
@@ -159,6 +164,18 @@ export const frames = {
     array([
       ...[uint(11), bin(id), bin(deliveryToken), bin(account), uint(version)],
       array(devices.map(({ device, payload }) => array([uint(device), bin(payload)]))),
+    ]),
+  sealedSharedSend: (id: Uint8Array, shared: Uint8Array, parties: readonly OpenedParty[]) =>
+    array([
+      ...[uint(13), bin(id), bin(shared)],
+      array(
+        parties.map(({ account, deliveryToken, version, devices }) =>
+          array([
+            ...[bin(account), bin(deliveryToken), uint(version)],
+            array(devices.map(({ device, payload }) => array([uint(device), bin(payload)]))),
+          ]),
+        ),
+      ),
     ]),
   ack: (sequence: number) => array([uint(3), uint(sequence)]),
   ephemeral: (parties: readonly Omit<Party, "version">[]) =>

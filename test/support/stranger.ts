@@ -9,7 +9,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { frames, type Party, Reader, Unreadable, type Value } from "./stranger-codec.js";
+import { frames, type OpenedParty, type Party, Reader, Unreadable, type Value } from "./stranger-codec.js";
 
 export interface Delivery {
   readonly sequence: number;
@@ -37,7 +37,10 @@ export interface End {
 /** What a device hears. Each is called in the order of the bytes. */
 export interface StrangerEars {
   readonly delivery?: (delivery: Delivery) => void;
-  /** From somebody whom the node does not name: a delivery whose sender has brand 0 and an account id of ff. */
+  /**
+   * From somebody whom the node does not name: a delivery whose sender has brand 0 and an account id of ff. Of a shared
+   * one the payload is the shared part and the block behind it.
+   */
   readonly sealed?: (delivery: Delivery) => void;
   /** What the node itself says: a delivery whose sender is all zero. */
   readonly notice?: (notice: Delivery) => void;
@@ -143,6 +146,12 @@ export class Stranger {
   /** The same for a connection that speaks for nobody. */
   sendSealed(id: Uint8Array, deliveryToken: Uint8Array, party: Party): number {
     this.write(frames.sealedSend(id, deliveryToken, party));
+    return ++this.position;
+  }
+
+  /** To several accounts: one shared part, and as payloads their blocks. */
+  sendSealedShared(id: Uint8Array, shared: Uint8Array, parties: readonly OpenedParty[]): number {
+    this.write(frames.sealedSharedSend(id, shared, parties));
     return ++this.position;
   }
 
@@ -264,6 +273,16 @@ export class Stranger {
           id: (frame[3] as Buffer).toString("hex"),
           timeMs: frame[4] as number,
           payload: frame[5] as Buffer,
+        });
+        return;
+      case 44:
+        if (earFor(frame[2] as Buffer, ears) !== ears.sealed) return;
+        ears.sealed?.({
+          sequence: frame[1] as number,
+          sender: (frame[2] as Buffer).toString("hex"),
+          id: (frame[3] as Buffer).toString("hex"),
+          timeMs: frame[4] as number,
+          payload: Buffer.concat([frame[6] as Buffer, frame[5] as Buffer]),
         });
         return;
       case 34:

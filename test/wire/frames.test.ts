@@ -16,6 +16,11 @@ import type { MsgpackMap, MsgpackValue } from "../../src/wire/msgpack.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 import type { WelcomeBody } from "../../src/wire/protocol.js";
 import {
+  decodeUnidentifiedFrame,
+  encodeSealedSharedSend,
+  type SealedSharedSendFrame,
+} from "../../src/wire/sealed.js";
+import {
   decodeServerMessage,
   durabilityName,
   encodeServerFrame,
@@ -91,6 +96,34 @@ const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
   }),
 );
 
+const sealedSharedSend: fc.Arbitrary<SealedSharedSendFrame> = fc.record({
+  kind: fc.constant("sealedSharedSend" as const),
+  id: bytesOf(16),
+  shared: payload,
+  accounts: accountsOf(
+    fc.record({
+      account,
+      deliveryToken: bytesOf(16),
+      version: uint32,
+      devices: fc.uniqueArray(
+        fc.record({ device: fc.integer({ min: 1, max: 0xffff }), block: fc.uint8Array({ maxLength: 300 }) }),
+        { maxLength: 16, selector: ({ device }) => device },
+      ),
+    }),
+  ),
+});
+
+/** All that a connection which speaks for nobody sent in one message. */
+function decodeUnidentified(bytes: Uint8Array): unknown[] {
+  const frames = [];
+  for (let at = 0; at < bytes.length; ) {
+    const { frame, next } = decodeUnidentifiedFrame(bytes, at, limits);
+    frames.push(frame);
+    at = next;
+  }
+  return frames;
+}
+
 const serverFrame: fc.Arbitrary<PlainServerFrame> = fc.oneof(
   fc.record({
     kind: fc.constant("deliver" as const),
@@ -159,6 +192,17 @@ describe("round trips", () => {
     );
   });
 
+  test("any sealed shared send, with another frame behind it", () => {
+    fc.assert(
+      fc.property(sealedSharedSend, (frame) => {
+        const ping = encodeClientFrame({ kind: "ping", nonce: 7 });
+        const bytes = Buffer.concat([encodeSealedSharedSend(frame), ping]);
+        expect(decodeUnidentified(bytes)).toEqual([asViewed(frame), { kind: "ping", nonce: 7 }]);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   test("any server frame", () => {
     fc.assert(
       fc.property(fc.array(serverFrame, { minLength: 1, maxLength: 4 }), (frames) => {
@@ -198,7 +242,7 @@ describe("round trips", () => {
 
   test("a refusal that lists every device of every account is read", () => {
     const numbers = Array.from({ length: limits.devicesPerAccountMax }, (_, i) => i + 1);
-    const rosters = Array.from({ length: limits.accountsPerSendMax + 1 }, () => ({
+    const rosters = Array.from({ length: limits.accountsPerSharedSendMax + 1 }, () => ({
       account: new Uint8Array(18),
       version: 1,
       missing: numbers,
@@ -234,6 +278,7 @@ describe("hostile bytes", () => {
   const seeds = [
     ...clientVectors().messages.good,
     ...clientVectors().hello.good,
+    ...clientVectors().unidentified.good,
     ...serverVectors().messages.good,
   ].map(vectorBytes);
 
@@ -276,6 +321,7 @@ describe("hostile bytes", () => {
     ["decodeHello", (bytes) => decodeHello(bytes, limits.tokenBytesMax)],
     ["decodeClientMessage", (bytes) => [...decodeClientMessage(bytes, limits)]],
     ["decodeServerMessage", (bytes) => [...decodeServerMessage(bytes)]],
+    ["decodeUnidentifiedFrame", decodeUnidentified],
   ];
 
   test.each(decoders)("%s returns or throws CodedError, whatever comes", (_name, decode) => {

@@ -4,7 +4,13 @@ import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage, encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 import { decodeHello } from "../../src/wire/hello.js";
-import { decodeUnidentifiedFrame, encodeSealedSend, type SealedSendFrame } from "../../src/wire/sealed.js";
+import {
+  decodeUnidentifiedFrame,
+  encodeSealedSend,
+  encodeSealedSharedSend,
+  type SealedSendFrame,
+  type SealedSharedSendFrame,
+} from "../../src/wire/sealed.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
 import { clientVectors, plain, serverVectors, vectorBytes } from "./vectors.js";
 
@@ -77,6 +83,8 @@ describe("messages of a connection that speaks for nobody", () => {
   test("what the client writes is the shortest of the good forms", () => {
     const bytes = vectorBytes(good[0] as never);
     expect(encodeSealedSend(decode(bytes)[0] as SealedSendFrame)).toEqual(bytes);
+    const shared = vectorBytes(good.find(({ name }) => name.startsWith("a sealed shared send to")) as never);
+    expect(encodeSealedSharedSend(decode(shared)[0] as SealedSharedSendFrame)).toEqual(shared);
   });
 });
 
