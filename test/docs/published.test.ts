@@ -1,7 +1,8 @@
 /** What `npm publish` would publish is whole: nothing in it imports, runs or refers to what stays behind. */
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join, posix, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -67,6 +68,20 @@ describe("the published package", () => {
     ];
     expect(named.filter((path) => !published.has(path))).toEqual([]);
     expect(paths.filter((path) => path.endsWith(".wasm")).length).toBeGreaterThanOrEqual(2);
+  });
+
+  it("has types that a strict project without the DOM compiles, with nothing skipped", () => {
+    const project = mkdtempSync(join(tmpdir(), "interline-types-"));
+    const compilerOptions = {
+      ...{ target: "es2023", module: "nodenext", lib: ["es2023"], strict: true, noEmit: true },
+      ...{ exactOptionalPropertyTypes: true, skipLibCheck: false },
+      ...{ types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
+    };
+    const files = Object.values<{ types: string }>(manifest.exports).map(({ types }) => join(root, types));
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
+    const { stdout } = spawnSync("npx", ["tsc", "-p", project], { cwd: root, encoding: "utf8" });
+    rmSync(project, { recursive: true });
+    expect(stdout).toBe("");
   });
 
   /** Said in the text itself to be of the repository. */
