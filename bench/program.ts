@@ -32,7 +32,9 @@ export async function runBench(
   output: OutputConfiguration = {},
 ): Promise<void> {
   try {
-    await benchProgram(name, output).parseAsync(args, { from: "user" });
+    const program = benchProgram(name, output);
+    refuseUnknownVerb(program, args[0]);
+    await program.parseAsync(args, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) {
       // It has said what there is to say; help is no failure.
@@ -45,6 +47,13 @@ export async function runBench(
   } finally {
     progress.end();
   }
+}
+
+/** The default verb would take it for an argument of its own. */
+function refuseUnknownVerb(program: Command, verb: string | undefined): void {
+  if (verb === undefined || verb.startsWith("-") || verb === "help") return;
+  if (program.commands.some((command) => command.name() === verb)) return;
+  program.error(`error: unknown command '${verb}' (see: ${program.name()} --help)`);
 }
 
 function benchProgram(name: string, output: OutputConfiguration): Command {

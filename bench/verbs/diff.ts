@@ -7,6 +7,7 @@ import { type Metric, metricNamed, metrics } from "../report/metrics.js";
 import { print } from "../report/output.js";
 import { readResults } from "../report/schema.js";
 import { EXIT_FAILED } from "./exit-codes.js";
+import { writableFile } from "./options.js";
 
 interface DiffOptions {
   readonly json?: string;
@@ -21,7 +22,7 @@ export function addDiff(program: Command): void {
     .description("compare two result files: what changed by more than noise")
     .argument("<before>", "a file that --json has written")
     .argument("<after>", "another one")
-    .option("--json <file>", "write the comparison to a file as JSON")
+    .option("--json <file>", "write the comparison to a file as JSON", writableFile)
     .option("--all", "print what did not change, too", false)
     .addOption(
       new Option("--metrics <list>", "compare only these, as in cpu_ratio,receipt_p99_ms")

@@ -1,4 +1,6 @@
 /** The options that verbs share, and how their values are read. */
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { defaultDataDirectory } from "../measure/environment.js";
 import type { OutputFiles } from "../report/output.js";
@@ -35,11 +37,23 @@ export function withCommonOptions(command: Command): Command {
 /** Those of a verb that starts no system. */
 export function withRunOptions(command: Command): Command {
   return command
-    .option("--json <file>", "write the results to a file as JSON")
-    .option("--html <file>", "write the results to a file as a page with plots")
+    .option("--json <file>", "write the results to a file as JSON", writableFile)
+    .option("--html <file>", "write the results to a file as a page with plots", writableFile)
     .option("--workload <file>", "a workload of your own, in place of the built-in one")
     .option("--smoke", "a few seconds in all, to see that everything works; the figures mean nothing", false)
     .option("--no-progress", "show nothing while it runs");
+}
+
+/** Said before a measurement of minutes rather than after it, when there is nowhere to put what it found. */
+export function writableFile(path: string): string {
+  try {
+    const isThere = statSync(path, { throwIfNoEntry: false });
+    if (isThere?.isDirectory()) throw new Error("it is a directory");
+    accessSync(isThere === undefined ? dirname(path) : path, constants.W_OK);
+    return path;
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be written: ${(error as Error).message}.`);
+  }
 }
 
 export function withPairsOptions(command: Command): Command {

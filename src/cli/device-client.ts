@@ -13,6 +13,8 @@ import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } 
 import { type CliContext, CliError, exitCodes, wholeNumber } from "./output.js";
 
 const TOKEN_TTL_MS = 3_600_000;
+/** A node that does not answer by then is said not to be there, however long the verb itself may take. */
+const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface DeviceFlags extends DirectoryFlags {
   readonly url?: string;
@@ -20,6 +22,8 @@ export interface DeviceFlags extends DirectoryFlags {
   readonly brand?: string;
   readonly account?: string;
   readonly device: number;
+  /** For all that the verb does; reaching the node is a part of it. */
+  readonly timeout?: number;
 }
 
 /** Adds the options that say which device it is and where the node is. */
@@ -56,8 +60,9 @@ export async function connectDevice(
 ): Promise<DeviceClient> {
   const config = configFor(flags, context);
   const token = tokenSource(flags, config);
-  const url = flags.url ?? urlOf(config);
-  const client = createClient({ url, token });
+  const url = nodeUrl(flags.url ?? urlOf(config));
+  const connectTimeoutMs = Math.min(flags.timeout ?? CONNECT_TIMEOUT_MS, CONNECT_TIMEOUT_MS);
+  const client = createClient({ url, token, connectTimeoutMs });
   try {
     await prepare(client);
     const welcome = await firstWelcome(client, url);
@@ -66,6 +71,14 @@ export async function connectDevice(
     await client.close();
     throw error;
   }
+}
+
+function nodeUrl(text: string): string {
+  if (/^wss?:\/\//i.test(text) && URL.canParse(text)) return text;
+  throw new CliError(
+    `"${text}" is no node's address: expected ws://host:port or wss://host:port`,
+    exitCodes.usage,
+  );
 }
 
 /** Where a node of this configuration is reached from this machine. */
@@ -84,13 +97,17 @@ function tokenSource(flags: DeviceFlags, config: Config): () => string | Promise
   if (config.brands !== undefined) {
     throw new CliError("brands are configured: get a token from the brand's issuer and give it with --token");
   }
-  const brands = DevelopmentBrands.find(config.dataDirectory);
-  if (brands === undefined) {
-    throw new CliError(
-      `there are no development brands in ${config.dataDirectory}: start the node first, or name its directory with --data-directory`,
-    );
-  }
+  const brands = developmentBrandsIn(config.dataDirectory);
   return () => brands.mint({ brand, account, device, ttlMs: TOKEN_TTL_MS });
+}
+
+/** Those that a node has made there. Made here they would be keys that no running node knows. */
+export function developmentBrandsIn(dataDirectory: string): DevelopmentBrands {
+  const brands = DevelopmentBrands.find(dataDirectory);
+  if (brands !== undefined) return brands;
+  throw new CliError(
+    `there are no development brands in ${dataDirectory}: start the node first, or name its directory with --data-directory`,
+  );
 }
 
 function firstWelcome(client: Client, url: string): Promise<WelcomeBody> {
@@ -106,7 +123,8 @@ function firstWelcome(client: Client, url: string): Promise<WelcomeBody> {
 /** The client says what happened; which node was meant, and what to do, is known here. */
 function explain(error: InterlineError, url: string): Error {
   if (error.code === "connectionLost" || error.code === "connectTimeout") {
-    return new CliError(`no node answers at ${url}: is one running there? (${error.message})`);
+    const why = error.message.trim().replace(/\s*\n\s*/g, " ");
+    return new CliError(`no node answers at ${url}: is one running there? (${why})`);
   }
   const cause = error.code === "tokenUnavailable" ? error.cause : undefined;
   return cause instanceof Error ? cause : error;

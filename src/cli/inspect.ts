@@ -1,6 +1,12 @@
 /** `interline inspect`: what is in a data directory, live or closed. It changes nothing. */
 import { Argument, Command } from "commander";
-import { type Inspector, inspectDirectory, type Page, type QueueRowSummary } from "../store/inspect.js";
+import {
+  asDamage,
+  type Inspector,
+  inspectDirectory,
+  type Page,
+  type QueueRowSummary,
+} from "../store/inspect.js";
 import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import {
   type CliContext,
@@ -72,6 +78,8 @@ async function run(
     };
     if (what === "device") showDevice(view, device as string);
     else shows[what](view);
+  } catch (error) {
+    throw asDamage(error);
   } finally {
     await inspector.close();
   }

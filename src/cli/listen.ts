@@ -4,7 +4,7 @@ import { toHex } from "../base/bytes.js";
 import type { Client, Envelope, Gap, InterlineError } from "../client/client.js";
 import type { BrandNames } from "./brand-names.js";
 import { connectDevice, type DeviceFlags, withDeviceOptions } from "./device-client.js";
-import { type CliContext, CliError, durationMs, Output, wholeNumber } from "./output.js";
+import { type CliContext, CliError, Output, timeoutMs, wholeNumber } from "./output.js";
 
 interface ListenFlags extends DeviceFlags {
   readonly count?: number;
@@ -22,7 +22,7 @@ export function listenCommand(context: CliContext): Command {
         "With --json a payload is base64, and text beside it when it is text.",
     )
     .option("--count <number>", "end after so many envelopes", wholeNumber(1, 1_000_000_000))
-    .option("--timeout <time>", "end after this time; a failure if --count was not reached", durationMs);
+    .option("--timeout <time>", "end after this time; a failure if --count was not reached", timeoutMs);
   return withDeviceOptions(command)
     .option("--json", "print one JSON object for each envelope")
     .addHelpText(
@@ -89,7 +89,10 @@ function printEnvelope(envelope: Envelope, out: Output, names: BrandNames): void
   const { sequence, sender, id, timeMs, payload } = envelope;
   const text = textOf(payload);
   const from = names.format(sender);
-  out.line(`${out.dim(new Date(timeMs).toISOString())}  ${from}  ${text ?? shownBytes(payload)}`);
+  // What ends with a line break, as most files and pipes do, is a line; what has more of them would look like several.
+  const line = text?.replace(/\r?\n$/, "");
+  const shown = line === undefined || /[\t\n\r]/.test(line) ? shownBytes(payload) : line;
+  out.line(`${out.dim(new Date(timeMs).toISOString())}  ${from}  ${shown}`);
   out.json({
     sequence,
     from,
@@ -105,11 +108,11 @@ function printGap({ sequence, count, reason }: Gap, out: Output): void {
   out.json({ gap: { sequence, count, reason } });
 }
 
-/** The payload as text when it is text without control characters: a terminal obeys those. */
+/** The payload as text when it is text without control characters but tabs and line breaks: a terminal obeys those. */
 function textOf(payload: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(payload);
-    return /[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]/u.test(text) ? undefined : text;
+    return /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]/u.test(text) ? undefined : text;
   } catch {
     return undefined;
   }

@@ -116,9 +116,14 @@ function readFailure(error: unknown): { code: string; message: string; exitCode:
 export function durationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
   const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ""];
-  if (match === null || unitMs === undefined)
-    throw new InvalidArgumentError("Expected a time like 30s, 10m or 2h.");
-  return Number(match[1]) * unitMs;
+  const valueMs = Number(match?.[1]) * (unitMs ?? 0);
+  if (valueMs > 0) return valueMs;
+  throw new InvalidArgumentError("Expected a time like 30s, 10m or 2h.");
+}
+
+/** The same for a timer, which Node.js fires at once when it is longer than this. */
+export function timeoutMs(text: string): number {
+  return Math.min(durationMs(text), 2 ** 31 - 1);
 }
 
 /** A whole number in a range; for commander. */

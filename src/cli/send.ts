@@ -4,13 +4,13 @@
  * roster changes meanwhile the node refuses the send whole, and it asks again.
  */
 import { readFileSync } from "node:fs";
-import { type Command, Command as CommandClass } from "commander";
+import { type Command, Command as CommandClass, Option } from "commander";
 import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
 import { type Client, InterlineError, type Receipt, type SendRequest } from "../client/client.js";
 import { type BrandNames, deviceNumber } from "./brand-names.js";
 import { connectDevice, type DeviceFlags, withDeviceOptions } from "./device-client.js";
-import { type CliContext, CliError, counted, durationMs, exitCodes, Output } from "./output.js";
+import { type CliContext, CliError, counted, exitCodes, Output, timeoutMs } from "./output.js";
 
 const ROSTER_ATTEMPTS = 4;
 
@@ -34,7 +34,11 @@ export function sendCommand(context: CliContext): Command {
     .requiredOption("-t, --to <brand/account...>", "whom to send to")
     .option("-x, --text <text>", "the payload, as text")
     .option("-f, --file <path>", "the payload, from a file; - for standard input")
-    .option("--timeout <time>", "give up when there is no receipt after this time", durationMs, 30_000);
+    .addOption(
+      new Option("--timeout <time>", "give up when there is no receipt after this time")
+        .argParser(timeoutMs)
+        .default(30_000, "30s"),
+    );
   return withDeviceOptions(command)
     .option("--json", "print one JSON object")
     .addHelpText(

@@ -3,10 +3,10 @@
  * a node running.
  */
 import { Command, Option } from "commander";
-import { DevelopmentBrands } from "../directory/development-brands.js";
 import { limits } from "../rules/limits.js";
 import { ADMIN_SCOPE, ANONYMOUS_SCOPE } from "../rules/sign-in.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
+import { developmentBrandsIn } from "./device-client.js";
 import { type CliContext, CliError, durationMs, exitCodes, Output, wholeNumber } from "./output.js";
 
 interface TokenFlags extends DirectoryFlags {
@@ -39,7 +39,9 @@ export function tokenCommand(context: CliContext): Command {
         "service",
       ]),
     )
-    .option("--ttl <time>", "how long it is valid", durationMs, 3_600_000)
+    .addOption(
+      new Option("--ttl <time>", "how long it is valid").argParser(durationMs).default(3_600_000, "1h"),
+    )
     .addOption(dataOption())
     .addOption(configOption())
     .option("--json", "print one JSON object")
@@ -60,7 +62,7 @@ async function run(flags: TokenFlags, context: CliContext): Promise<void> {
   if (config.brands !== undefined) {
     throw new CliError("brands are configured: their tokens come from their own issuers");
   }
-  const brands = DevelopmentBrands.open(config.dataDirectory);
+  const brands = developmentBrandsIn(config.dataDirectory);
   const names = brands.settings().map(({ name }) => name);
   if (!names.includes(brand)) {
     throw new CliError(`no development brand "${brand}": there are ${names.join(", ")}`, exitCodes.usage);

@@ -15,7 +15,7 @@ import {
   type TransferResult,
 } from "../client/transfer.js";
 import { connectDevice, type DeviceFlags, withDeviceOptions } from "./device-client.js";
-import { type CliContext, CliError, counted, durationMs, exitCodes, formatBytes, Output } from "./output.js";
+import { type CliContext, CliError, counted, exitCodes, formatBytes, Output, timeoutMs } from "./output.js";
 import { PartialFile } from "./partial-file.js";
 
 interface TransferFlags extends DeviceFlags {
@@ -39,7 +39,7 @@ export function transferCommand(context: CliContext): Command {
     .option("--into <file>", "new device: receive into this file")
     .option("--from <file>", "old device: send this file")
     .option("--invitation <text>", "old device: what the new one printed")
-    .option("--timeout <time>", "give up when it is not done after this time", durationMs);
+    .option("--timeout <time>", "give up when it is not done after this time", timeoutMs);
   return withDeviceOptions(command)
     .option("--json", "print one JSON object for the invitation, and one for the result")
     .addHelpText(

@@ -371,7 +371,7 @@ export class Client {
         onEnd: (error) => this.#attemptEnded(error),
       });
     } catch (cause) {
-      this.#finish(new InterlineError("badArgument", { text: "the url", cause }));
+      this.#finish(new InterlineError("badArgument", { text: "the url is not ws:// or wss://", cause }));
     }
   }
 

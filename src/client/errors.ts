@@ -53,7 +53,9 @@ export class InterlineError extends Error {
   ) {
     const known = code in codes ? codes[code as CodeName] : undefined;
     const { message, retry } = known ?? localCodes[code as LocalCode];
-    super(options.text ? `${message}: ${options.text}` : message, { cause: options.cause });
+    // A server that has nothing to add says the code's own sentence.
+    const text = options.text === message ? undefined : options.text;
+    super(text ? `${message}: ${text}` : message, { cause: options.cause });
     this.code = code;
     this.number = options.number ?? known?.code ?? 0;
     this.retry = retry;

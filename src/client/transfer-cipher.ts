@@ -29,8 +29,11 @@ import {
 const CURVE = { name: "ECDH", namedCurve: "P-256" } as const;
 const LABEL = new TextEncoder().encode("interline transfer v1");
 
+/** WebCrypto's, not by the DOM's name for it: Node.js's types have no such global. */
+type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 export interface KeyPair {
-  readonly privateKey: CryptoKey;
+  readonly privateKey: Key;
   /** 65 bytes, uncompressed. */
   readonly publicKey: Uint8Array;
 }
@@ -40,17 +43,17 @@ export async function makeKeyPair(): Promise<KeyPair> {
   return { privateKey, publicKey: new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)) };
 }
 
-export async function exportPrivateKey(key: CryptoKey): Promise<Uint8Array> {
+export async function exportPrivateKey(key: Key): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
 }
 
-export function importPrivateKey(bytes: Uint8Array): Promise<CryptoKey> {
+export function importPrivateKey(bytes: Uint8Array): Promise<Key> {
   return crypto.subtle.importKey("pkcs8", owned(bytes), CURVE, true, ["deriveBits"]);
 }
 
 export async function makeInvitation(device: DeviceAddress): Promise<{
   readonly invitation: Invitation;
-  readonly privateKey: CryptoKey;
+  readonly privateKey: Key;
 }> {
   const { privateKey, publicKey } = await makeKeyPair();
   const transfer = randomBytes(TRANSFER_ID_BYTES);
@@ -67,10 +70,10 @@ export class RunCipher {
   readonly #run: Uint8Array;
   readonly #self: DeviceAddress;
   readonly #peer: DeviceAddress;
-  readonly #sealing: CryptoKey;
-  readonly #opening: CryptoKey;
+  readonly #sealing: Key;
+  readonly #opening: Key;
 
-  private constructor(between: Between, sealing: CryptoKey, opening: CryptoKey) {
+  private constructor(between: Between, sealing: Key, opening: Key) {
     this.#transfer = between.invitation.transfer;
     this.#run = between.run;
     this.#self = between.self;
@@ -121,12 +124,12 @@ export interface Between {
   readonly run: Uint8Array;
   readonly self: DeviceAddress;
   readonly peer: DeviceAddress;
-  readonly privateKey: CryptoKey;
+  readonly privateKey: Key;
   readonly peerPublicKey: Uint8Array;
   readonly oldPublicKey: Uint8Array;
 }
 
-async function agree(privateKey: CryptoKey, publicKey: Uint8Array): Promise<CryptoKey> {
+async function agree(privateKey: Key, publicKey: Uint8Array): Promise<Key> {
   try {
     const theirs = await crypto.subtle.importKey("raw", owned(publicKey), CURVE, true, []);
     const bits = await crypto.subtle.deriveBits({ name: "ECDH", public: theirs }, privateKey, 256);
@@ -137,11 +140,11 @@ async function agree(privateKey: CryptoKey, publicKey: Uint8Array): Promise<Cryp
 }
 
 function directionKey(
-  shared: CryptoKey,
+  shared: Key,
   { invitation, run, oldPublicKey }: Between,
   sender: DeviceAddress,
   recipient: DeviceAddress,
-): Promise<CryptoKey> {
+): Promise<Key> {
   const { transfer, secret, publicKey } = invitation;
   const info = concatBytes([LABEL, transfer, run, sender, recipient, publicKey, oldPublicKey]);
   const derivation = { name: "HKDF", hash: "SHA-256", salt: owned(secret), info: owned(info) };

@@ -158,7 +158,8 @@ function read(path: string): DevelopmentBrand[] | undefined {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new CodedError("badConfiguration", { detail: `${path} cannot be read`, cause: error, fatal: true });
+    const detail = `${path} cannot be read: ${(error as Error).message}`;
+    throw new CodedError("badConfiguration", { detail, cause: error, fatal: true });
   }
   try {
     const { format, brands } = JSON.parse(text);

@@ -102,7 +102,7 @@ export class IssuerKeys {
       () => "its keys could not be read",
       (error: Error) => error.message,
     );
-    throw new CodedError("badConfiguration", { detail, fatal: true });
+    throw new Error(detail);
   }
 
   #unavailable(): CodedError {

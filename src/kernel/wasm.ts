@@ -9,7 +9,8 @@ export type Call = (...args: number[]) => number;
 
 export interface Instance {
   readonly calls: Record<string, Call>;
-  readonly memory: WebAssembly.Memory;
+  /** Said by shape: without the DOM's types an embedder has no namespace `WebAssembly`. */
+  readonly memory: { readonly buffer: ArrayBuffer };
   /** Where a region begins; known once `reserve` was called. */
   readonly region: (name: string) => number;
 }

@@ -47,7 +47,7 @@ import { dirname, join } from "node:path";
 import { open, type RootDatabase, type RootDatabaseOptions, type Database as Table } from "lmdb";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
-import { DATA_FILE, type TableName, tableNames } from "./schema.js";
+import { DATA_FILE, JOURNAL_FILE, type TableName, tableNames } from "./schema.js";
 
 export interface Row {
   readonly key: Uint8Array;
@@ -175,7 +175,7 @@ export class Database {
       for (const name of tableNames) database.#openTable(name, false);
     } catch (error) {
       void root.close();
-      throw error;
+      throw asDamage(error);
     }
     return database;
   }
@@ -292,12 +292,20 @@ export class Database {
   }
 }
 
+/** What LMDB throws at a page that it cannot read, as a failure that is told in one sentence; anything else as it is. */
+export function asDamage(error: unknown): unknown {
+  if (!(error instanceof Error) || !error.message.startsWith("MDB_")) return error;
+  const detail = `${DATA_FILE} has damaged pages (${error.message}): restore a copy of the directory`;
+  return new CodedError("directoryDamaged", { fatal: true, cause: error, detail });
+}
+
 /**
  * An open that fails inside LMDB's binding ends the process with a segmentation
  * fault (lmdb 3.5.6), so that what can be seen from outside is refused here:
  * a file that may not be read or written, and one that does not begin with a
  * page of this LMDB's data version:  16 u32 flags  24 u32 magic  28 u16 version
- * 48 u32 page size. An empty file is a new one.
+ * 48 u32 page size. An empty file is a new one, to whoever may write it and if nothing was ever committed beside it:
+ * the journal's file is empty until the database's first transaction is on disk.
  */
 function refuseForeignFile(path: string, isReadOnly: boolean): void {
   const refuse = (detail: string, cause?: unknown): never => {
@@ -319,7 +327,11 @@ function refuseForeignFile(path: string, isReadOnly: boolean): void {
   } catch (cause) {
     refuse((cause as Error).message, cause);
   }
-  if (size === 0) return;
+  if (size === 0) {
+    const journal = statSync(join(dirname(path), JOURNAL_FILE), { throwIfNoEntry: false });
+    if (isReadOnly || (journal?.size ?? 0) > 0) refuse(`${path} is empty`);
+    return;
+  }
   const isHeader = head.readUInt32LE(24) === LMDB_MAGIC && head.readUInt16LE(28) === LMDB_DATA_VERSION;
   if (!isHeader) refuse(`${path} is not an LMDB file of data version ${LMDB_DATA_VERSION}`);
   if (size < 2 * head.readUInt32LE(48)) refuse(`${path} is cut short inside its first pages`);

@@ -29,6 +29,8 @@ import {
   tableNames,
 } from "./schema.js";
 
+export { asDamage } from "./database.js";
+
 export interface Page<T> {
   readonly items: readonly T[];
   /** For the next call; undefined at the end. */

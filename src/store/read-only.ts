@@ -8,7 +8,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "../wire/coded-error.js";
-import { Database } from "./database.js";
+import { asDamage, Database } from "./database.js";
 import { type JournalBlock, readJournal } from "./journal-reader.js";
 import { currentOwner } from "./lock.js";
 import { checkFormat } from "./recovery.js";
@@ -47,7 +47,7 @@ export function openReadOnly(directory: string): { database: Database; state: Di
     return { database, state };
   } catch (error) {
     void database.close();
-    throw error;
+    throw asDamage(error);
   }
 }
 

@@ -30,7 +30,7 @@ import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
 import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
 import type { ContactChange, Contacts } from "./contacts.js";
-import { Database } from "./database.js";
+import { asDamage, Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
 import type { ChangedGroup } from "./groups.js";
 import type { SpillRun } from "./journal-record.js";
@@ -286,6 +286,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   } catch (error) {
     if (store === undefined) lock.release();
     else await store.close();
-    throw error;
+    throw asDamage(error);
   }
 }

@@ -2,13 +2,13 @@
  * Rows whose bits were flipped, or that are gone: found, reported once, told to
  * the device as a gap, never returned as data, and no hindrance to the rest.
  */
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { decodeAccount, encodeAccount } from "../../src/store/account-rows.js";
-import { accountKey, deviceKey, queueEnd } from "../../src/store/schema.js";
-import { checkDirectory, type Store } from "../../src/store/store.js";
+import { accountKey, DATA_FILE, deviceKey, queueEnd } from "../../src/store/schema.js";
+import { checkDirectory, inspectDirectory, type Store } from "../../src/store/store.js";
 import { changeJournal } from "../support/journal-file.js";
 import { journalRecord, numberedRun, testDevice } from "../support/journal-record.js";
 import { gapsOf, range, readAll, StoreFixture, sequencesOf } from "../support/store-fixture.js";
@@ -307,4 +307,34 @@ test("the end of a queue's keys is below every key of another device", () => {
       if (Buffer.compare(key, other) < 0) expect(Buffer.compare(queueEnd(key), other)).toBe(-1);
     }
   }
+});
+
+test("pages that LMDB cannot read are said to be damaged, by a node and by who only looks", async () => {
+  const store = await fixture.open();
+  await store.registerDevice(accountOf(ann), 1);
+  await store.close();
+  const path = join(fixture.directory, DATA_FILE);
+  const bytes = readFileSync(path);
+  // Every page is of a kind that there is not.
+  for (let at = 2 * 4096; at < bytes.length; at += 4) bytes.writeUInt32LE(0x7b1c0de5, at);
+  writeFileSync(path, bytes);
+  const damaged = { code: "directoryDamaged", message: expect.stringContaining("restore a copy") };
+  await expect(checkDirectory(fixture.directory)).rejects.toMatchObject(damaged);
+  expect(() => inspectDirectory(fixture.directory)).toThrow(expect.objectContaining(damaged));
+  await expect(fixture.open()).rejects.toMatchObject(damaged);
+});
+
+test("an emptied database beside a journal that was written is not taken for a new one", async () => {
+  const store = await fixture.open();
+  await commit(store, 1, numberedRun(ann, store.epoch * 2 ** 32 + 1, 1));
+  await store.close();
+  const path = join(fixture.directory, DATA_FILE);
+  writeFileSync(path, "");
+  const empty = { code: "directoryDamaged", message: expect.stringContaining("is empty") };
+  await expect(fixture.open()).rejects.toMatchObject(empty);
+  await expect(checkDirectory(fixture.directory)).rejects.toMatchObject(empty);
+  // A start that was killed before LMDB had written anything.
+  writeFileSync(join(fixture.directory, "journal.dat"), "");
+  await expect(checkDirectory(fixture.directory)).rejects.toMatchObject(empty);
+  await (await fixture.open()).close();
 });

@@ -1,0 +1,99 @@
+/** What a person who mistypes is told, and how soon. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createNode, type InterlineNode } from "../../src/index.js";
+import { runCli, startCli } from "./run-cli.js";
+
+let directory: string;
+let node: InterlineNode;
+let silent: Server;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "interline-mistakes-"));
+  node = await createNode({ dataDirectory: join(directory, "interline-data"), port: 0 });
+  silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+});
+afterAll(async () => {
+  silent.close();
+  await node.stop();
+  rmSync(directory, { recursive: true });
+});
+
+const run = (...parameters: string[]) => runCli({ workingDirectory: directory }, ...parameters);
+const listen = (...more: string[]) => run("listen", "-b", "whatsapp", "-a", "alice", ...more);
+const silentUrl = () => `ws://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+
+describe("an address", () => {
+  test.each(["http://127.0.0.1:7400", "127.0.0.1:7400", "ws://", "node"])(
+    "that is none is a wrong command: %s",
+    async (url) => {
+      const { code, err } = await listen("--url", url);
+      expect(code).toBe(2);
+      expect(err).toContain(`"${url}" is no node's address`);
+    },
+  );
+
+  test("at which nobody answers is given up within --timeout", async () => {
+    const startedMs = performance.now();
+    const { code, err } = await listen("--url", silentUrl(), "--timeout", "700ms");
+    expect(code).toBe(1);
+    expect(err).toContain("no node answers");
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+  });
+
+  test("of another protocol is told in one line", async () => {
+    const { code, err } = await listen("--url", (node.url as string).replace("ws:", "wss:"));
+    expect(code).toBe(1);
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
+test("what is wrong with a token is told once", async () => {
+  const { err } = await run("listen", "--token", "not.a.token", "--url", node.url as string);
+  expect(err).toContain("interline: the token was not accepted\n");
+});
+
+describe("a data directory", () => {
+  test("without development brands gets none from `token`, whose keys no running node would know", async () => {
+    const elsewhere = join(directory, "elsewhere");
+    const { code, out, err } = await run("token", "-b", "whatsapp", "-a", "alice", "-d", elsewhere);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("start the node first");
+    expect(existsSync(elsewhere)).toBe(false);
+  });
+
+  test("that is a file is said to be no directory", async () => {
+    writeFileSync(join(directory, "file"), "");
+    const { code, err } = await run("serve", "--port", "0", "-d", "file");
+    expect(code).toBe(2);
+    expect(err).toContain("not a directory");
+  });
+});
+
+test("a key file that is not there is told in one sentence", async () => {
+  const brand = { number: 1, name: "red", issuer: "red", keys: { file: "nowhere.json" } };
+  writeFileSync(join(directory, "keys.json"), JSON.stringify({ brands: [brand], dataDirectory: "red" }));
+  const { code, err } = await run("serve", "--port", "0", "-c", "keys.json");
+  expect(code).toBe(2);
+  expect(err.match(/the configuration cannot be used/g)).toHaveLength(1);
+  expect(err).toContain("brand red: ENOENT");
+});
+
+describe("times", () => {
+  test("of nothing are refused", async () => {
+    expect(await run("token", "-b", "whatsapp", "-a", "alice", "--ttl", "0s")).toMatchObject({ code: 2 });
+  });
+
+  test("longer than a timer can be do not end at once", async () => {
+    const where = ["-b", "whatsapp", "-a", "alice", "--url", node.url as string];
+    const listening = startCli({ workingDirectory: directory }, "listen", ...where, "--timeout", "60d");
+    await expect.poll(() => node.stats().connections).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(node.stats().connections).toBe(1);
+    listening.interrupt();
+    expect(await listening.outcome).toMatchObject({ code: 0 });
+  });
+});
