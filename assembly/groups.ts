@@ -134,6 +134,12 @@ export function hasGroup(): i32 {
   return findGroup(control + L.CONTROL_SCRATCH) != 0 ? 1 : 0;
 }
 
+/** The version by which sends to the group whose address is in the scratch area are judged; 0 when it is not resident, or none. */
+export function groupVersion(): u32 {
+  const group = findGroup(control + L.CONTROL_SCRATCH);
+  return group == 0 ? 0 : load<u32>(group, L.GROUP_VERSION);
+}
+
 /** Lets everybody send to the group whose address is in the scratch area, if it is resident. */
 export function openGroup(): void {
   const group = findGroup(control + L.CONTROL_SCRATCH);

@@ -287,6 +287,12 @@ export class Kernel extends KernelMemory {
     return { members: this.control(L.CONTROL_AUDIENCE_MEMBERS), slots: this.words.slice(from, from + count) };
   }
 
+  /** The version by which sends to the group are judged; 0 when it is not resident, or none. */
+  groupVersion(address: Uint8Array): number {
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    return this.call("groupVersion")() >>> 0;
+  }
+
   /** The slot of a resident device, or undefined. */
   findDevice(address: Uint8Array): number | undefined {
     assert(address.length === DEVICE_ADDRESS_BYTES, "a device address has 20 bytes");

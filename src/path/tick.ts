@@ -89,12 +89,17 @@ function loadAccounts(state: PathState): void {
     kernel.loadAccount(state.account(kernel.neededAccount(i)));
 }
 
+/** A roster of so many members takes as long to read as one account. */
+const MEMBERS_PER_LOAD = 64;
+
 /** Its members are asked for next, those that are not resident. */
 function loadGroup(state: PathState): void {
   const { kernel, limits } = state;
   const attachment = state.connections[kernel.neededBy()];
   if (attachment === undefined || !mayCost(state, attachment, "loads", limits.accountLoadsPerTurnMax)) return;
-  kernel.loadGroup(state.group(kernel.neededGroup()));
+  const group = state.group(kernel.neededGroup());
+  attachment.costs.loads += Math.floor(group.members.length / MEMBERS_PER_LOAD);
+  kernel.loadGroup(group);
 }
 
 function send(state: PathState): void {

@@ -136,6 +136,10 @@ export class KernelModel {
     return this.groups.find(address) !== undefined;
   }
 
+  groupVersion(address: Uint8Array): number {
+    return this.groups.find(address)?.version ?? 0;
+  }
+
   findDevice(address: Uint8Array): number | undefined {
     return this.residents.device(address)?.slot;
   }

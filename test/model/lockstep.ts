@@ -97,6 +97,7 @@ export class Lockstep {
     this.kernel.loadGroup(group);
     this.model.loadGroup(group);
     this.hasGroup(group.address);
+    this.groupVersion(group.address);
   }
 
   openGroup(address: Uint8Array): void {
@@ -117,6 +118,14 @@ export class Lockstep {
     this.same("whom a signal is for", text(kernel), text(model));
     this.note(
       typeof model === "string" ? `audience ${model}` : `audience of ${Math.min(model.slots.length, 2)}`,
+    );
+  }
+
+  groupVersion(address: Uint8Array): number {
+    return this.same(
+      "a group's version",
+      this.kernel.groupVersion(address),
+      this.model.groupVersion(address),
     );
   }
 
