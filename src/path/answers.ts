@@ -69,7 +69,7 @@ function detailOf(
   if (name !== "groupStale") return {};
   // The one that it was judged by, if it is still resident: the stored roster has to be read whole, for a frame of 45 bytes.
   const address = groupOfSend(frame);
-  return { group: { address, version: state.kernel.groupVersion(address) || state.group(address).version } };
+  return { group: { address, version: state.kernel.groupVersion(address) ?? state.group(address).version } };
 }
 
 interface ListedAccount {

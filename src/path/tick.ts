@@ -25,7 +25,7 @@ import { injectNotices, openGroups } from "./notices.js";
 import { injectSealed } from "./sealed.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
-import { mayCost, type PathState } from "./state.js";
+import { makeGroupResident, mayCost, type PathState } from "./state.js";
 import { answerUnidentified, endUnidentified } from "./unidentified.js";
 
 export function turn(state: PathState, moment: Moment): void {
@@ -89,17 +89,11 @@ function loadAccounts(state: PathState): void {
     kernel.loadAccount(state.account(kernel.neededAccount(i)));
 }
 
-/** A roster of so many members takes as long to read as one account. */
-const MEMBERS_PER_LOAD = 64;
-
 /** Its members are asked for next, those that are not resident. */
 function loadGroup(state: PathState): void {
-  const { kernel, limits } = state;
+  const { kernel } = state;
   const attachment = state.connections[kernel.neededBy()];
-  if (attachment === undefined || !mayCost(state, attachment, "loads", limits.accountLoadsPerTurnMax)) return;
-  const group = state.group(kernel.neededGroup());
-  attachment.costs.loads += Math.floor(group.members.length / MEMBERS_PER_LOAD);
-  kernel.loadGroup(group);
+  if (attachment !== undefined) makeGroupResident(state, attachment, kernel.neededGroup());
 }
 
 function send(state: PathState): void {

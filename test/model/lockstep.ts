@@ -96,7 +96,6 @@ export class Lockstep {
     this.operations++;
     this.kernel.loadGroup(group);
     this.model.loadGroup(group);
-    this.hasGroup(group.address);
     this.groupVersion(group.address);
   }
 
@@ -104,10 +103,6 @@ export class Lockstep {
     this.operations++;
     this.kernel.openGroup(address);
     this.model.openGroup(address);
-  }
-
-  hasGroup(address: Uint8Array): boolean {
-    return this.same("a group is resident", this.kernel.hasGroup(address), this.model.hasGroup(address));
   }
 
   audience(address: Uint8Array, slot: number, membersMax: number): void {
@@ -121,7 +116,7 @@ export class Lockstep {
     );
   }
 
-  groupVersion(address: Uint8Array): number {
+  groupVersion(address: Uint8Array): number | undefined {
     return this.same(
       "a group's version",
       this.kernel.groupVersion(address),
