@@ -91,7 +91,7 @@ describe("a group send", () => {
     world.turn();
     expect(bob.connection.entries).toEqual(["one+"]);
     // To say so takes no read of the roster, which may have 10,000 members.
-    const reads = vi.spyOn(world.store, "readGroup");
+    const reads = vi.spyOn(world.groups, "get");
     alice.sendToGroup(2, "two", before);
     world.turn();
     expect(reads).not.toHaveBeenCalled();
