@@ -4,7 +4,7 @@ import { accountAddress, numberedDevice } from "../../src/base/address.js";
 import { concatBytes } from "../../src/base/bytes.js";
 import { deviceMethods } from "../../src/directory/devices.js";
 import { type GroupStore, Groups, groupMethods } from "../../src/directory/groups.js";
-import { type Method, Requests } from "../../src/directory/requests.js";
+import { type Methods, Requests } from "../../src/directory/requests.js";
 import type { RequestOutcome } from "../../src/rules/requests.js";
 import type { MsgpackMap } from "../../src/wire/msgpack.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
@@ -13,7 +13,7 @@ const person = (n: number) => accountAddress(1, new Uint8Array(16).fill(n));
 const [ann, bob] = [numberedDevice(person(1), 1), numberedDevice(person(2), 1)];
 const clock = { nowMs: 0, monotonicMs: () => clock.nowMs, wallMs: () => clock.nowMs };
 
-function asker(methods: Readonly<Record<string, Method>>) {
+function asker(methods: Methods) {
   const requests = new Requests(methods);
   return async (by: Uint8Array, method: string, body: MsgpackMap): Promise<RequestOutcome> => {
     const writer = new MsgpackWriter();
