@@ -129,9 +129,10 @@ export function loadGroup(members: u32): u32 {
   return <u32>memberAt(group, 0);
 }
 
-/** Whether the group whose address is in the scratch area is resident, as a group or as none. */
-export function hasGroup(): i32 {
-  return findGroup(control + L.CONTROL_SCRATCH) != 0 ? 1 : 0;
+/** The version by which sends to the group whose address is in the scratch area are judged, 0 for none; NONE when it is not resident. */
+export function groupVersion(): u32 {
+  const group = findGroup(control + L.CONTROL_SCRATCH);
+  return group == 0 ? NONE : load<u32>(group, L.GROUP_VERSION);
 }
 
 /** Lets everybody send to the group whose address is in the scratch area, if it is resident. */

@@ -29,7 +29,7 @@ export {
 export { tick } from "./tick";
 export { findAccount, findDevice, loadAccount, sequenceCeiling } from "./accounts";
 export { audience } from "./audience";
-export { hasGroup, loadGroup, openGroup } from "./groups";
+export { groupVersion, loadGroup, openGroup } from "./groups";
 export { composeSend, partAt } from "./shared";
 export { dedupBatch } from "./dedup";
 export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";

@@ -111,9 +111,9 @@ export class RunningNode {
       tell: (device, frameOf) => this.path.tell(device, frameOf),
     });
     const requests = new Requests(
-      deviceMethods(store, parts.removalMs),
+      deviceMethods({ store, removalMs: parts.removalMs, clock: systemClock, limits: parts.limits }),
       keyMethods(store, mayMeet),
-      groupMethods(this.#groups),
+      groupMethods(this.#groups, systemClock, parts.limits),
       deliveryTokenMethods({ store, clock: systemClock, limits: parts.limits }),
       contactMethods({ store, presence: this.presence, clock: systemClock, limits: parts.limits, mayMeet }),
       nameMethods({

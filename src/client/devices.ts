@@ -17,14 +17,14 @@ export class Devices {
     return this.#ask({ method: "devices.list", isRepeatable: true }, readOwnDevices);
   }
 
-  /** Registers a device number ahead of its first sign-in. Rejects with `tooManyDevices`. */
+  /** Registers a device number ahead of its first sign-in. Rejects with `tooManyDevices` or `rateLimited`. */
   add(device: number): Promise<OwnDevices> {
     return this.#ask({ method: "devices.add", body: { device }, isRepeatable: true }, readOwnDevices);
   }
 
   /**
    * Removes another device of the account: its connection and its queue go at once, and tokens that it had until now
-   * sign it in no more. Rejects with `notFound`, or `notAllowed` for this device itself.
+   * sign it in no more. Rejects with `notFound`, `rateLimited`, or `notAllowed` for this device itself.
    */
   remove(device: number): Promise<OwnDevices> {
     return this.#ask({ method: "devices.remove", body: { device } }, readOwnDevices);

@@ -3,29 +3,50 @@
  * other. Where tokens come from the brand, adding one registers its number ahead of its first sign-in.
  */
 import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
+import { toHex } from "../base/bytes.js";
+import type { Clock } from "../base/clock.js";
 import { limits } from "../rules/limits.js";
 import type { AccountRecord, Store } from "../store/store.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { Fields } from "../wire/fields.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
+import { RateLimiter } from "./rate-limiter.js";
 import { badRequest, type Methods } from "./requests.js";
 
-/** `removalMs`: tokens of the brand issued up to then are refused for what is removed now. */
-export function deviceMethods(
-  store: Pick<Store, "readAccount" | "addDevice" | "removeDevice">,
-  removalMs: (brand: number) => number,
-): Methods {
+export interface DeviceParts {
+  readonly store: Pick<Store, "readAccount" | "addDevice" | "removeDevice">;
+  /** Tokens of the brand issued up to then are refused for what is removed now. */
+  readonly removalMs: (brand: number) => number;
+  readonly clock: Clock;
+  readonly limits: {
+    readonly rosterChangesBurst: number;
+    readonly rosterChangesPerSecond: number;
+    readonly changersCountedMax: number;
+  };
+}
+
+export function deviceMethods({ store, removalMs, clock, limits: bounds }: DeviceParts): Methods {
+  const size = { tokens: bounds.rosterChangesBurst, refillMs: 1_000 / bounds.rosterChangesPerSecond };
+  const limiter = new RateLimiter(size, bounds.changersCountedMax);
+  // Each change is told to the account's devices, one after the other, in a row that all accounts stand in.
+  const changer = (caller: DeviceAddress): AccountAddress => {
+    const account = accountOf(caller);
+    const retryAfterMs = limiter.take(toHex(account), clock.monotonicMs());
+    if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+    return account;
+  };
   return {
     "devices.list": (caller) => rosterOf(store.readAccount(accountOf(caller))),
     "devices.add": async (caller, body) => {
-      const { record } = await store.addDevice(accountOf(caller), numberIn(body));
+      const number = numberIn(body);
+      const { record } = await store.addDevice(changer(caller), number);
       return rosterOf(record);
     },
     "devices.remove": async (caller, body) => {
       const number = numberIn(body);
       // Its answer could not reach it.
       if (number === deviceNumber(caller)) throw new CodedError("notAllowed");
-      const account = accountOf(caller);
+      const account = changer(caller);
       const { record } = await store.removeDevice(account, number, removalMs(brandOf(account)));
       return rosterOf(record);
     },

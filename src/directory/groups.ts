@@ -19,6 +19,7 @@ import {
   type DeviceAddress,
 } from "../base/address.js";
 import { concatBytes, toHex } from "../base/bytes.js";
+import type { Clock } from "../base/clock.js";
 import {
   applyChange,
   type Group,
@@ -43,6 +44,7 @@ import {
   roles,
 } from "../wire/groups.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
+import { RateLimiter } from "./rate-limiter.js";
 import type { Methods } from "./requests.js";
 
 /** What this service needs of the store. */
@@ -50,14 +52,34 @@ export type GroupStore = Pick<Store, "readGroup" | "changeGroup" | "settledGroup
 
 const BUSY_RETRY_MS = 250;
 
-export function groupMethods(groups: Groups): Methods {
+export interface GroupBounds {
+  readonly groupAccountsBurst: number;
+  readonly groupAccountsPerSecond: number;
+  readonly changersCountedMax: number;
+}
+
+export function groupMethods(groups: Groups, clock: Clock, bounds: GroupBounds): Methods {
+  const size = { tokens: bounds.groupAccountsBurst, refillMs: 1_000 / bounds.groupAccountsPerSecond };
+  const limiter = new RateLimiter(size, bounds.changersCountedMax);
+  /** Who makes a change that names so many others. */
+  const changer = (caller: DeviceAddress, others: number): AccountAddress => {
+    const account = accountOf(caller);
+    const retryAfterMs = limiter.take(toHex(account), clock.monotonicMs(), 1 + others);
+    if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+    return account;
+  };
   const changeOf =
     (read: (body: Fields) => GroupChange) =>
-    (caller: DeviceAddress, body: Fields): Promise<MsgpackMap> =>
-      groups.change(groupIn(body), accountOf(caller), read(body));
+    async (caller: DeviceAddress, body: Fields): Promise<MsgpackMap> => {
+      const change = read(body);
+      const others = change.kind === "leave" ? 0 : change.accounts.length;
+      return groups.change(groupIn(body), changer(caller, others), change);
+    };
   return {
-    "groups.create": (caller, body) =>
-      groups.create(accountOf(caller), accountsIn(body, limits.groupMembersMax)),
+    "groups.create": async (caller, body) => {
+      const others = accountsIn(body, limits.groupMembersMax);
+      return groups.create(changer(caller, others.length), others);
+    },
     "groups.list": (caller) => groups.list(accountOf(caller)),
     "groups.get": (caller, body) => groups.get(groupIn(body), accountOf(caller)),
     "groups.add": changeOf((body) => ({ kind: "add", ...namedIn(body) })),

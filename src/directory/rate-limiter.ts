@@ -15,9 +15,9 @@ export class RateLimiter {
     this.#countMax = countMax;
   }
 
-  /** 0: taken; else after how long there is one again. */
-  take(key: string, nowMs: number): number {
-    const { fullAtMs, retryAfterMs } = spend(this.#buckets.get(key) ?? 0, this.#size, nowMs);
+  /** 0: taken; else after how long there are so many again. */
+  take(key: string, nowMs: number, count = 1): number {
+    const { fullAtMs, retryAfterMs } = spend(this.#buckets.get(key) ?? 0, this.#size, nowMs, count);
     this.#buckets.set(key, fullAtMs);
     if (this.#buckets.size > this.#countMax) {
       for (const first of this.#buckets.keys()) {

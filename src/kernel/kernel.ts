@@ -267,12 +267,6 @@ export class Kernel extends KernelMemory {
     this.call("openGroup")();
   }
 
-  /** Whether sends to this group go by a resident roster, which a change of it must then replace. */
-  hasGroup(address: Uint8Array): boolean {
-    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
-    return this.call("hasGroup")() !== 0;
-  }
-
   /**
    * Whom the device in this slot may signal to in a group of at most so many members: connected devices by the resident
    * roster, all but itself. `unknown`: load the group and ask again.
@@ -285,6 +279,13 @@ export class Kernel extends KernelMemory {
     if (count === L.AUDIENCE_STRANGER) return "stranger";
     const from = this.at.needed >> 2;
     return { members: this.control(L.CONTROL_AUDIENCE_MEMBERS), slots: this.words.slice(from, from + count) };
+  }
+
+  /** The version by which sends to the group are judged, 0 for a group that does not exist; undefined when it is not resident. */
+  groupVersion(address: Uint8Array): number | undefined {
+    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
+    const version = this.call("groupVersion")() >>> 0;
+    return version === NONE ? undefined : version;
   }
 
   /** The slot of a resident device, or undefined. */

@@ -67,8 +67,9 @@ function detailOf(
 ): RefusalDetail {
   if (name === "rosterStale") return { rosters: staleRosters(state, attachment, frame) };
   if (name !== "groupStale") return {};
-  const { address, version } = state.group(groupOfSend(frame));
-  return { group: { address, version } };
+  // The one that it was judged by, if it is still resident: the stored roster has to be read whole, for a frame of 45 bytes.
+  const address = groupOfSend(frame);
+  return { group: { address, version: state.kernel.groupVersion(address) ?? state.group(address).version } };
 }
 
 interface ListedAccount {

@@ -19,7 +19,7 @@ import type { EphemeralFrame, GroupEphemeralFrame } from "../wire/client-frames.
 import { encodeServerFrame } from "../wire/server-frames.js";
 import { handOver } from "./connections.js";
 import { isHeld } from "./notices.js";
-import { type Attachment, mayCost, type PathState } from "./state.js";
+import { type Attachment, makeGroupResident, type PathState } from "./state.js";
 
 /** What an ephemeral brings to whom. */
 export interface SignalOut {
@@ -102,10 +102,7 @@ function audienceOf(state: PathState, from: Attachment, group: AccountAddress): 
   const { kernel, limits } = state;
   const ask = (): Audience => kernel.audience(group, from.slot, limits.groupSignalMembersMax);
   const audience = ask();
-  if (audience !== "unknown" || !mayCost(state, from, "loads", limits.accountLoadsPerTurnMax))
-    return audience;
-  kernel.loadGroup(state.group(group));
-  return ask();
+  return audience === "unknown" && makeGroupResident(state, from, group) ? ask() : audience;
 }
 
 /**

@@ -64,6 +64,22 @@ export function mayCost(
   return ++costs[what] <= max;
 }
 
+/** A roster of so many members takes as long to read as one account. */
+const MEMBERS_PER_LOAD = 64;
+
+/** For a connection that names a group; false when it has had as many loads as one gets in a turn. */
+export function makeGroupResident(
+  state: PathState,
+  attachment: Attachment,
+  address: AccountAddress,
+): boolean {
+  if (!mayCost(state, attachment, "loads", state.limits.accountLoadsPerTurnMax)) return false;
+  const group = state.group(address);
+  attachment.costs.loads += Math.floor(group.members.length / MEMBERS_PER_LOAD);
+  state.kernel.loadGroup(group);
+  return true;
+}
+
 export class PathState {
   readonly kernel: Kernel;
   readonly store: Store;

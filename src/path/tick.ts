@@ -25,7 +25,7 @@ import { injectNotices, openGroups } from "./notices.js";
 import { injectSealed } from "./sealed.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
-import { mayCost, type PathState } from "./state.js";
+import { makeGroupResident, mayCost, type PathState } from "./state.js";
 import { answerUnidentified, endUnidentified } from "./unidentified.js";
 
 export function turn(state: PathState, moment: Moment): void {
@@ -91,10 +91,9 @@ function loadAccounts(state: PathState): void {
 
 /** Its members are asked for next, those that are not resident. */
 function loadGroup(state: PathState): void {
-  const { kernel, limits } = state;
+  const { kernel } = state;
   const attachment = state.connections[kernel.neededBy()];
-  if (attachment === undefined || !mayCost(state, attachment, "loads", limits.accountLoadsPerTurnMax)) return;
-  kernel.loadGroup(state.group(kernel.neededGroup()));
+  if (attachment !== undefined) makeGroupResident(state, attachment, kernel.neededGroup());
 }
 
 function send(state: PathState): void {

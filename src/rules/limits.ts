@@ -65,6 +65,14 @@ export const limits = {
   groupChangeAccountsMax: 512,
   /** How long a change of a group waits until what tells of the one before it is on disk. */
   groupEventWaitMs: 5_000,
+  /** Changes that devices make to their account's roster, of one account: so many at once, then so many a second. */
+  rosterChangesBurst: 64,
+  rosterChangesPerSecond: 0.2,
+  /** Accounts that one account names in changes of groups, itself included: each is a row to write, and somebody who is told. */
+  groupAccountsBurst: 40_000,
+  groupAccountsPerSecond: 50,
+  /** Accounts whose changes are counted; one that is forgotten early begins anew. */
+  changersCountedMax: 100_000,
   tokenBytesMax: 4 * KiB,
   /** Tokens whose signature need not be verified again when they come back, at about 120 bytes each. */
   verifiedTokensMax: 1 << 17,
@@ -367,6 +375,11 @@ assert(limits.requestBytesMax < limits.messageBytesMax, "a request fits one mess
 assert(limits.nameBytesMax * 2 <= limits.adminParameterCharsMax, "a name in base64url fits a path");
 assert(limits.resolvesPerSecond * 60 < limits.resolvesBurst, "names are looked up, not enumerated");
 assert(limits.requestsUnderWayMax <= limits.requestsBurst, "a full connection was not too fast");
+assert(limits.groupMembersMax <= limits.groupAccountsBurst, "a full group is made at once");
+assert(
+  2 * limits.devicesPerAccountMax <= limits.rosterChangesBurst,
+  "all devices of an account are changed at once",
+);
 assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
 assert(18 * limits.groupChangeAccountsMax + 512 <= limits.noticePayloadBytesMax, "an event is a notice");
 assert(18 * limits.groupMembersMax + KiB <= limits.requestBytesMax, "a full group is made by one request");

@@ -245,7 +245,7 @@ export class QueueReader {
     let previous: QueueRow | undefined;
     for (const row of this.walk(device, this.keyAtOrBefore(device, floor) ?? device)) {
       if (row.lastSequence > floor) {
-        const missing = this.#missingBetween(previous, row);
+        const missing = this.#missingBetween(previous, row, floor);
         if (missing) items.push(missing);
         const mustTake = items.length === 0;
         const room = { bytesMax: bytesMax - bytes, entriesMax: entriesMax - entries, mustTake };
@@ -341,8 +341,9 @@ export class QueueReader {
     return { kind: "gap", firstSequence, lastSequence, entryCount, reason: "corrupt" };
   }
 
-  #missingBetween(previous: QueueRow | undefined, row: QueueRow): QueueItem | undefined {
-    if (previous === undefined || row.gap !== undefined) return undefined;
+  /** What of it lies beyond `floor`: a device that was told of the gap is not told again. */
+  #missingBetween(previous: QueueRow | undefined, row: QueueRow, floor: number): QueueItem | undefined {
+    if (previous === undefined || row.gap !== undefined || row.firstSequence - 1 <= floor) return undefined;
     const entryCount = entriesBefore(row) - previous.entriesAfter;
     if (entryCount <= 0) return undefined;
     const firstSequence = previous.lastSequence + 1;

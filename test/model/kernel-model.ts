@@ -132,8 +132,8 @@ export class KernelModel {
     this.groups.open(address);
   }
 
-  hasGroup(address: Uint8Array): boolean {
-    return this.groups.find(address) !== undefined;
+  groupVersion(address: Uint8Array): number | undefined {
+    return this.groups.find(address)?.version;
   }
 
   findDevice(address: Uint8Array): number | undefined {

@@ -96,17 +96,13 @@ export class Lockstep {
     this.operations++;
     this.kernel.loadGroup(group);
     this.model.loadGroup(group);
-    this.hasGroup(group.address);
+    this.groupVersion(group.address);
   }
 
   openGroup(address: Uint8Array): void {
     this.operations++;
     this.kernel.openGroup(address);
     this.model.openGroup(address);
-  }
-
-  hasGroup(address: Uint8Array): boolean {
-    return this.same("a group is resident", this.kernel.hasGroup(address), this.model.hasGroup(address));
   }
 
   audience(address: Uint8Array, slot: number, membersMax: number): void {
@@ -117,6 +113,14 @@ export class Lockstep {
     this.same("whom a signal is for", text(kernel), text(model));
     this.note(
       typeof model === "string" ? `audience ${model}` : `audience of ${Math.min(model.slots.length, 2)}`,
+    );
+  }
+
+  groupVersion(address: Uint8Array): number | undefined {
+    return this.same(
+      "a group's version",
+      this.kernel.groupVersion(address),
+      this.model.groupVersion(address),
     );
   }
 

@@ -303,7 +303,7 @@ export class World {
     const group = { address, version, members: [...accounts.values()] };
     const stored = group.members.map((account) => ({ account, role: "admin" as const }));
     this.groups.set(toHex(address), { ...group, members: stored });
-    if (this.kernel.hasGroup(address)) this.kernel.loadGroup(group);
+    if (this.kernel.groupVersion(address) !== undefined) this.kernel.loadGroup(group);
     return group;
   }
 

@@ -197,6 +197,19 @@ test("a chunk that is gone shows as a gap of exactly its entries", async () => {
   expect(fixture.reports).toMatchObject([{ table: "queues", detail: "10 entries are missing" }]);
 });
 
+test("a gap in the place of a chunk that is gone is told once, also when its device comes back right behind it", async () => {
+  await fiveChunks();
+  await fixture.tamper((database, batch) => {
+    const row = [...database.rows("queues")][2];
+    if (row) batch.remove("queues", row.key);
+  });
+  const store = await fixture.open({ quotas: CHUNKS });
+  const room = { bytesMax: 1 << 20, entriesMax: 100 };
+  expect(gapsOf(store.readQueue(ann, 30, room))).toEqual([]);
+  expect(sequencesOf(store.readQueue(ann, 30, room))).toEqual(range(31, 50));
+  expect(fixture.reports).toEqual([]);
+});
+
 test("a chunk of one device under another device's key is not delivered to that one", async () => {
   await fiveChunks();
   await fixture.tamper((database, batch) => {

@@ -9,9 +9,11 @@ import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { numberedDevice } from "../../src/base/address.js";
 import { concatBytes, toHex } from "../../src/base/bytes.js";
+import { systemClock } from "../../src/base/clock.js";
 import { Groups, groupMethods } from "../../src/directory/groups.js";
 import { badRequest } from "../../src/directory/requests.js";
 import type { KeyUpload } from "../../src/rules/keys.js";
+import { limits } from "../../src/rules/limits.js";
 import { type AccountRecord, openStore } from "../../src/store/store.js";
 import { Fields } from "../../src/wire/fields.js";
 import type { MsgpackMap } from "../../src/wire/msgpack.js";
@@ -297,7 +299,10 @@ const service = new Groups(
   },
   () => true,
 );
-const groups = groupMethods(service);
+const groups = groupMethods(service, systemClock, {
+  ...limits,
+  groupAccountsBurst: Number.MAX_SAFE_INTEGER,
+});
 const liveGroups = new Set(orders.groups.filter((group) => store.readGroup(bytesOf(group)) !== undefined));
 
 async function callGroups(method: string, by: string, body: MsgpackMap): Promise<MsgpackMap> {
