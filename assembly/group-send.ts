@@ -1,9 +1,10 @@
 /**
  * Group sends: the group's roster says who gets it, which is every device of every member but the sending one.
  *
- * The rules, in order of precedence: the sender is a member, or the node itself (for anybody else there is no such
- * group); the version is the roster's; the group is not held; brands may meet; each block is for one of the recipients, and none has two. Members that are not resident
- * are asked for together, but only for a member.
+ * The rules, in order of precedence: the connection has not had too many members looked at in this turn; the sender is a
+ * member, or the node itself (for anybody else there is no such group); the version is the roster's; the group is not held;
+ * brands may meet; each block is for one of the recipients, and none has two. Members that are not resident are asked for
+ * together, but only for a member.
  */
 import * as L from "./layout";
 import { devicePosition, findAccount, NONE, slotOf } from "./accounts";
@@ -31,6 +32,9 @@ import { partBytes } from "./shared";
 let blockCount: u32 = 0;
 /** Blocks whose device has a mark in its slot. */
 let markedCount: u32 = 0;
+/** Members that sends in a row have looked at, and the number of the connection that they are of. */
+let lookedCount: u32 = 0;
+let lookedFor: u32 = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -57,10 +61,30 @@ export function readGroupSend(): u32 {
   return ACCEPTED;
 }
 
+/** Another turn begins. */
+export function forgetLooks(): void {
+  lookedFor = 0;
+}
+
+/**
+ * Whether the connection may have so many more members looked at. A frame of 45 bytes can cost ten thousand looks, whether it
+ * is accepted or not. What a connection sent stands in a row, as its socket was read; the node's own device has fewer under way.
+ */
+function mayLook(slot: usize, members: u32): bool {
+  const connection = load<u32>(slot, L.SLOT_CONNECTION);
+  if (connection != lookedFor) {
+    lookedFor = connection;
+    lookedCount = 0;
+  }
+  lookedCount += members;
+  return lookedCount <= L.MEMBERS_LOOKED_MAX || isNode(slot);
+}
+
 export function judgeGroup(slot: usize): u32 {
   if (!hasRoom(partBytes(sharedBytes), 0)) return L.CODE_OVERLOADED;
   const group = findGroup(groupAt);
   if (group == 0) return askForGroup();
+  if (!mayLook(slot, load<u32>(group, L.GROUP_MEMBERS))) return L.CODE_OVERLOADED;
   const members = judgeMembers(slot, group);
   if (members != ACCEPTED) return members;
   const marked = markBlocks();

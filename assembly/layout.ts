@@ -336,6 +336,11 @@ export const PARTS_PER_BATCH_MAX: u32 = 4096;
 export const NEEDED_MAX: u32 = 4096;
 /** How often one send is read again for accounts that are not resident, before it is refused. */
 export const ASKS_MAX: u32 = 8;
+/**
+ * Members of groups that the sends of one connection, as they stand in a row in the inbox, have looked at; beyond it they are
+ * refused as overloaded. At 20 ns each (measured, groups of 10,000) that is 10 ms of a turn; a full group's are looked at in 50 sends.
+ */
+export const MEMBERS_LOOKED_MAX: u32 = 500000;
 /** Frames composed at a time: the largest window, one frame beyond it, and a receipt before them. */
 export const SCRATCH_BYTES: u32 = 1310720;
 export const COMPOSED_BYTES_MAX: u32 = 1048576;

@@ -10,6 +10,7 @@ import { callAttention, clearFlag, control, count, flag, outcomes, setFlag, slot
 import * as L from "./layout";
 import { rotateIfDue } from "./dedup";
 import { gather, gatherBytes, itemCount } from "./gather";
+import { forgetLooks } from "./group-send";
 import { addDirtyAck } from "./journal";
 import { logSenders, noteSender } from "./receipt-log";
 import { at, begin, end, failed, readArray, readUint, skip } from "./msgpack";
@@ -40,6 +41,7 @@ export function tick(from: usize, to: usize, nowMs: f64): u32 {
     messageAt = from;
     frameAt = 0;
     rotateIfDue(nowMs);
+    forgetLooks();
     fresh = false;
   }
   while (messageAt < to) {

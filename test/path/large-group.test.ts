@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { type AccountAddress, accountOf, deviceAddress } from "../../src/base/address.js";
 import { Database } from "../../src/store/database.js";
 import { checkDirectory } from "../../src/store/store.js";
+import { codes } from "../../src/wire/codes.js";
 import { Device, World } from "./harness.js";
 
 const MEMBERS = 10_000;
@@ -19,6 +20,15 @@ beforeEach(async () => {
   world = await World.open({ residents: 1 << 14, tailBytes: 32 << 20, build: "release" });
 });
 afterEach(() => world.remove());
+
+/** Devices that nobody has registered yet, of as many accounts of three brands. */
+function somebodies(count: number): Device[] {
+  return Array.from({ length: count }, (_, i) => {
+    const id = new Uint8Array(16);
+    new DataView(id.buffer).setUint32(0, i);
+    return new Device(world, deviceAddress({ brand: 1 + (i % 3), account: id, device: 1 }));
+  });
+}
 
 /** Keys and values of what queues and parts take on disk. */
 function onDisk(): { readonly bytes: number; readonly rows: number } {
@@ -63,11 +73,7 @@ async function takeAll(devices: readonly Device[], expected: readonly string[]):
 it("gets one send, stored once with 64 bytes at most for each device that is away, and gone when they have it", {
   timeout: 120_000,
 }, async () => {
-  const devices = Array.from({ length: MEMBERS }, (_, i) => {
-    const id = new Uint8Array(16);
-    new DataView(id.buffer).setUint32(0, i);
-    return new Device(world, deviceAddress({ brand: 1 + (i % 3), account: id, device: 1 }));
-  });
+  const devices = somebodies(MEMBERS);
   await Promise.all(devices.map(({ address }) => world.store.registerDevice(accountOf(address), 1)));
   const members = devices.map(({ address }, i) => ({
     account: accountOf(address),
@@ -117,4 +123,23 @@ it("gets one send, stored once with 64 bytes at most for each device that is awa
   await takeAll([last], [`${text}+`]);
   expect(await left()).toEqual({ queued: 0, parts: 0, references: 0 });
   expect(onDisk()).toEqual({ bytes: 0, rows: 0 });
+});
+
+it("takes a bounded number of looks at its members for one connection in a turn, whoever else sends to it", async () => {
+  const [alice, bob] = [await world.device(1, 1).connect(), await world.device(1, 2).connect()];
+  const group = world.group(1, 1, [alice, bob, ...somebodies(MEMBERS - 2)]);
+  const refusals = (device: Device): number[] => device.connection.of("refusal").map(({ code }) => code);
+  for (let i = 0; i < 80; i++) alice.sendToGroup(i, "a", group);
+  bob.sendToGroup(1, "b", group);
+  world.turn();
+  // 500,000 looks are 50 sends; the first one looked again each time that members had to be loaded for it.
+  expect(refusals(alice).length).toBeGreaterThanOrEqual(30);
+  expect(refusals(alice).length).toBeLessThanOrEqual(40);
+  expect(new Set(refusals(alice))).toEqual(new Set([codes.overloaded.code]));
+  expect(refusals(bob)).toEqual([]);
+  const before = refusals(alice).length;
+  alice.sendToGroup(100, "again", group);
+  await world.settle();
+  expect(refusals(alice)).toHaveLength(before);
+  expect(bob.connection.entries.at(-1)).toBe("again+");
 });
