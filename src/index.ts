@@ -127,7 +127,39 @@ export type NodeStats = ReturnType<RunningNode["stats"]>;
 
 const TOKEN_TTL_MS = 3_600_000;
 
+const optionNames: Readonly<Record<keyof NodeOptions, true>> = {
+  dataDirectory: true,
+  listen: true,
+  host: true,
+  port: true,
+  tls: true,
+  admin: true,
+  brands: true,
+  crossing: true,
+  push: true,
+  limits: true,
+  logLevel: true,
+  isLogReadable: true,
+  hooks: true,
+};
+
+/** For those whom no compiler tells: a mistyped option would leave a default in force without a word. */
+function checkOptions(options: NodeOptions): void {
+  const wrong = (detail: string) => new CodedError("badConfiguration", { detail, fatal: true });
+  if (typeof options?.dataDirectory !== "string" || options.dataDirectory === "")
+    throw wrong("createNode needs { dataDirectory: <path> }");
+  const unknown = Object.keys(options).find((name) => !(name in optionNames));
+  if (unknown !== undefined)
+    throw wrong(`no option ${unknown}: there are ${Object.keys(optionNames).join(", ")}`);
+  for (const [name, value] of Object.entries(options.limits ?? {})) {
+    if (!(name in limits)) throw wrong(`no limit ${name}: they are named in docs/operations.md`);
+    if (!Number.isFinite(value)) throw wrong(`limit ${name} is a number`);
+  }
+}
+
+/** Throws CodedError `badConfiguration` for options that cannot be meant, and whatever keeps the node from starting. */
 export async function createNode(options: NodeOptions): Promise<InterlineNode> {
+  checkOptions(options);
   const development =
     options.brands === undefined ? DevelopmentBrands.open(options.dataDirectory) : undefined;
   const brands = options.brands ?? development?.settings() ?? [];

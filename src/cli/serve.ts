@@ -53,7 +53,8 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
     sink: context.err,
   });
   warn(config, log);
-  const node = await createNode({ ...config, isLogReadable: isTerminal });
+  const { file: _, ...options } = config;
+  const node = await createNode({ ...options, isLogReadable: isTerminal });
   const url = urlOf({ ...config, port: node.port ?? config.port });
   out.json({ ok: true, url, port: node.port, dataDirectory: config.dataDirectory, pid: process.pid });
   for (const line of howToTry(config, url, out)) out.line(line);

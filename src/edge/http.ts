@@ -10,14 +10,17 @@ import type { HttpResponse, TemplatedApp } from "./native.js";
 import type { UpgradeRefusal } from "./upgrade.js";
 
 export function routeHttp(app: TemplatedApp, path: string, handlers: EdgeHandlers): void {
-  app.get("/health/live", (response) => {
-    answerJson(response, "200 OK", { live: true });
-  });
+  const readiness = (): { readonly ready: boolean } => {
+    const ready = handlers.ready();
+    return typeof ready === "boolean" ? { ready } : ready;
+  };
+  app.get("/health/live", (response) => answerJson(response, "200 OK", { live: true }));
   app.get("/health/ready", (response) => {
-    const readiness = handlers.ready();
-    const report = typeof readiness === "boolean" ? { ready: readiness } : readiness;
-    answerJson(response, report.ready ? "200 OK" : "503 Service Unavailable", report);
+    const report = readiness();
+    answerJson(response, statusOf(report), report);
   });
+  app.head("/health/live", (response) => answerHead(response, "200 OK"));
+  app.head("/health/ready", (response) => answerHead(response, statusOf(readiness())));
   if (handlers.metrics !== undefined) {
     app.get("/metrics", (response) =>
       answerMetrics(response, () => handlers.metrics?.() ?? Promise.resolve("")),
@@ -64,6 +67,17 @@ function answerMetrics(response: HttpResponse, metrics: () => Promise<string>): 
     (text) => answer("200 OK", "text/plain; version=0.0.4; charset=utf-8", text),
     () => answer("500 Internal Server Error", "text/plain; charset=utf-8", "the metrics could not be read\n"),
   );
+}
+
+function statusOf({ ready }: { readonly ready: boolean }): string {
+  return ready ? "200 OK" : "503 Service Unavailable";
+}
+
+/** What load balancers ask for that want no body. */
+function answerHead(response: HttpResponse, status: string): void {
+  response.cork(() => {
+    response.writeStatus(status).writeHeader("Cache-Control", "no-store").endWithoutBody(0, true);
+  });
 }
 
 function answerJson(response: HttpResponse, status: string, body: unknown): void {

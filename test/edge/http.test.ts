@@ -56,6 +56,10 @@ describe("HTTP", () => {
     expect(answer.status).toBe(503);
     expect(JSON.parse(answer.text)).toEqual({ ready: false });
     expect((await fetchText(edge.port, "/health/live")).status).toBe(200);
+    expect(await fetchText(edge.port, "/health/ready", "HEAD")).toMatchObject({ status: 503, text: "" });
+    node.isReady = true;
+    expect(await fetchText(edge.port, "/health/ready", "HEAD")).toMatchObject({ status: 200, text: "" });
+    expect(await fetchText(edge.port, "/health/live", "HEAD")).toMatchObject({ status: 200, text: "" });
   });
 
   test("metrics come from the node, and there is no such path without it", async () => {

@@ -28,6 +28,31 @@ async function sendText(from: ReturnType<InterlineNode["attach"]>, to: typeof bo
   });
 }
 
+describe("options that cannot be meant", () => {
+  it.each<[string, object, string]>([
+    ["no directory", {}, "dataDirectory"],
+    [
+      "an option that there is not",
+      { dataDirectory: "x", prot: 1 },
+      "no option prot: there are dataDirectory,",
+    ],
+    [
+      "a limit that there is not",
+      { dataDirectory: "x", limits: { tokenByteMax: 1 } },
+      "no limit tokenByteMax",
+    ],
+    [
+      "a limit that is no number",
+      { dataDirectory: "x", limits: { tokenBytesMax: "1" } },
+      "tokenBytesMax is a number",
+    ],
+  ])("%s", async (_, options, detail) => {
+    const starting = createNode(options as Parameters<typeof createNode>[0]);
+    await expect(starting).rejects.toMatchObject({ code: "badConfiguration" });
+    await expect(starting).rejects.toThrow(detail);
+  });
+});
+
 describe("a node inside another process", () => {
   it("runs the documented example", async () => {
     expect((await example(directory)).sort()).toEqual([
