@@ -74,7 +74,7 @@ export const limits = {
   /** Accounts whose changes are counted; one that is forgotten early begins anew. */
   changersCountedMax: 100_000,
   tokenBytesMax: 4 * KiB,
-  /** Tokens whose signature need not be verified again when they come back, at about 120 bytes each. */
+  /** Tokens whose signature need not be verified again when they come back, at 93 bytes of heap each (measured). */
   verifiedTokensMax: 1 << 17,
 
   /** Wake-ups of devices that are away. One wake-up covers what is stored within this time, unless the device has come meanwhile. */
