@@ -118,6 +118,7 @@ export class Connection {
   #message(bytes: Uint8Array): void {
     if (this.#ended || this.#error !== undefined) return;
     this.#receivedMs = performance.now();
+    const isGreeting = this.#welcome === undefined;
     try {
       const reader = new MsgpackReader(bytes);
       while (!reader.atEnd) this.#frame(readServerFrame(reader));
@@ -125,7 +126,9 @@ export class Connection {
       if (!(cause instanceof CodedError)) throw cause;
       this.#giveUp(new InterlineError("badMessage", { cause }), closeCode("badFrame"));
     }
-    this.#options.onMessageEnd();
+    // What comes with welcome waits until those whom welcome lets go on have had time to listen.
+    if (isGreeting) setTimeout(() => this.#options.onMessageEnd(), 0);
+    else this.#options.onMessageEnd();
   }
 
   #frame(frame: ServerFrame): void {

@@ -6,7 +6,7 @@
 import type { QueueItem } from "../store/store.js";
 import { gapReasons } from "../wire/protocol.js";
 import { encodeServerFrame } from "../wire/server-frames.js";
-import { closeAttachment } from "./connections.js";
+import { handOver } from "./connections.js";
 import type { Attachment, PathState } from "./state.js";
 
 /** Of any delivery, without its payload, block and shared part. */
@@ -18,8 +18,9 @@ export function catchUp(state: PathState): void {
     if (!state.kernel.isLive(slot)) state.lagging.add(slot);
   }
   for (const slot of state.lagging) {
+    state.lagging.delete(slot);
     const attachment = state.connections[slot];
-    if (attachment === undefined || advance(state, attachment)) state.lagging.delete(slot);
+    if (attachment !== undefined) advance(state, attachment);
   }
 }
 
@@ -32,17 +33,25 @@ function trimQueue(state: PathState, slot: number): void {
   else kernel.setQueued(slot, false);
 }
 
-/** Sends what the window takes; true when nothing more can be done until the device acks, drains or gets more. */
-function advance(state: PathState, attachment: Attachment): boolean {
+/**
+ * Sends what the window takes, behind `opening` if there is one, in as few sends as it fits: after it nothing more can be
+ * done until the device acks, drains or gets more.
+ */
+export function advance(state: PathState, attachment: Attachment, opening?: Uint8Array): void {
+  if (opening !== undefined) pack(state, attachment, opening);
+  if (!state.kernel.isLive(attachment.slot)) fill(state, attachment);
+  ship(state, attachment);
+}
+
+function fill(state: PathState, attachment: Attachment): void {
   const { kernel } = state;
   const { slot } = attachment;
-  if (kernel.isLive(slot)) return true;
   settleBatches(attachment, kernel.floor(slot));
   let isQueueRead = !kernel.isQueued(slot);
-  while (!attachment.isBlocked && state.connections[slot] === attachment) {
+  while (canTake(state, attachment)) {
     const entries = attachment.windowEntries - Math.max(attachment.entriesOut, kernel.inFlight(slot));
     const bytes = attachment.windowBytes - attachment.bytesOut;
-    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return true;
+    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return;
     if (!isQueueRead) {
       const found = sendQueued(state, attachment, entries, bytes);
       isQueueRead = found === "theEnd";
@@ -50,9 +59,8 @@ function advance(state: PathState, attachment: Attachment): boolean {
     }
     if (sendTail(state, attachment, entries, bytes)) continue;
     if (kernel.goLive(slot)) announce(state, attachment);
-    return true;
+    return;
   }
-  return true;
 }
 
 function settleBatches(attachment: Attachment, floor: number): void {
@@ -122,7 +130,7 @@ function sendTail(state: PathState, attachment: Attachment, entries: number, byt
   return spans.length > 0;
 }
 
-/** Gives frames to the connection and notes them as out; false when it can take no more. */
+/** Notes frames as out and lets them go with the others; false, and nothing done, when the connection can take no more. */
 function hand(
   state: PathState,
   attachment: Attachment,
@@ -130,22 +138,35 @@ function hand(
   entries: number,
   last: number,
 ): boolean {
-  const result = attachment.connection.send(frames);
-  if (result === 2) {
-    closeAttachment(state, attachment, "tooSlow");
-    return false;
-  }
+  if (!pack(state, attachment, frames)) return false;
   state.kernel.setCursor(attachment.slot, last);
   attachment.batches.push({ last, entries, bytes: frames.length });
   attachment.entriesOut += entries;
   attachment.bytesOut += frames.length;
-  attachment.isBlocked = result === 0;
-  return result === 1;
+  return canTake(state, attachment);
 }
 
 function announce(state: PathState, attachment: Attachment): void {
   if (attachment.isAnnounced) return;
   attachment.isAnnounced = true;
   const sequence = state.kernel.cursor(attachment.slot);
-  attachment.connection.send(encodeServerFrame({ kind: "live", sequence }));
+  pack(state, attachment, encodeServerFrame({ kind: "live", sequence }));
+}
+
+/** Frames that fill a parcel by themselves go alone, uncopied. False when what is before them could not be sent. */
+function pack(state: PathState, attachment: Attachment, frames: Uint8Array): boolean {
+  if (state.parcel.add(frames)) return true;
+  ship(state, attachment);
+  if (!canTake(state, attachment)) return false;
+  if (!state.parcel.add(frames)) handOver(state, attachment, frames);
+  return true;
+}
+
+function ship(state: PathState, attachment: Attachment): void {
+  const frames = state.parcel.take();
+  if (frames.length > 0) handOver(state, attachment, frames);
+}
+
+function canTake(state: PathState, attachment: Attachment): boolean {
+  return !attachment.isBlocked && state.connections[attachment.slot] === attachment;
 }

@@ -7,15 +7,8 @@ import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { SignalFate } from "../rules/signals.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
-import {
-  type Attached,
-  attach,
-  detach,
-  receive,
-  rosterChanged,
-  type Wanted,
-  writable,
-} from "./connections.js";
+import { type Attached, attach, type Wanted } from "./arrival.js";
+import { detach, receive, rosterChanged, writable } from "./connections.js";
 import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { tell } from "./signals.js";
 import { PathState } from "./state.js";

@@ -5,6 +5,7 @@ import type { RequestMeter } from "../rules/requests.js";
 import { noSignals } from "../rules/signals.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
 import { isHeld, Notices } from "./notices.js";
+import { Parcel } from "./parcel.js";
 import { SealedSends } from "./sealed.js";
 import type {
   Connection,
@@ -105,6 +106,8 @@ export class PathState {
   readonly closed: Attachment[] = [];
   /** Slots to catch up in the next turn, besides those the kernel names. */
   readonly lagging = new Set<number>();
+  /** catch-up.ts: what one connection is sent next; empty in between. */
+  readonly parcel = new Parcel();
   /** Turns since start. */
   turnCount = 0;
   moment: Moment = { wallMs: 0, monotonicMs: 0, patience: 0 };

@@ -19,8 +19,8 @@ import { encodeRefusal } from "../wire/control.js";
 import { durabilities } from "../wire/protocol.js";
 import { SEALED_DEVICE } from "../wire/sealed.js";
 import { encodeServerFrame } from "../wire/server-frames.js";
+import { type Attached, encodeWelcomeOf } from "./arrival.js";
 import { BudgetTable } from "./budgets.js";
-import { type Attached, encodeWelcomeOf } from "./connections.js";
 import type { Connection } from "./shapes.js";
 import type { PathState } from "./state.js";
 

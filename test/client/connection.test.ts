@@ -30,6 +30,26 @@ describe("sign-in", () => {
     expect(client.welcome?.silenceMs).toBe(1_234);
   });
 
+  test("what comes in one message with welcome waits for whoever listens when connect() has resolved", async () => {
+    const { client, transport } = scriptedClient();
+    const heard: string[] = [];
+    const listening = client.connect().then(() => {
+      client.on("gap", ({ sequence }) => void heard.push(`gap ${sequence}`));
+      client.on("live", ({ sequence }) => void heard.push(`live ${sequence}`));
+    });
+    await settle();
+    transport.socket.open();
+    transport.socket.receive(
+      encodeWelcome(welcomeBody({})),
+      { kind: "gap", sequence: 3, count: 3, reason: 1 },
+      { kind: "live", sequence: 3 },
+    );
+    await listening;
+    await settle();
+    expect(heard).toEqual(["gap 3", "live 3"]);
+    await client.close();
+  });
+
   test("states are told in their order", async () => {
     const { client, transport } = scriptedClient();
     const states: ClientState[] = [];

@@ -97,8 +97,8 @@ export class Device {
   ): Promise<this> {
     const account = accountOf(this.address);
     const number = ((this.address[18] as number) << 8) | (this.address[19] as number);
-    const record = await this.world.store.registerDevice(account, number);
     this.connection = new FakeConnection();
+    const record = await this.world.store.registerDevice(account, number);
     const attached = this.world.path.attach(this.address, record, this.connection, {
       resume: wanted.resume ?? 0,
       windowEntries: wanted.windowEntries ?? 0,

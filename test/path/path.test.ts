@@ -242,6 +242,52 @@ describe("a device that was away", () => {
     expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
   });
 
+  it("is sent welcome, queue, tail and live marker in one native send", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    alice.send(1, "queued", bob);
+    await world.spillAll();
+    alice.send(2, "in the tail", bob);
+    await world.settle();
+    await bob.connect();
+    expect(bob.connection.frames.map(({ kind }) => kind)).toEqual(["welcome", "deliver", "deliver", "live"]);
+    expect(bob.connection.sends).toBe(1);
+  });
+
+  it("is sent what does not fit one send in several, in order and whole", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const texts = Array.from({ length: 12 }, (_, i) => String(i).padEnd(20_000, "."));
+    for (const [i, text] of texts.entries()) alice.send(i, text, bob);
+    await world.settle();
+    await bob.connect({ windowBytes: 1 << 20 });
+    expect(bob.connection.texts).toEqual(texts);
+    expect(bob.connection.frames.at(-1)?.kind).toBe("live");
+    expect(bob.connection.sends).toBeGreaterThan(1);
+    expect(bob.connection.sends).toBeLessThan(12);
+  });
+
+  it("gets nothing more when its socket holds the first of them back, until that has drained", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const texts = Array.from({ length: 12 }, (_, i) => String(i).padEnd(20_000, "."));
+    for (const [i, text] of texts.entries()) alice.send(i, text, bob);
+    await world.settle();
+    const connected = bob.connect({ windowBytes: 1 << 20 });
+    bob.connection.results.push(0);
+    await connected;
+    expect(bob.connection.sends).toBe(1);
+    alice.send(12, "live traffic", bob);
+    world.turn();
+    expect(bob.connection.sends).toBe(1);
+    world.path.writable(bob.slot);
+    world.turn();
+    expect(bob.connection.texts).toEqual([...texts, "live traffic"]);
+  });
+
   it("gets at most its window before it acks, and the rest as it acks", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
