@@ -252,12 +252,12 @@ export class Database {
     table: TableName,
     range: { start: Uint8Array; end: Uint8Array; limit: number },
   ): Iterable<Row> {
-    return this.#table(table).getRange({ ...range, reverse: true });
+    return this.#table(table).getRange({ reverse: true, ...range });
   }
 
   /** The last key at or before `start` and after `end`. */
   lastKey(table: TableName, range: { start: Uint8Array; end: Uint8Array }): Uint8Array | undefined {
-    const keys = this.#table(table).getKeys({ ...range, reverse: true, limit: 1 }) as Iterable<Uint8Array>;
+    const keys = this.#table(table).getKeys({ reverse: true, limit: 1, ...range }) as Iterable<Uint8Array>;
     for (const key of keys) return key;
     return undefined;
   }

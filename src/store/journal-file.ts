@@ -102,7 +102,7 @@ export class JournalFile {
     const bytes = this.#copy([parts.dedupKeys], BLOCK_HEADER_BYTES + recordsBytes);
     const padded = paddedBytes(bytes);
     this.#block.fill(0, bytes, padded);
-    writeBlockHeader(this.#block, this.#tag, { ...header, bytes, recordsBytes });
+    writeBlockHeader(this.#block, this.#tag, { bytes, recordsBytes, ...header });
     return this.#request(bytes, padded, this.#places.take(header.number, padded));
   }
 
