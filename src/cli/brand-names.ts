@@ -12,6 +12,7 @@ import {
   deviceParts,
   formatAddress,
 } from "../base/address.js";
+import { toHex } from "../base/bytes.js";
 import { type Config, type Flags, loadConfig } from "../config.js";
 import { accountIdFor, DevelopmentBrands } from "../directory/development-brands.js";
 import { type CliContext, CliError, exitCodes } from "./output.js";
@@ -59,6 +60,12 @@ export class BrandNames {
       throw new CliError(`"${text}" is no account: expected brand/account`, exitCodes.usage);
     }
     return accountAddress(this.numberOf(brand), accountIdFor(account));
+  }
+
+  /** Each of them once, however often it is named. */
+  accounts(texts: readonly string[]): AccountAddress[] {
+    const named = texts.map((text) => this.account(text));
+    return [...new Map(named.map((account) => [toHex(account), account])).values()];
   }
 
   /** `brand/account/device`. */

@@ -1,5 +1,5 @@
 /** `interline inspect`: what is in a data directory, live or closed. It changes nothing. */
-import { Argument, Command } from "commander";
+import { Argument, Command, InvalidArgumentError } from "commander";
 import {
   asDamage,
   type Inspector,
@@ -45,7 +45,7 @@ export function inspectCommand(context: CliContext): Command {
     .addArgument(new Argument("[what]", "what to show").choices(subjects).default("overview"))
     .argument("[device]", "with device: brand/account/number")
     .option("--limit <number>", "lines on a page", wholeNumber(1, 100_000), 50)
-    .option("--cursor <cursor>", "the next page, as the one before named it")
+    .option("--cursor <cursor>", "the next page, as the one before named it", cursor)
     .addOption(dataOption())
     .addOption(configOption())
     .option("--json", "print one JSON object")
@@ -56,6 +56,12 @@ export function inspectCommand(context: CliContext): Command {
     .action((what: Subject, device: string | undefined, flags: InspectFlags) =>
       run(what, device, flags, context),
     );
+}
+
+/** A key of a table or of the journal, in hex. For commander. */
+function cursor(text: string): string {
+  if (/^(?:[0-9a-f]{2}){8,}$/.test(text)) return text;
+  throw new InvalidArgumentError("Expected what the page before named.");
 }
 
 async function run(

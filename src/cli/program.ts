@@ -5,13 +5,21 @@
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./bench.js";
 import { checkCommand } from "./check.js";
+import { contactCommand } from "./contact.js";
+import { deliveryTokenCommand } from "./delivery-token.js";
 import { demoCommand } from "./demo.js";
+import { deviceCommand } from "./device.js";
+import { groupCommand } from "./group.js";
 import { inspectCommand } from "./inspect.js";
 import { listenCommand } from "./listen.js";
 import { loadCommand } from "./load.js";
 import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
+import { pushCommand } from "./push.js";
+import { resolveCommand } from "./resolve.js";
+import { rosterCommand } from "./roster.js";
 import { sendCommand } from "./send.js";
 import { serveCommand } from "./serve.js";
+import { signalCommand } from "./signal.js";
 import { tokenCommand } from "./token.js";
 import { transferCommand } from "./transfer.js";
 
@@ -37,6 +45,14 @@ export async function runProgram(
     tokenCommand,
     sendCommand,
     listenCommand,
+    groupCommand,
+    signalCommand,
+    contactCommand,
+    deliveryTokenCommand,
+    deviceCommand,
+    rosterCommand,
+    resolveCommand,
+    pushCommand,
     transferCommand,
     inspectCommand,
     checkCommand,
@@ -45,7 +61,7 @@ export async function runProgram(
     loadCommand,
   ];
   for (const verb of verbs) program.addCommand(verb(context));
-  for (const command of [program, ...program.commands]) shape(command, context);
+  shape(program, context);
   try {
     await program.parseAsync(parameters, { from: "user" });
     // The benchmark's verbs set theirs.
@@ -58,11 +74,12 @@ export async function runProgram(
   }
 }
 
-/** Errors come to us instead of ending the process, and everything goes to the context's streams. */
-function shape(command: Command, context: CliContext): void {
+/** Errors come to us instead of ending the process, and everything goes to the context's streams; of all below it, too. */
+function shape(command: Command, context: CliContext, path = ""): void {
+  for (const one of command.commands) shape(one, context, `${path}${one.name()} `);
   command
     .exitOverride()
-    .showHelpAfterError(`(see: interline ${command.parent ? `${command.name()} ` : ""}--help)`)
+    .showHelpAfterError(`(see: interline ${path}--help)`)
     .configureOutput({
       writeOut: (text) => void context.out.write(text),
       writeErr: (text) => void context.err.write(text),

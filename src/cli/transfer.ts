@@ -62,9 +62,10 @@ async function receive(path: string, flags: TransferFlags, out: Output): Promise
   const { file, state } = await PartialFile.open(path);
   const options = { bytesMax: BYTES_MAX, store: file.store.bind(file) };
   let resumed: IncomingTransfer | undefined;
-  const { client } = await connectDevice(flags, out.context, async (made) => {
+  const prepare = async (made: Client) => {
     resumed = state && (await resumeTransfer(made, state, options));
-  });
+  };
+  const { client } = await connectDevice(flags, out.context, { prepare });
   try {
     const incoming = resumed ?? (await inviteTransfer(client, options));
     out.note(state === undefined ? "give this to the old device:" : "going on; the invitation is still:");
