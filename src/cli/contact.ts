@@ -1,7 +1,7 @@
 /** `interline contact`: what the account agrees to with others. What both sides have agreed to passes, in both directions. */
 import { Command } from "commander";
 import type { AgreementScope } from "../client/client.js";
-import { type AskFlags, asDevice, askVerb } from "./device-client.js";
+import { type AskFlags, asDevice, askVerb, meaning } from "./device-client.js";
 import { type CliContext, table } from "./output.js";
 
 interface ScopeFlags extends AskFlags {
@@ -77,7 +77,8 @@ function change(
   return asDevice(flags, context, async ({ client, names, out }) => {
     const account = names.account(text);
     const address = names.format(account);
-    await client.contacts[verb](account, scope);
+    const badRequest = `an account needs no agreement with itself (${address})`;
+    await meaning({ badRequest }, client.contacts[verb](account, scope));
     out.line(`${scope ?? "signals and presence"}: ${verb === "allow" ? "agreed" : "taken back"}`);
     if (verb === "allow") out.note(`it passes once ${address} has agreed to it as well`);
     out.json({ ok: true, account: address, [verb]: scope === undefined ? ["signals", "presence"] : scopes });

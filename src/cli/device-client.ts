@@ -4,11 +4,18 @@
  * data directory afresh for every attempt.
  */
 import { Command, Option } from "commander";
-import { type Client, createClient, InterlineError } from "../client/client.js";
+import {
+  type Client,
+  createClient,
+  createSealedClient,
+  InterlineError,
+  type SealedClient,
+} from "../client/client.js";
 import type { Config } from "../config.js";
 import { DevelopmentBrands } from "../directory/development-brands.js";
 import { limits } from "../rules/limits.js";
 import type { WelcomeBody } from "../wire/protocol.js";
+import { isSealed } from "../wire/sealed.js";
 import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { type CliContext, CliError, exitCodes, Output, timeoutMs, wholeNumber } from "./output.js";
 
@@ -91,7 +98,7 @@ export async function connectDevice(
 ): Promise<DeviceClient> {
   const config = configFor(flags, context);
   const names = BrandNames.of(config);
-  const token = tokenSource(flags, config, context);
+  const token = tokenSource(flags, config, names, context);
   const where = placeOf(flags, config, context);
   const client = createClient({ ...where, token, acks: takesNothing ? "none" : "auto" });
   try {
@@ -151,7 +158,7 @@ export async function meaning<T>(
 }
 
 /** Which node, and how long to wait for it. */
-export function placeOf(
+function placeOf(
   flags: NodeFlags,
   config: Config,
   { environment }: CliContext,
@@ -180,19 +187,65 @@ export function urlOf({ host, port, tls }: Pick<Config, "host" | "port" | "tls">
 function tokenSource(
   flags: DeviceFlags,
   config: Config,
+  names: BrandNames,
   { environment }: CliContext,
 ): () => string | Promise<string> {
-  const { token = environment.INTERLINE_TOKEN, brand, account, device } = flags;
+  const { token = environment.INTERLINE_TOKEN, account, device } = flags;
   if (token !== undefined) return () => token;
-  if (brand === undefined || account === undefined) {
+  if (flags.brand === undefined || account === undefined) {
     throw new CliError("say who you are: --brand and --account, or --token", exitCodes.usage);
   }
   const brands = mintingBrands(config);
+  const brand = names.brand(names.numberOf(flags.brand));
   return () => brands.mint({ brand, account, device, ttlMs: TOKEN_TTL_MS });
 }
 
+/**
+ * Connects as nobody, with a token that names no account. Whoever gives a token that does would be named by it, so it
+ * is not used: the node would know who sends what follows.
+ */
+export async function connectSealed(
+  flags: NodeFlags & { readonly brand?: string; readonly account?: string },
+  context: CliContext,
+): Promise<{ readonly client: SealedClient; readonly names: BrandNames; readonly welcome: WelcomeBody }> {
+  const config = configFor(flags, context);
+  const names = BrandNames.of(config);
+  const token = sealedTokenSource(flags, config, names, context);
+  const where = placeOf(flags, config, context);
+  const client = createSealedClient({ ...where, token });
+  try {
+    const welcome = await firstWelcome(client, where.url);
+    if (isSealed(welcome.device)) return { client, names, welcome };
+    throw new CliError(
+      'this token names who sends: a sealed send wants one that names nobody ("interline token --anonymous")',
+    );
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+function sealedTokenSource(
+  flags: NodeFlags & { readonly brand?: string; readonly account?: string },
+  config: Config,
+  names: BrandNames,
+  { environment }: CliContext,
+): () => string | Promise<string> {
+  const { token = environment.INTERLINE_TOKEN } = flags;
+  if (flags.account !== undefined) {
+    throw new CliError("a sealed envelope names no sender: leave --account out", exitCodes.usage);
+  }
+  if (token !== undefined) return () => token;
+  if (flags.brand === undefined) {
+    throw new CliError("say of which brand a token is to be: --brand, or --token", exitCodes.usage);
+  }
+  const brands = mintingBrands(config);
+  const brand = names.brand(names.numberOf(flags.brand));
+  return () => brands.mintAnonymous({ brand, ttlMs: TOKEN_TTL_MS });
+}
+
 /** The development brands, where there are no others. */
-export function mintingBrands(config: Config): DevelopmentBrands {
+function mintingBrands(config: Config): DevelopmentBrands {
   if (config.brands === undefined) return developmentBrandsIn(config.dataDirectory);
   throw new CliError("brands are configured: get a token from the brand's issuer and give it with --token");
 }
@@ -206,7 +259,7 @@ export function developmentBrandsIn(dataDirectory: string): DevelopmentBrands {
   );
 }
 
-export function firstWelcome(
+function firstWelcome(
   client: Pick<Client, "connect"> & {
     on(name: "disconnected", listener: (event: { error: InterlineError }) => void): () => void;
   },

@@ -11,6 +11,7 @@ import { demoCommand } from "./demo.js";
 import { deviceCommand } from "./device.js";
 import { groupCommand } from "./group.js";
 import { inspectCommand } from "./inspect.js";
+import { keysCommand } from "./keys.js";
 import { listenCommand } from "./listen.js";
 import { loadCommand } from "./load.js";
 import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
@@ -52,6 +53,7 @@ export async function runProgram(
     deviceCommand,
     rosterCommand,
     resolveCommand,
+    keysCommand,
     pushCommand,
     transferCommand,
     inspectCommand,

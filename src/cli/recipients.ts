@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { type AccountAddress, accountAddress } from "../base/address.js";
 import { fromHex, toHex } from "../base/bytes.js";
 import type { Client, Roster } from "../client/client.js";
+import type { WelcomeBody } from "../wire/protocol.js";
 import type { BrandNames } from "./brand-names.js";
 import type { DeviceClient } from "./device-client.js";
 import { CliError, exitCodes } from "./output.js";
@@ -27,6 +28,13 @@ export function checkRecipients({ to, group }: RecipientFlags): void {
   if (to === undefined && group === undefined) {
     throw new CliError("say whom it is for: --to, or --group", exitCodes.usage);
   }
+}
+
+/** The registry's sentence for it names no number. */
+export function checkSize({ length }: Uint8Array, { payloadBytesMax }: WelcomeBody): void {
+  if (length <= payloadBytesMax) return;
+  const text = `the payload has ${length} bytes, and at most ${payloadBytesMax} pass (payloadBytesMax)`;
+  throw new CliError(text, exitCodes.failed, { code: "payloadTooLarge" });
 }
 
 /** The accounts' rosters. An account without a device is an error: nobody would get it. */

@@ -5,21 +5,26 @@
  */
 import { Command, Option } from "commander";
 import { type AccountAddress, accountOf } from "../base/address.js";
-import { equalBytes, toHex } from "../base/bytes.js";
-import type { Receipt, SendRequest } from "../client/client.js";
+import { equalBytes } from "../base/bytes.js";
+import type { SendRequest } from "../client/client.js";
 import { deviceNumber } from "./brand-names.js";
 import { type AskFlags, asDevice, type DeviceClient, meaning, withDeviceOptions } from "./device-client.js";
 import { type CliContext, CliError, counted, type Output, timeoutMs } from "./output.js";
 import { type PayloadFlags, payloadOf, withPayloadOptions } from "./payload.js";
 import {
   checkRecipients,
+  checkSize,
   groupNamed,
   type RecipientFlags,
   rostersWithDevices,
   withRecipientOptions,
 } from "./recipients.js";
+import { NO_RECEIPT, sendSealed, tellReceipt } from "./send-sealed.js";
 
-interface SendFlags extends AskFlags, RecipientFlags, PayloadFlags {}
+interface SendFlags extends AskFlags, RecipientFlags, PayloadFlags {
+  readonly sealed?: boolean;
+  readonly deliveryToken?: readonly string[];
+}
 
 interface Sending extends DeviceClient {
   readonly out: Output;
@@ -36,6 +41,13 @@ export function sendCommand(context: CliContext): Command {
         "The payload goes as it is: the engine does not encrypt, that is what the apps at both ends do.",
     )
     .addOption(
+      new Option(
+        "--sealed",
+        "to accounts, without telling the node who sends; of yourself only --brand",
+      ).conflicts("group"),
+    )
+    .option("--delivery-token <hex...>", "with --sealed: of each account, in the order of --to")
+    .addOption(
       new Option("--timeout <time>", "give up when there is no receipt after this time")
         .argParser(timeoutMs)
         .default(30_000, "30s"),
@@ -44,7 +56,7 @@ export function sendCommand(context: CliContext): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      '\nExamples:\n  interline send --brand whatsapp --account alice --to instagram/bob --text "hello"\n  interline send -b whatsapp -a alice -t instagram/bob -t messenger/carol --file letter.bin --json\n  interline send -b whatsapp -a alice --group whatsapp/3f2a9c01 --text "hello, all"',
+      '\nExamples:\n  interline send --brand whatsapp --account alice --to instagram/bob --text "hello"\n  interline send -b whatsapp -a alice -t instagram/bob -t messenger/carol --file letter.bin --json\n  interline send -b whatsapp -a alice --group whatsapp/3f2a9c01 --text "hello, all"\n  interline send -b whatsapp --sealed --delivery-token 5f0e… -t instagram/bob --text "guess who"',
     )
     .action((flags: SendFlags) => run(flags, context));
 }
@@ -52,25 +64,19 @@ export function sendCommand(context: CliContext): Command {
 function run(flags: SendFlags, context: CliContext): Promise<void> {
   checkRecipients(flags);
   const payload = payloadOf(flags);
+  if (flags.sealed || flags.deliveryToken !== undefined) return sendSealed(flags, payload, context);
   return asDevice(
     flags,
     context,
     (device) => {
-      checkSize(payload, device);
+      checkSize(payload, device.welcome);
       const sending = { ...device, payload };
       return flags.group === undefined
         ? sendToAccounts(sending, flags.to ?? [])
         : sendToGroup(sending, flags.group);
     },
-    "no receipt: whether the node has the envelope is not known;",
+    NO_RECEIPT,
   );
-}
-
-function checkSize({ length }: Uint8Array, { welcome }: DeviceClient): void {
-  const { payloadBytesMax } = welcome;
-  if (length <= payloadBytesMax) return;
-  const text = `the payload has ${length} bytes, and at most ${payloadBytesMax} pass (payloadBytesMax)`;
-  throw new CliError(text, undefined, { code: "payloadTooLarge" });
 }
 
 async function sendToAccounts(sending: Sending, texts: readonly string[]): Promise<void> {
@@ -88,7 +94,7 @@ async function sendToAccounts(sending: Sending, texts: readonly string[]): Promi
   }));
   const count = accounts.reduce((sum, { devices }) => sum + devices.length, 0);
   out.line(`accepted for ${counted(count, "device")} (durability: ${receipt.durability})`);
-  tell(out, receipt, payload, { accounts });
+  tellReceipt(out, receipt, payload, { accounts });
 }
 
 async function sendToGroup(sending: Sending, text: string): Promise<void> {
@@ -113,12 +119,7 @@ async function sendToGroup(sending: Sending, text: string): Promise<void> {
   out.line(
     `accepted for ${counted(members, "member")}, version ${roster.version} (durability: ${receipt.durability})`,
   );
-  tell(out, receipt, payload, { group: address, version: roster.version, members });
-}
-
-function tell(out: Output, { id, durability }: Receipt, payload: Uint8Array, more: object): void {
-  out.note(`${counted(payload.length, "byte")}, unchanged: the engine does not encrypt`);
-  out.json({ ok: true, id: toHex(id), durability, bytes: payload.length, ...more });
+  tellReceipt(out, receipt, payload, { group: address, version: roster.version, members });
 }
 
 /** Every device that the rosters list, but the sending one. */
