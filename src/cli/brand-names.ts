@@ -15,6 +15,7 @@ import {
 import { toHex } from "../base/bytes.js";
 import { type Config, type Flags, loadConfig } from "../config.js";
 import { accountIdFor, DevelopmentBrands } from "../directory/development-brands.js";
+import type { BrandSettings } from "../directory/sign-in.js";
 import { type CliContext, CliError, exitCodes } from "./output.js";
 
 /** Options of every verb that reads the configuration for a data directory. */
@@ -31,6 +32,11 @@ export function configFor(flags: DirectoryFlags, context: CliContext): Config {
   return loadConfig(flags, context.environment, context.workingDirectory);
 }
 
+/** Those of the configuration, or else the development brands of the data directory, if any were made there. */
+export function brandsOf(config: Config): readonly BrandSettings[] {
+  return config.brands ?? DevelopmentBrands.find(config.dataDirectory)?.settings() ?? [];
+}
+
 export class BrandNames {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
@@ -41,7 +47,7 @@ export class BrandNames {
   }
 
   static of(config: Config): BrandNames {
-    return new BrandNames(config.brands ?? DevelopmentBrands.find(config.dataDirectory)?.settings() ?? []);
+    return new BrandNames(brandsOf(config));
   }
 
   /** The number of a brand that is given by name or number. */

@@ -245,7 +245,7 @@ function sealedTokenSource(
 }
 
 /** The development brands, where there are no others. */
-function mintingBrands(config: Config): DevelopmentBrands {
+export function mintingBrands(config: Config): DevelopmentBrands {
   if (config.brands === undefined) return developmentBrandsIn(config.dataDirectory);
   throw new CliError("brands are configured: get a token from the brand's issuer and give it with --token");
 }

@@ -16,6 +16,8 @@ export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 export interface Stream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+  /** Of a terminal. */
+  readonly columns?: number;
 }
 
 export interface CliContext {

@@ -3,6 +3,7 @@
  * common, and how every failure becomes an exit code.
  */
 import { Command, CommanderError } from "commander";
+import { accountCommand } from "./account.js";
 import { benchCommand } from "./bench.js";
 import { checkCommand } from "./check.js";
 import { contactCommand } from "./contact.js";
@@ -23,6 +24,9 @@ import { serveCommand } from "./serve.js";
 import { signalCommand } from "./signal.js";
 import { tokenCommand } from "./token.js";
 import { transferCommand } from "./transfer.js";
+
+/** Longer lines are hard to read, and this much a terminal has. */
+const COLUMNS_MAX = 100;
 
 /** Runs one command and resolves with the exit code. Rejects only for a bug of ours. */
 export async function runProgram(
@@ -55,6 +59,7 @@ export async function runProgram(
     resolveCommand,
     keysCommand,
     pushCommand,
+    accountCommand,
     transferCommand,
     inspectCommand,
     checkCommand,
@@ -85,6 +90,8 @@ function shape(command: Command, context: CliContext, path = ""): void {
     .configureOutput({
       writeOut: (text) => void context.out.write(text),
       writeErr: (text) => void context.err.write(text),
+      getOutHelpWidth: () => Math.min(context.out.columns ?? COLUMNS_MAX, COLUMNS_MAX),
+      getErrHelpWidth: () => Math.min(context.err.columns ?? COLUMNS_MAX, COLUMNS_MAX),
       getOutHasColors: () => hasColours(context.out, context.environment),
       getErrHasColors: () => hasColours(context.err, context.environment),
     });

@@ -44,7 +44,7 @@ export function transferCommand(context: CliContext): Command {
     .option("--json", "print one JSON object for the invitation, and one for the result")
     .addHelpText(
       "after",
-      "\nExamples:\n  interline transfer --brand whatsapp --account alice --device 2 --into history.bin\n  interline transfer --brand whatsapp --account alice --from history.bin --invitation interline-transfer:AQAB…",
+      "\nExamples:\n  interline transfer --brand whatsapp --account alice --device 2 --into history.bin\n  interline transfer -b whatsapp -a alice --from history.bin --invitation interline-transfer:AQAB…",
     )
     .action((flags: TransferFlags) => run(flags, context));
 }
