@@ -1,12 +1,6 @@
 /** `interline inspect`: what is in a data directory, live or closed. It changes nothing. */
 import { Argument, Command, InvalidArgumentError } from "commander";
-import {
-  asDamage,
-  type Inspector,
-  inspectDirectory,
-  type Page,
-  type QueueRowSummary,
-} from "../store/inspect.js";
+import type { Inspector, Page, QueueRowSummary } from "../store/inspect.js";
 import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import {
   type CliContext,
@@ -74,6 +68,7 @@ async function run(
     throw new CliError('"inspect device" wants one device: brand/account/number', exitCodes.usage);
   }
   const config = configFor(flags, context);
+  const { asDamage, inspectDirectory } = await import("../store/inspect.js");
   const inspector = inspectDirectory(config.dataDirectory);
   try {
     const view = {

@@ -1,6 +1,7 @@
 /**
  * The command line as a whole: one verb from each file, what they have in
- * common, and how every failure becomes an exit code.
+ * common, and how every failure becomes an exit code. What only one verb needs and is large (a node, the store, the
+ * benchmark) is loaded when it runs: a person waits for every one of them to begin.
  */
 import { Command, CommanderError } from "commander";
 import { accountCommand } from "./account.js";

@@ -293,8 +293,9 @@ describe("send and listen", () => {
       ...at(),
     );
     expect(sent.json()).toMatchObject([{ ok: true, accounts: [{ devices: [1] }] }]);
-    const { json } = await run("listen", ...who, "--timeout", "300ms", "--json", ...at());
-    expect(json()).toMatchObject([{ text: "once" }]);
+    await run("send", "-b", "whatsapp", "-a", "alice", "-t", "messenger/twice", "-x", "then", ...at());
+    const { json } = await run("listen", ...who, "--count", "2", "--timeout", "20s", "--json", ...at());
+    expect(json()).toMatchObject([{ text: "once" }, { text: "then" }]);
   });
 
   test("what is too large is told with how much it may be", async () => {
