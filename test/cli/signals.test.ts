@@ -67,7 +67,9 @@ describe("signal", () => {
   test("comes to whoever is connected and has agreed, and only where it was asked for", async () => {
     const [ann, ben] = await pair("typing");
     const listening = stage.start("listen", ...as(ben), "--signals", "--count", "1", "--timeout", "20s");
+    await stage.registers(as(ben, 2));
     const deaf = stage.start("listen", ...as(ben, 2), "--count", "1", "--timeout", "20s", "--json");
+    await expect.poll(() => stage.node.stats().connections, { timeout: 10_000 }).toBe(2);
     await until(listening.outcome, () => signal(ann, "-t", ben, "-x", "typing"));
     expect((await listening.outcome).out).toMatch(
       new RegExp(`^\\S+Z  ${printed(ann)}/1  signal: typing\n$`, "m"),
