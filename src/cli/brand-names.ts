@@ -12,8 +12,10 @@ import {
   deviceParts,
   formatAddress,
 } from "../base/address.js";
+import { toHex } from "../base/bytes.js";
 import { type Config, type Flags, loadConfig } from "../config.js";
 import { accountIdFor, DevelopmentBrands } from "../directory/development-brands.js";
+import type { BrandSettings } from "../directory/sign-in.js";
 import { type CliContext, CliError, exitCodes } from "./output.js";
 
 /** Options of every verb that reads the configuration for a data directory. */
@@ -30,6 +32,11 @@ export function configFor(flags: DirectoryFlags, context: CliContext): Config {
   return loadConfig(flags, context.environment, context.workingDirectory);
 }
 
+/** Those of the configuration, or else the development brands of the data directory, if any were made there. */
+export function brandsOf(config: Config): readonly BrandSettings[] {
+  return config.brands ?? DevelopmentBrands.find(config.dataDirectory)?.settings() ?? [];
+}
+
 export class BrandNames {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
@@ -40,7 +47,7 @@ export class BrandNames {
   }
 
   static of(config: Config): BrandNames {
-    return new BrandNames(config.brands ?? DevelopmentBrands.find(config.dataDirectory)?.settings() ?? []);
+    return new BrandNames(brandsOf(config));
   }
 
   /** The number of a brand that is given by name or number. */
@@ -59,6 +66,12 @@ export class BrandNames {
       throw new CliError(`"${text}" is no account: expected brand/account`, exitCodes.usage);
     }
     return accountAddress(this.numberOf(brand), accountIdFor(account));
+  }
+
+  /** Each of them once, however often it is named. */
+  accounts(texts: readonly string[]): AccountAddress[] {
+    const named = texts.map((text) => this.account(text));
+    return [...new Map(named.map((account) => [toHex(account), account])).values()];
   }
 
   /** `brand/account/device`. */

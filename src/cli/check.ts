@@ -1,6 +1,5 @@
 /** `interline check`: verifies a data directory and says what it found. It changes nothing. */
 import { Command } from "commander";
-import { checkDirectory } from "../store/check.js";
 import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { type CliContext, CliError, counted, exitCodes, formatBytes, Output, wholeNumber } from "./output.js";
 
@@ -31,6 +30,7 @@ async function run(flags: CheckFlags, context: CliContext): Promise<void> {
   const out = new Output(context, flags);
   const config = configFor(flags, context);
   const names = BrandNames.of(config);
+  const { checkDirectory } = await import("../store/check.js");
   const report = await checkDirectory(config.dataDirectory, { findingsMax: flags.findings });
   const findings = report.findings.map(({ address, ...finding }) => ({
     ...finding,

@@ -9,7 +9,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
-import { createNode, type InterlineNode } from "../index.js";
+import type { InterlineNode } from "../index.js";
 import { DemoDevice, type Person } from "./demo-device.js";
 import { type CliContext, CliError, exitCodes, Output } from "./output.js";
 
@@ -141,6 +141,7 @@ class Story {
   async #startNode(port: number): Promise<void> {
     // Devices of a node that goes down are told to come back after a random delay; nobody wants to watch that.
     const limits = { drainRetryMinMs: 50, drainRetryMaxMs: 200 };
+    const { createNode } = await import("../index.js");
     this.#node = await createNode({ dataDirectory: this.#dataDirectory, port, limits });
   }
 

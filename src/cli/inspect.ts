@@ -1,12 +1,6 @@
 /** `interline inspect`: what is in a data directory, live or closed. It changes nothing. */
-import { Argument, Command } from "commander";
-import {
-  asDamage,
-  type Inspector,
-  inspectDirectory,
-  type Page,
-  type QueueRowSummary,
-} from "../store/inspect.js";
+import { Argument, Command, InvalidArgumentError } from "commander";
+import type { Inspector, Page, QueueRowSummary } from "../store/inspect.js";
 import { BrandNames, configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import {
   type CliContext,
@@ -45,7 +39,7 @@ export function inspectCommand(context: CliContext): Command {
     .addArgument(new Argument("[what]", "what to show").choices(subjects).default("overview"))
     .argument("[device]", "with device: brand/account/number")
     .option("--limit <number>", "lines on a page", wholeNumber(1, 100_000), 50)
-    .option("--cursor <cursor>", "the next page, as the one before named it")
+    .option("--cursor <cursor>", "the next page, as the one before named it", cursor)
     .addOption(dataOption())
     .addOption(configOption())
     .option("--json", "print one JSON object")
@@ -58,6 +52,12 @@ export function inspectCommand(context: CliContext): Command {
     );
 }
 
+/** A key of a table or of the journal, in hex. For commander. */
+function cursor(text: string): string {
+  if (/^(?:[0-9a-f]{2}){8,}$/.test(text)) return text;
+  throw new InvalidArgumentError("Expected what the page before named.");
+}
+
 async function run(
   what: Subject,
   device: string | undefined,
@@ -68,6 +68,7 @@ async function run(
     throw new CliError('"inspect device" wants one device: brand/account/number', exitCodes.usage);
   }
   const config = configFor(flags, context);
+  const { asDamage, inspectDirectory } = await import("../store/inspect.js");
   const inspector = inspectDirectory(config.dataDirectory);
   try {
     const view = {

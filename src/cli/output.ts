@@ -16,6 +16,8 @@ export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 export interface Stream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+  /** Of a terminal. */
+  readonly columns?: number;
 }
 
 export interface CliContext {
@@ -35,11 +37,18 @@ export class CliError extends Error {
   readonly exitCode: number;
   /** The JSON result, already written, says it. */
   readonly isInResult: boolean;
+  /** Of the node's refusal that it is about, if one is. */
+  readonly code: string;
 
-  constructor(message: string, exitCode: number = exitCodes.failed, options: { isInResult?: boolean } = {}) {
+  constructor(
+    message: string,
+    exitCode: number = exitCodes.failed,
+    options: { isInResult?: boolean; code?: string } = {},
+  ) {
     super(message);
     this.exitCode = exitCode;
     this.isInResult = options.isInResult ?? false;
+    this.code = options.code ?? "failed";
   }
 }
 
@@ -101,9 +110,13 @@ export function tellFailure(error: unknown, context: CliContext, isJson: boolean
 }
 
 function readFailure(error: unknown): { code: string; message: string; exitCode: number } | undefined {
-  if (error instanceof CliError) return { code: "failed", message: error.message, exitCode: error.exitCode };
+  if (error instanceof CliError) {
+    return { code: error.code, message: error.message, exitCode: error.exitCode };
+  }
   if (error instanceof InterlineError) {
-    return { code: error.code, message: error.message, exitCode: exitCodes.failed };
+    const { code, retryAfterMs } = error;
+    const when = retryAfterMs > 0 ? `; try again in ${Math.ceil(retryAfterMs / 1000)} s` : "";
+    return { code, message: `${error.message}${when}`, exitCode: exitCodes.failed };
   }
   if (error instanceof CodedError) {
     const exitCode = error.code === "badConfiguration" ? exitCodes.usage : exitCodes.failed;

@@ -1,19 +1,33 @@
 /**
  * The command line as a whole: one verb from each file, what they have in
- * common, and how every failure becomes an exit code.
+ * common, and how every failure becomes an exit code. What only one verb needs and is large (a node, the store, the
+ * benchmark) is loaded when it runs: a person waits for every one of them to begin.
  */
 import { Command, CommanderError } from "commander";
+import { accountCommand } from "./account.js";
 import { benchCommand } from "./bench.js";
 import { checkCommand } from "./check.js";
+import { contactCommand } from "./contact.js";
+import { deliveryTokenCommand } from "./delivery-token.js";
 import { demoCommand } from "./demo.js";
+import { deviceCommand } from "./device.js";
+import { groupCommand } from "./group.js";
 import { inspectCommand } from "./inspect.js";
+import { keysCommand } from "./keys.js";
 import { listenCommand } from "./listen.js";
 import { loadCommand } from "./load.js";
 import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
+import { pushCommand } from "./push.js";
+import { resolveCommand } from "./resolve.js";
+import { rosterCommand } from "./roster.js";
 import { sendCommand } from "./send.js";
 import { serveCommand } from "./serve.js";
+import { signalCommand } from "./signal.js";
 import { tokenCommand } from "./token.js";
 import { transferCommand } from "./transfer.js";
+
+/** Longer lines are hard to read, and this much a terminal has. */
+const COLUMNS_MAX = 100;
 
 /** Runs one command and resolves with the exit code. Rejects only for a bug of ours. */
 export async function runProgram(
@@ -37,6 +51,16 @@ export async function runProgram(
     tokenCommand,
     sendCommand,
     listenCommand,
+    groupCommand,
+    signalCommand,
+    contactCommand,
+    deliveryTokenCommand,
+    deviceCommand,
+    rosterCommand,
+    resolveCommand,
+    keysCommand,
+    pushCommand,
+    accountCommand,
     transferCommand,
     inspectCommand,
     checkCommand,
@@ -45,7 +69,7 @@ export async function runProgram(
     loadCommand,
   ];
   for (const verb of verbs) program.addCommand(verb(context));
-  for (const command of [program, ...program.commands]) shape(command, context);
+  shape(program, context);
   try {
     await program.parseAsync(parameters, { from: "user" });
     // The benchmark's verbs set theirs.
@@ -58,14 +82,17 @@ export async function runProgram(
   }
 }
 
-/** Errors come to us instead of ending the process, and everything goes to the context's streams. */
-function shape(command: Command, context: CliContext): void {
+/** Errors come to us instead of ending the process, and everything goes to the context's streams; of all below it, too. */
+function shape(command: Command, context: CliContext, path = ""): void {
+  for (const one of command.commands) shape(one, context, `${path}${one.name()} `);
   command
     .exitOverride()
-    .showHelpAfterError(`(see: interline ${command.parent ? `${command.name()} ` : ""}--help)`)
+    .showHelpAfterError(`(see: interline ${path}--help)`)
     .configureOutput({
       writeOut: (text) => void context.out.write(text),
       writeErr: (text) => void context.err.write(text),
+      getOutHelpWidth: () => Math.min(context.out.columns ?? COLUMNS_MAX, COLUMNS_MAX),
+      getErrHelpWidth: () => Math.min(context.err.columns ?? COLUMNS_MAX, COLUMNS_MAX),
       getOutHasColors: () => hasColours(context.out, context.environment),
       getErrHasColors: () => hasColours(context.err, context.environment),
     });

@@ -1,39 +1,52 @@
 /**
- * `interline send`: one envelope to one or more accounts. It asks for every
- * roster first and covers each device, the sender's own others included; if a
- * roster changes meanwhile the node refuses the send whole, and it asks again.
+ * `interline send`: one envelope to one or more accounts, or to a group. To accounts it asks for every roster first and
+ * covers each device, the sender's own others included. If a roster changes meanwhile the node refuses the send whole, and
+ * it is made anew for the roster of now, under the same id.
  */
-import { readFileSync } from "node:fs";
-import { type Command, Command as CommandClass, Option } from "commander";
-import { type AccountAddress, accountOf, type DeviceAddress } from "../base/address.js";
-import { equalBytes, toHex } from "../base/bytes.js";
-import { type Client, InterlineError, type Receipt, type SendRequest } from "../client/client.js";
-import { type BrandNames, deviceNumber } from "./brand-names.js";
-import { connectDevice, type DeviceFlags, withDeviceOptions } from "./device-client.js";
-import { type CliContext, CliError, counted, exitCodes, Output, timeoutMs } from "./output.js";
+import { Command, Option } from "commander";
+import { type AccountAddress, accountOf } from "../base/address.js";
+import { equalBytes } from "../base/bytes.js";
+import type { SendRequest } from "../client/client.js";
+import { deviceNumber } from "./brand-names.js";
+import { type AskFlags, asDevice, type DeviceClient, meaning, withDeviceOptions } from "./device-client.js";
+import { type CliContext, CliError, counted, type Output, timeoutMs } from "./output.js";
+import { type PayloadFlags, payloadOf, withPayloadOptions } from "./payload.js";
+import {
+  checkRecipients,
+  checkSize,
+  groupNamed,
+  type RecipientFlags,
+  rostersWithDevices,
+  withRecipientOptions,
+} from "./recipients.js";
+import { NO_RECEIPT, sendSealed, tellReceipt } from "./send-sealed.js";
 
-const ROSTER_ATTEMPTS = 4;
-
-interface SendFlags extends DeviceFlags {
-  readonly to: readonly string[];
-  readonly text?: string;
-  readonly file?: string;
-  readonly timeout: number;
-  readonly json?: boolean;
+interface SendFlags extends AskFlags, RecipientFlags, PayloadFlags {
+  readonly sealed?: boolean;
+  readonly deliveryToken?: readonly string[];
 }
 
-type Covered = SendRequest["to"][number];
+interface Sending extends DeviceClient {
+  readonly out: Output;
+  readonly payload: Uint8Array;
+}
+
+type Covered = SendRequest["to"];
 
 export function sendCommand(context: CliContext): Command {
-  const command = new CommandClass("send")
-    .summary("send bytes to every device of an account")
+  const command = withPayloadOptions(withRecipientOptions(new Command("send")))
+    .summary("send bytes to accounts or to a group")
     .description(
-      "Sends one envelope to every device of one or more accounts (and to the sender's own other devices), and waits for the receipt.\n" +
+      "Sends one envelope to every device of one or more accounts (and to the sender's own other devices), or of a group's members, and waits for the receipt.\n" +
         "The payload goes as it is: the engine does not encrypt, that is what the apps at both ends do.",
     )
-    .requiredOption("-t, --to <brand/account...>", "whom to send to")
-    .option("-x, --text <text>", "the payload, as text")
-    .option("-f, --file <path>", "the payload, from a file; - for standard input")
+    .addOption(
+      new Option(
+        "--sealed",
+        "to accounts, without telling the node who sends; of yourself only --brand",
+      ).conflicts("group"),
+    )
+    .option("--delivery-token <hex...>", "with --sealed: of each account, in the order of --to")
     .addOption(
       new Option("--timeout <time>", "give up when there is no receipt after this time")
         .argParser(timeoutMs)
@@ -43,105 +56,88 @@ export function sendCommand(context: CliContext): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      '\nExamples:\n  interline send --brand whatsapp --account alice --to instagram/bob --text "hello"\n  interline send -b whatsapp -a alice -t instagram/bob -t messenger/carol --file letter.bin --json',
+      '\nExamples:\n  interline send --brand whatsapp --account alice --to instagram/bob --text "hello"\n  interline send -b whatsapp -a alice -t instagram/bob -t messenger/carol --file letter.bin --json\n  interline send -b whatsapp -a alice --group whatsapp/3f2a9c01 --text "hello, all"\n  interline send -b whatsapp --sealed --delivery-token 5f0e… -t instagram/bob --text "guess who"',
     )
     .action((flags: SendFlags) => run(flags, context));
 }
 
-async function run(flags: SendFlags, context: CliContext): Promise<void> {
-  const out = new Output(context, flags);
+function run(flags: SendFlags, context: CliContext): Promise<void> {
+  checkRecipients(flags);
   const payload = payloadOf(flags);
-  const { client, names, welcome } = await connectDevice(flags, context);
-  try {
-    const targets = flags.to.map((text) => names.account(text));
-    const sending = sendCovered(client, welcome.device, targets, payload, names);
-    const { receipt, to } = await inTime(sending, flags.timeout);
-    const accounts = to.map(({ account, devices }) => ({
-      account: names.format(account as AccountAddress),
-      devices: devices.map(({ device }) => device),
-    }));
-    const count = accounts.reduce((sum, { devices }) => sum + devices.length, 0);
-    out.line(`accepted for ${counted(count, "device")} (durability: ${receipt.durability})`);
-    out.note(`${counted(payload.length, "byte")}, unchanged: the engine does not encrypt`);
-    out.json({
-      ok: true,
-      id: toHex(receipt.id),
-      durability: receipt.durability,
-      bytes: payload.length,
-      accounts,
+  if (flags.sealed || flags.deliveryToken !== undefined) return sendSealed(flags, payload, context);
+  return asDevice(
+    flags,
+    context,
+    (device) => {
+      checkSize(payload, device.welcome);
+      const sending = { ...device, payload };
+      return flags.group === undefined
+        ? sendToAccounts(sending, flags.to ?? [])
+        : sendToGroup(sending, flags.group);
+    },
+    NO_RECEIPT,
+  );
+}
+
+async function sendToAccounts(sending: Sending, texts: readonly string[]): Promise<void> {
+  const { client, names, out, payload } = sending;
+  const targets = names.accounts(texts);
+  let to = await cover(sending, targets);
+  const renew = async (): Promise<Covered> => {
+    to = await cover(sending, targets);
+    return to;
+  };
+  const receipt = await client.send({ to, renew });
+  const accounts = to.map(({ account, devices }) => ({
+    account: names.format(account as AccountAddress),
+    devices: devices.map(({ device }) => device),
+  }));
+  const count = accounts.reduce((sum, { devices }) => sum + devices.length, 0);
+  out.line(`accepted for ${counted(count, "device")} (durability: ${receipt.durability})`);
+  tellReceipt(out, receipt, payload, { accounts });
+}
+
+async function sendToGroup(sending: Sending, text: string): Promise<void> {
+  const { client, names, out, payload } = sending;
+  const group = await groupNamed(text, sending);
+  const address = names.format(group);
+  const work = async () => {
+    let roster = await client.groups.get(group);
+    const { version } = roster;
+    const receipt = await client.sendToGroup({
+      ...{ group, version, shared: payload },
+      renew: (now) => {
+        roster = now;
+        return { shared: payload };
+      },
     });
-  } finally {
-    await client.close();
-  }
+    return { roster, receipt };
+  };
+  const none = `there is no group ${address}, or this account is no member of it`;
+  const { roster, receipt } = await meaning({ notFound: none, groupUnknown: none }, work());
+  const members = roster.members.length;
+  out.line(
+    `accepted for ${counted(members, "member")}, version ${roster.version} (durability: ${receipt.durability})`,
+  );
+  tellReceipt(out, receipt, payload, { group: address, version: roster.version, members });
 }
 
-function payloadOf({ text, file }: SendFlags): Uint8Array {
-  if ((text === undefined) === (file === undefined)) {
-    throw new CliError("say what to send: either --text or --file", exitCodes.usage);
-  }
-  if (text !== undefined) return new TextEncoder().encode(text);
-  try {
-    return readFileSync(file === "-" ? 0 : (file as string));
-  } catch (error) {
-    throw new CliError(`${file} cannot be read: ${(error as Error).message}`);
-  }
-}
-
-/** The client would go on trying for ever, and a person at a terminal would not know. */
-async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const message = `no receipt after ${timeoutMs / 1000} s: whether the node has the envelope is not known`;
-    timer = setTimeout(() => reject(new CliError(message)), timeoutMs);
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Sends to whoever the rosters list; asks again while they change under us. */
-async function sendCovered(
-  client: Client,
-  self: DeviceAddress,
-  targets: readonly AccountAddress[],
-  payload: Uint8Array,
-  names: BrandNames,
-): Promise<{ receipt: Receipt; to: readonly Covered[] }> {
-  for (let attempt = 1; ; attempt++) {
-    const to = await cover(client, self, targets, payload, names);
-    try {
-      return { receipt: await client.send({ to }), to };
-    } catch (error) {
-      const isStale = error instanceof InterlineError && error.code === "rosterStale";
-      if (!isStale || attempt === ROSTER_ATTEMPTS) throw error;
-    }
-  }
-}
-
+/** Every device that the rosters list, but the sending one. */
 async function cover(
-  client: Client,
-  self: DeviceAddress,
+  { client, names, welcome, payload }: Sending,
   targets: readonly AccountAddress[],
-  payload: Uint8Array,
-  names: BrandNames,
-): Promise<Covered[]> {
-  const own = accountOf(self);
+): Promise<Covered> {
+  const own = accountOf(welcome.device);
   const accounts = [...targets.filter((account) => !equalBytes(account, own)), own];
-  const rosters = await Promise.all(accounts.map((account) => client.roster(account)));
+  const rosters = await rostersWithDevices(client, accounts, names);
   const covered = rosters.map(({ account, version, devices }) => ({
     account,
     version,
     devices: devices
-      .filter((device) => !(equalBytes(account, own) && device === deviceNumber(self)))
+      .filter((device) => !(equalBytes(account, own) && device === deviceNumber(welcome.device)))
       .map((device) => ({ device, payload })),
   }));
-  for (const { account, devices } of covered) {
-    if (devices.length > 0 || (equalBytes(account, own) && targets.length + 1 === accounts.length)) continue;
-    const name = names.format(account as AccountAddress);
-    throw new CliError(`${name} has no device to send to: one signs in with "interline listen" first`);
-  }
-  return covered.filter(({ devices }) => devices.length > 0);
+  const to = covered.filter(({ devices }) => devices.length > 0);
+  if (to.length > 0) return to;
+  throw new CliError(`${names.format(own)} has no other device to send to`);
 }

@@ -8,8 +8,8 @@
  */
 import { Command } from "commander";
 import { type Config, logLevels } from "../config.js";
-import { createNode, type InterlineNode } from "../index.js";
-import { createLog, type Log } from "../ops/log.js";
+import type { InterlineNode } from "../index.js";
+import type { Log } from "../ops/log.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { urlOf } from "./device-client.js";
 import { type CliContext, CliError, exitCodes, hasColours, Output } from "./output.js";
@@ -46,6 +46,7 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
   const out = new Output(context, flags);
   const config = configFor(flags, context);
   const isTerminal = context.err.isTTY === true && !out.isJson;
+  const { createLog } = await import("../ops/log.js");
   const log = createLog({
     level: config.logLevel,
     isReadable: isTerminal,
@@ -54,6 +55,7 @@ async function run(flags: ServeFlags, context: CliContext): Promise<void> {
   });
   warn(config, log);
   const { file: _, ...options } = config;
+  const { createNode } = await import("../index.js");
   const node = await createNode({ ...options, isLogReadable: isTerminal });
   const url = urlOf({ ...config, port: node.port ?? config.port });
   out.json({ ok: true, url, port: node.port, dataDirectory: config.dataDirectory, pid: process.pid });

@@ -47,7 +47,7 @@ export function tokenCommand(context: CliContext): Command {
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      "\nExamples:\n  interline token --brand whatsapp --account alice\n  interline token --brand messenger --account 00112233445566778899aabbccddeeff --device 2 --ttl 7d --json\n  interline token --brand whatsapp --service\n  interline token --brand instagram --anonymous",
+      "\nExamples:\n  interline token --brand whatsapp --account alice\n  interline token -b messenger -a 00112233445566778899aabbccddeeff --device 2 --ttl 7d --json\n  interline token --brand whatsapp --service\n  interline token --brand instagram --anonymous",
     )
     .action((flags: TokenFlags) => run(flags, context));
 }

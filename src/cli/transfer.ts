@@ -44,7 +44,7 @@ export function transferCommand(context: CliContext): Command {
     .option("--json", "print one JSON object for the invitation, and one for the result")
     .addHelpText(
       "after",
-      "\nExamples:\n  interline transfer --brand whatsapp --account alice --device 2 --into history.bin\n  interline transfer --brand whatsapp --account alice --from history.bin --invitation interline-transfer:AQAB…",
+      "\nExamples:\n  interline transfer --brand whatsapp --account alice --device 2 --into history.bin\n  interline transfer -b whatsapp -a alice --from history.bin --invitation interline-transfer:AQAB…",
     )
     .action((flags: TransferFlags) => run(flags, context));
 }
@@ -62,9 +62,10 @@ async function receive(path: string, flags: TransferFlags, out: Output): Promise
   const { file, state } = await PartialFile.open(path);
   const options = { bytesMax: BYTES_MAX, store: file.store.bind(file) };
   let resumed: IncomingTransfer | undefined;
-  const { client } = await connectDevice(flags, out.context, async (made) => {
+  const prepare = async (made: Client) => {
     resumed = state && (await resumeTransfer(made, state, options));
-  });
+  };
+  const { client } = await connectDevice(flags, out.context, { prepare });
   try {
     const incoming = resumed ?? (await inviteTransfer(client, options));
     out.note(state === undefined ? "give this to the old device:" : "going on; the invitation is still:");

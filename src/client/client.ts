@@ -398,7 +398,7 @@ export class Client {
       case "sharedDeliver":
       case "groupDeliver":
       case "gap":
-        this.#arrivals.accept(frame);
+        if (this.#options.acks !== "none") this.#arrivals.accept(frame);
         return;
       case "receipt":
         this.#sends.receipt(frame.position, frame.durability);

@@ -110,7 +110,8 @@ export class PendingSends {
       const { length } = send.frame;
       if (length > messageBytesMax) {
         this.#settle(send);
-        send.reject(new InterlineError("frameTooLarge"));
+        const text = `it would have ${length} bytes, and at most ${messageBytesMax} pass`;
+        send.reject(new InterlineError("frameTooLarge", { text }));
       } else {
         const inFlightFull =
           this.#inFlight.length >= this.#options.inFlightMax ||

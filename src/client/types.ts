@@ -35,8 +35,11 @@ export interface ClientOptions {
   readonly token: () => string | Promise<string>;
   /** What an earlier client of this device had taken: see Client.position and Client.recentIds. */
   readonly resume?: { readonly position: number; readonly recentIds?: readonly string[] };
-  /** `auto` acks an envelope when every listener's promise has resolved; `manual` leaves it to envelope.ack(). */
-  readonly acks?: "auto" | "manual";
+  /**
+   * `auto` acks an envelope when every listener's promise has resolved; `manual` leaves it to envelope.ack(). With `none`
+   * this client takes nothing: no envelope, gap or notice is handed over, and all of them come to the device's next client.
+   */
+  readonly acks?: "auto" | "manual" | "none";
   /** An ack waits this long for a send to ride with (10 ms); it leaves at once when a quarter of the window waits. */
   readonly ackHoldMs?: number;
   /** Wanted bounds on what is sent to us and not yet acked; the server's defaults without. */

@@ -6,6 +6,7 @@ import { toHex } from "../../src/base/bytes.js";
 import { accountIdFor, DevelopmentBrands } from "../../src/directory/development-brands.js";
 import { SignIn } from "../../src/directory/sign-in.js";
 import { createNode, formatAddress, type InterlineNode } from "../../src/index.js";
+import { limits } from "../../src/rules/limits.js";
 import type { SignedInDevice } from "../../src/rules/sign-in.js";
 import { runCli, startCli } from "./run-cli.js";
 
@@ -57,6 +58,10 @@ describe("help and usage", () => {
     ["a time without a unit", ["listen", "-b", "whatsapp", "-a", "alice", "--timeout", "10"]],
     ["something to inspect that is not there", ["inspect", "weather"]],
     ["inspect device without a device", ["inspect", "device"]],
+    ["a cursor that no page has named", ["inspect", "queues", "--cursor", "zzz"]],
+    ["a cursor of half a key", ["inspect", "journal", "--cursor", "00"]],
+    ["a noun without a verb", ["group"]],
+    ["a verb that its noun does not have", ["group", "fly"]],
     ["send without a payload", ["send", "-b", "whatsapp", "-a", "alice", "-t", BOB]],
     ["send with two payloads", ["send", "-b", "whatsapp", "-a", "alice", "-t", BOB, "-x", "a", "-f", "b"]],
     ["a transfer of which no side is named", ["transfer", "-b", "whatsapp", "-a", "alice"]],
@@ -269,6 +274,51 @@ describe("send and listen", () => {
       expect(code).toBe(0);
       expect(out).toContain(" to all\n");
     }
+  });
+
+  test("an account that is named twice counts once", async () => {
+    const who = ["-b", "messenger", "-a", "twice"];
+    await run("roster", ...who, BOB, ...at());
+    const twice = ["-t", "messenger/twice", "-t", "messenger/twice"];
+    const sent = await run(
+      "send",
+      "-b",
+      "whatsapp",
+      "-a",
+      "alice",
+      ...twice,
+      "-x",
+      "once",
+      "--json",
+      ...at(),
+    );
+    expect(sent.json()).toMatchObject([{ ok: true, accounts: [{ devices: [1] }] }]);
+    await run("send", "-b", "whatsapp", "-a", "alice", "-t", "messenger/twice", "-x", "then", ...at());
+    const { json } = await run("listen", ...who, "--count", "2", "--timeout", "20s", "--json", ...at());
+    expect(json()).toMatchObject([{ text: "once" }, { text: "then" }]);
+  });
+
+  test("what is too large is told with how much it may be", async () => {
+    const send = (...more: string[]) => run("send", "-b", "whatsapp", "-a", "alice", ...more, ...at());
+    await run("roster", "-b", "instagram", "-a", "gail", BOB, ...at());
+    const fat = join(directory, "fat.bin");
+    const { payloadBytesMax, messageBytesMax } = limits;
+    writeFileSync(fat, Buffer.alloc(payloadBytesMax + 1));
+    const payload = await send("-t", "instagram/gail", "-f", fat, "--json");
+    expect(payload.err).toContain(`has ${payloadBytesMax + 1} bytes, and at most ${payloadBytesMax} pass`);
+    expect(payload.json()).toMatchObject([{ ok: false, error: { code: "payloadTooLarge" } }]);
+    writeFileSync(fat, Buffer.alloc(payloadBytesMax));
+    const devices = Array.from(
+      { length: Math.floor(messageBytesMax / payloadBytesMax) },
+      (_, i) => `${i + 2}`,
+    );
+    for (const device of devices)
+      await run("roster", "-b", "instagram", "-a", "gail", "-n", device, BOB, ...at());
+    const message = await send("-t", "instagram/gail", "-f", fat);
+    expect(message).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`at most ${messageBytesMax} pass`),
+    });
   });
 
   test("bytes that are no plain text are shown as hex, so that a terminal obeys nobody", async () => {

@@ -1,6 +1,7 @@
 /** What comes in: order, repeats, acks, gaps, what survives the application's failures. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Envelope } from "../../src/client/client.js";
+import { encodeNotice, NODE_DEVICE } from "../../src/wire/notices.js";
 import { gapReasons } from "../../src/wire/protocol.js";
 import { deliver, idOf, liveClient, requestOf, scriptedClient, sender, settle } from "./support.js";
 
@@ -17,6 +18,21 @@ describe("acks", () => {
     expect(sequences).toEqual([5, 6, 9]);
     expect(transport.socket.take()).toEqual([[{ kind: "ack", sequence: 9 }]]);
     expect(client.position).toBe(9);
+  });
+
+  test("a client that takes nothing hands nothing over and acks nothing, and is live all the same", async () => {
+    const { client, transport } = await liveClient({ acks: "none", ackHoldMs: 0 });
+    const came: string[] = [];
+    for (const event of ["envelope", "gap", "notice"] as const) client.on(event, () => void came.push(event));
+    const notice = { ...deliver(2), sender: NODE_DEVICE, payload: encodeNotice({ notice: "roster" }) };
+    transport.socket.receive(deliver(1), notice);
+    transport.socket.receive({ kind: "gap", sequence: 3, count: 1, reason: gapReasons.quota });
+    await settle(20);
+    const sent = client.send(requestOf(1));
+    await settle();
+    expect(transport.socket.take().map((frames) => frames.map(({ kind }) => kind))).toEqual([["send"]]);
+    await Promise.all([client.close(), expect(sent).rejects.toMatchObject({ code: "clientClosed" })]);
+    expect([came, client.position, transport.socket.take()]).toEqual([[], 0, []]);
   });
 
   test("when a listener sends, the ack and the send leave in one message, the ack first", async () => {

@@ -39,7 +39,7 @@ test("every metric is listed", () => {
 });
 
 test("every environment variable is listed", () => {
-  const sources = ["src/config.ts", "src/cli/device-client.ts"].map((file) =>
+  const sources = ["src/config.ts", "src/cli/device-client.ts", "src/cli/admin-client.ts"].map((file) =>
     readFileSync(join(root, file), "utf8"),
   );
   const names = new Set(sources.join("\n").match(/INTERLINE_[A-Z_]+[A-Z]/g));

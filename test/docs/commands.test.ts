@@ -7,7 +7,12 @@ import { createNode, type InterlineNode } from "../../src/index.js";
 import { startCli } from "../cli/run-cli.js";
 
 const root = resolve(import.meta.dirname, "../..");
-const pages = ["README.md", "docs/operations.md", "docs/protocol.md", "docs/transfer.md", "bench/README.md"];
+const pages = [
+  ...["README.md", "docs/cli.md", "docs/operations.md", "docs/protocol.md", "docs/transfer.md"],
+  "bench/README.md",
+];
+/** Commands that have verbs of their own. */
+const nouns = /^(group|contact|delivery-token|device|keys|push|account)$/;
 
 /** The lines of a page's sh blocks, without comments, split at &&, and what a variable is set to. */
 function commandsOf(page: string): string[] {
@@ -22,7 +27,7 @@ function commandsOf(page: string): string[] {
 const shown = pages.flatMap((page) => commandsOf(page).map((command) => ({ page, command })));
 
 /** Commands that are not ours: only that they are these is held. */
-const foreign = /^(npm ci|cp |curl |systemctl |ulimit |cd |kill |npx vitest run |openssl |strace )/;
+const foreign = /^(npm ci|cp |curl |head -c |systemctl |ulimit |cd |kill |npx vitest run |openssl |strace )/;
 
 let directory: string;
 let node: InterlineNode;
@@ -47,14 +52,16 @@ describe("commands in documents", () => {
       expect(Object.keys(scripts)).toContain(script);
       return;
     }
-    const ours = /^(?:npx )?interline (\w+)(.*)$/.exec(command);
+    const ours = /^(?:npx )?interline ([\w-]+)(?: (\w+))?(.*)$/.exec(command);
     if (ours === null) {
       expect(command).toMatch(foreign);
       return;
     }
-    const [, verb = "", rest = ""] = ours;
-    const help = await startCli({ workingDirectory: directory }, verb, "--help").outcome;
+    const [, first = "", second = "", rest = ""] = ours;
+    const path = nouns.test(first) ? [first, second] : [first];
+    const help = await startCli({ workingDirectory: directory }, ...path, "--help").outcome;
     expect(help.code).toBe(0);
+    expect(help.out).toMatch(new RegExp(`^Usage: interline ${path.join(" ")}\\b`));
     for (const option of rest.match(/(?<=\s)--[a-z-]+/g) ?? []) expect(help.out).toContain(option);
   });
 
