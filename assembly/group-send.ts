@@ -3,7 +3,7 @@
  *
  * The rules, in order of precedence: the connection has not had too many members looked at in this turn; the sender is a
  * member, or the node itself (for anybody else there is no such group); the version is the roster's; the group is not held;
- * brands may meet; each block is for one of the recipients, and none has two. Members that are not resident are asked for
+ * brands may meet; the members have no more devices than one batch takes; each block is for one of the recipients, and none has two. Members that are not resident are asked for
  * together, but only for a member.
  */
 import * as L from "./layout";
@@ -100,15 +100,19 @@ function judgeMembers(slot: usize, group: usize): u32 {
   const isNotice = isNode(slot);
   let isMember = isNotice;
   let isComplete = true;
+  // Of those that are resident: enough to know that it is too much, before the rest is asked for.
+  let devices: u32 = 0;
   let brands = ACCEPTED;
   forgetNeeded();
   for (let i: u32 = 0; i < members; i++) {
     const member = memberAt(group, i);
     const account = memberAccount(member);
-    if (account == own) isMember = true;
-    else if (account == NONE) {
+    if (account == NONE) {
       isComplete = false;
       need(<u32>member);
+    } else {
+      devices += load<u32>(accountAt(account), L.ACCOUNT_DEVICE_COUNT);
+      if (account == own) isMember = true;
     }
     const state = load<u8>(row + brandOf(member));
     if (state == L.CROSSING_CLOSED) brands = L.CODE_BRANDS_CLOSED;
@@ -118,6 +122,7 @@ function judgeMembers(slot: usize, group: usize): u32 {
   if (groupVersion != load<u32>(group, L.GROUP_VERSION)) return L.CODE_GROUP_STALE;
   if (load<u32>(group, L.GROUP_HELD) != 0 && !isNotice) return L.CODE_OVERLOADED;
   if (brands != ACCEPTED) return brands;
+  if (devices > L.ITEMS_MAX + (isNotice ? 0 : 1)) return L.CODE_TOO_MANY_RECIPIENTS;
   return isComplete ? ACCEPTED : askForAccounts();
 }
 
@@ -153,7 +158,7 @@ function collect(slot: usize, group: usize): u32 {
     for (let j: u32 = 0; j < devices; j++) {
       const index = slotOf(account, j);
       if (slotAt(index) == slot) continue;
-      if (end == L.ITEMS_MAX) return itemCount == 0 ? L.CODE_TOO_MANY_RECIPIENTS : BATCH_FULL;
+      if (end == L.ITEMS_MAX) return BATCH_FULL;
       const item = items + <usize>(end++) * L.ITEM_BYTES;
       const mark = blockCount == 0 ? 0 : load<u32>(slotAt(index), L.SLOT_BLOCK);
       store<u32>(item, index, L.ITEM_SLOT);

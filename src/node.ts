@@ -24,6 +24,7 @@ import { Kernel } from "./kernel/kernel.js";
 import { localTransport } from "./local-transport.js";
 import { descriptorAdvice } from "./ops/descriptors.js";
 import { DiskWatch } from "./ops/disk.js";
+import { ExpiryClock } from "./ops/expiry-clock.js";
 import { Health } from "./ops/health.js";
 import type { Log } from "./ops/log.js";
 import { Loop } from "./ops/loop.js";
@@ -84,6 +85,7 @@ export class RunningNode {
   readonly #loop: Loop;
   readonly #groups: Groups;
   readonly #health = new Health();
+  readonly #expiryClock: ExpiryClock;
   readonly #sweeps: Sweeps;
   readonly #wakeUps: WakeUps | undefined;
   #fail: (error: Error) => void = () => {};
@@ -98,6 +100,12 @@ export class RunningNode {
     });
     this.kernel = buildKernel(parts, store);
     this.metrics = new Metrics(() => this.stats());
+    this.#expiryClock = new ExpiryClock(systemClock, parts.limits, (isDoubted, aheadMs) => {
+      const what = isDoubted
+        ? "the clock was set far ahead: entries expire as if it were not"
+        : "entries expire by the clock";
+      parts.log.warn(what, { aheadMs });
+    });
     this.#loop = new Loop(systemClock, (error) => this.#end(error as Error));
     const mayMeet = crossingByNumber(parts);
     const brandName = (number: number) => parts.brands.find((brand) => brand.number === number)?.name;
@@ -289,6 +297,7 @@ export class RunningNode {
       signals: this.path.signals,
       tailBytes: this.kernel.tailUsed,
       uncommittedBytes: this.kernel.uncommittedBytes,
+      clockAheadMs: this.#expiryClock.aheadMs,
       store: this.store.stats(),
       edge: this.edge?.stats(),
       ...(signInStats && { signIn: signInStats() }),
@@ -352,7 +361,8 @@ export class RunningNode {
   }
 
   async #sweepStore(): Promise<void> {
-    const swept = await this.store.sweep(systemClock.wallMs(), this.#parts.limits.sweepRows);
+    const { sweepRows } = this.#parts.limits;
+    const swept = await this.store.sweep(systemClock.wallMs(), sweepRows, this.#expiryClock.look());
     if (swept.expiredEntries > 0) this.#parts.log.info("entries expired", { entries: swept.expiredEntries });
   }
 

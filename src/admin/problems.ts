@@ -15,6 +15,7 @@ const statuses: { readonly [Name in CodeName]?: number } = {
   tooManyDevices: 409,
   nameTaken: 409,
   tooManyNames: 409,
+  rateLimited: 429,
   signInUnavailable: 503,
   storageFailed: 503,
 };

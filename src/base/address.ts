@@ -69,6 +69,11 @@ export function deviceParts(address: DeviceAddress): DeviceParts {
   };
 }
 
+/** The number of the brand that an account or a device is of. */
+export function brandOf(address: AccountAddress | DeviceAddress): number {
+  return ((address[0] as number) << 8) | (address[1] as number);
+}
+
 /** The account a device belongs to; a copy. */
 export function accountOf(address: DeviceAddress): AccountAddress {
   return address.slice(0, ACCOUNT_ADDRESS_BYTES);

@@ -7,6 +7,7 @@ import {
   ACCOUNT_ADDRESS_BYTES,
   type AccountAddress,
   accountOf,
+  brandOf,
   type DeviceAddress,
 } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
@@ -75,5 +76,3 @@ function namedIn(body: Fields): { readonly other: AccountAddress; readonly cover
   if (!isCoverage(covers)) throw badRequest("covers is 1 (signals), 2 (presence) or 3 (both)");
   return { other, covers };
 }
-
-const brandOf = (account: AccountAddress): number => ((account[0] as number) << 8) | (account[1] as number);

@@ -2,7 +2,13 @@
  * What a signed-in device may do about its account's other devices. No device is primary: each may add and remove any
  * other. Where tokens come from the brand, adding one registers its number ahead of its first sign-in.
  */
-import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
+import {
+  type AccountAddress,
+  accountOf,
+  brandOf,
+  type DeviceAddress,
+  deviceNumber,
+} from "../base/address.js";
 import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import { limits } from "../rules/limits.js";
@@ -61,8 +67,4 @@ function numberIn(body: Fields): number {
   const number = body.uint("device", limits.deviceNumberMax);
   if (number === 0) throw badRequest("a device number is 1 to 65535");
   return number;
-}
-
-function brandOf(address: AccountAddress | DeviceAddress): number {
-  return ((address[0] as number) << 8) | (address[1] as number);
 }

@@ -16,6 +16,7 @@ import {
   ACCOUNT_ID_BYTES,
   type AccountAddress,
   accountOf,
+  brandOf,
   type DeviceAddress,
 } from "../base/address.js";
 import { concatBytes, toHex } from "../base/bytes.js";
@@ -124,9 +125,8 @@ export class Groups {
 
   change(address: AccountAddress, by: AccountAddress, change: GroupChange): Promise<MsgpackMap> {
     return this.#inLine(address, async () => {
-      this.#groupOf(address, by);
-      await this.#settled(address);
-      const group = this.#store.readGroup(address);
+      const known = this.#groupOf(address, by);
+      const group = (await this.#settled(address)) ? this.#store.readGroup(address) : known;
       refuse(judgeChange(group, by, change, this.#mayMeet), group);
       const { group: changed, promoted } = applyChange(group as Group, by, change);
       const accounts = change.kind === "leave" ? [by] : change.accounts;
@@ -162,10 +162,10 @@ export class Groups {
     return group;
   }
 
-  /** Resolves when everybody was told of the last change. */
-  async #settled(address: AccountAddress): Promise<void> {
+  /** Resolves when everybody was told of the last change; tells whether that took any time. */
+  async #settled(address: AccountAddress): Promise<boolean> {
     const settled = this.#store.settledGroup(address);
-    if (settled === undefined) return;
+    if (settled === undefined) return false;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const error = new CodedError("groupBusy", { retryAfterMs: BUSY_RETRY_MS });
@@ -173,6 +173,7 @@ export class Groups {
     });
     try {
       await Promise.race([settled, late]);
+      return true;
     } finally {
       clearTimeout(timer);
     }
@@ -187,10 +188,11 @@ export class Groups {
     const { address, version } = group;
     const payload = encodeGroupEvent({ group: address, version, ...change });
     const of = { address, version };
-    const notices: Notice[] = group.members.length > 0 ? [{ recipients: [], payload, group: of }] : [];
+    const common = { payload, group: of, brand: brandOf(change.by) };
+    const notices: Notice[] = group.members.length > 0 ? [{ recipients: [], ...common }] : [];
     for (let i = 0; i < gone.length; i += limits.accountsPerSendMax) {
       const recipients = gone.slice(i, i + limits.accountsPerSendMax).map((account) => ({ account }));
-      notices.push({ recipients, payload, group: of });
+      notices.push({ recipients, ...common });
     }
     const removed = await this.#store.changeGroup({ group, notices });
     for (const account of removed) void this.dismiss(account);

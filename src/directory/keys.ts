@@ -5,7 +5,7 @@
  * A token that opens nothing is answered alike, and after the same work, whether there is such an account or not; the path
  * holds that answer back (path/requests.ts). Nothing here remembers who asked.
  */
-import { accountOf, DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
+import { accountOf, brandOf, DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
 import type { KeyUpload } from "../rules/keys.js";
 import { opens, tokenDigest } from "../rules/sealed.js";
@@ -71,8 +71,6 @@ export function sealedKeyMethods({ store, clock, mayMeet }: SealedKeyParts): Met
 
 const claimedMap = (claimed: Awaited<ReturnType<Store["claimKeys"]>>): MsgpackMap =>
   mapOf(claimed, ({ id, key }) => ({ id, key }));
-
-const brandOf = (device: DeviceAddress): number => ((device[0] as number) << 8) | (device[1] as number);
 
 function uploadIn(body: Fields): KeyUpload {
   const upload: { [Kind in KeyKind]?: readonly PublicKey[] } = {};

@@ -30,6 +30,8 @@ export interface MetricsSnapshot {
   readonly signals: Readonly<Record<string, number>>;
   readonly tailBytes: number;
   readonly uncommittedBytes: number;
+  /** How far the wall clock is ahead of what entries expire by. */
+  readonly clockAheadMs: number;
   readonly store: {
     readonly commits: number;
     readonly flushes: number;
@@ -151,6 +153,11 @@ const readings: readonly Reading[] = [
         ["expired", s.store.expiredEntries],
       ]),
     "reason",
+  ),
+  gauge(
+    "clock_ahead_seconds",
+    "How far the clock is ahead of the time by which entries expire; 0 but for a day after it was set ahead.",
+    (s) => s.clockAheadMs / 1_000,
   ),
   counter("corruptions_total", "Rows on disk found to be damaged.", (s) => s.store.corruptions),
   gauge("store_file_bytes", "Size of the data file.", (s) => s.store.fileBytes),

@@ -3,20 +3,26 @@
  * delivered in order and acked. The store keeps each from the transaction of the change that it tells of until the
  * commit that holds it is flushed; what is left at an open goes out again under the same id.
  *
- *   outbox ─▶ waiting ─▶ inbox ─▶ in flight ─▶ receipt: gone from the outbox
- *                ▲                   └──────▶ refused for want of room: waits again
- *                └──────────────────────────────┘
+ *   outbox ─▶ lane of its brand ─▶ inbox ─▶ in flight ─▶ receipt: gone from the outbox
+ *                     ▲                        └──────▶ refused for want of room: waits again
+ *                     └───────────────────────────────┘
  *
  * The node is a device of its own (own-device.ts): its sends are counted, receipted and refused like everybody's. What
  * makes it different in the kernel is one thing: it may leave devices out.
  *
- * Of one account only one notice is on its way at a time, so that a refusal cannot turn two of them round.
+ * Each brand has a lane with places of its own, and lanes take turns: what one brand has to be told, however much of it,
+ * costs another its turn at most. Of one account a lane has only one notice on its way at a time, so that a refusal
+ * cannot turn two of them round.
  *
  * The event of a group's change is sequenced with the group's messages: from the moment in which the new roster is
  * resident nothing is taken for an older one, and while its event is owed nothing is taken for the new one either
  * (the kernel holds the group), save the event itself, which goes to the group's members like an envelope of theirs.
  * So everybody gets all of one version, then the event, then what is of the next, whatever is refused meanwhile. Who is
  * no member any more is told by a notice of his own, once the roster without him is resident.
+ *
+ * The event of a large group is several envelopes, each for some of the members, and the group is held until all of them
+ * are taken: however many devices its members have, each envelope is small, and no turn is long because of it. The same
+ * is done where a member's brand is not configured any more, who is passed over: a group send would be refused whole.
  */
 import type { AccountAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
@@ -32,23 +38,51 @@ import type { Attachment, PathState } from "./state.js";
 const NO_BLOCK = new Uint8Array(0);
 const NODE = { account: NODE_ACCOUNT, ordinal: 0 };
 
+/** Whom one envelope of a notice is for. */
+type Audience = "members" | StoredNotice["recipients"];
+
+/** A notice that was read and is not done. */
+interface Delivery {
+  readonly notice: StoredNotice;
+  /** One for each of its envelopes; empty until the first is about to go out. */
+  audiences: readonly Audience[];
+  /** Envelopes that are not on their way, by their index, in order. */
+  readonly waiting: number[];
+  /** Envelopes that the kernel has yet to take, and that have yet to be receipted. */
+  untaken: number;
+  unreceipted: number;
+}
+
+/** What one brand's accounts have to be told. */
+interface Lane {
+  readThrough: number;
+  /** In order. */
+  readonly deliveries: Delivery[];
+  inFlightCount: number;
+}
+
+interface Sent {
+  readonly lane: Lane;
+  readonly delivery: Delivery;
+  readonly index: number;
+}
+
 export class Notices {
   /** The node's own device in the kernel; undefined until it first had something to say. */
   device: Attachment | undefined;
   /** Sends of the device so far. */
   position = 0;
-  /** The store may hold notices numbered above `readThrough`. */
+  /** The store may hold notices that no lane has read. */
   isUnread = true;
-  readThrough = 0;
-  /** Read and not on their way, in order. */
-  waiting: StoredNotice[] = [];
-  readonly inFlight = new Map<number, StoredNotice>();
-  /** Positions of the group events that went into the inbox in this turn. */
-  readonly injectedEvents: number[] = [];
+  /** By brand; who had a turn stands last. */
+  readonly lanes = new Map<number, Lane>();
+  readonly inFlight = new Map<number, Sent>();
+  /** Positions of what went into the inbox in this turn. */
+  readonly injected: number[] = [];
   /** Numbers of group events that the kernel has taken and the store still holds. */
   readonly takenEvents = new Set<number>();
-  /** Groups whose event will never be taken. */
-  readonly endedEvents: AccountAddress[] = [];
+  /** Groups whose event is taken, or never will be, and that are still held. */
+  readonly opening: AccountAddress[] = [];
   retryAtMs = 0;
 
   stored(): void {
@@ -56,31 +90,71 @@ export class Notices {
   }
 
   get isWaiting(): boolean {
-    return this.isUnread || this.waiting.length > 0;
+    if (this.isUnread) return true;
+    for (const { deliveries } of this.lanes.values())
+      if (deliveries.some(({ waiting }) => waiting.length > 0)) return true;
+    return false;
   }
 }
 
 export function injectNotices(state: PathState): void {
-  const { notices, moment } = state;
+  const { notices, moment, limits } = state;
   if (!notices.isWaiting || state.hasFailed || moment.monotonicMs < notices.retryAtMs) return;
   read(state);
-  if (notices.waiting.length === 0) return;
+  if (notices.lanes.size === 0) return;
   notices.device ??= attachOwn(state, NODE, (bytes) => told(state, bytes));
   if (notices.device === undefined) {
-    notices.retryAtMs = moment.monotonicMs + state.limits.noticeRetryMs;
+    notices.retryAtMs = moment.monotonicMs + limits.noticeRetryMs;
     return;
   }
-  const busy = new Set([...notices.inFlight.values()].flatMap(accountsOf));
-  notices.waiting = notices.waiting.filter((notice) => {
-    const accounts = accountsOf(notice);
-    const isSent = !accounts.some((account) => busy.has(account)) && inject(state, notice);
-    for (const account of accounts) busy.add(account);
-    return !isSent;
-  });
+  let accountsLeft = limits.noticeAccountsPerTurnMax;
+  for (const [brand, lane] of [...notices.lanes]) {
+    const spent = injectLane(state, lane, accountsLeft);
+    if (spent === 0) continue;
+    accountsLeft -= spent;
+    notices.lanes.delete(brand);
+    notices.lanes.set(brand, lane);
+  }
+}
+
+function read({ notices, store, limits }: PathState): void {
+  if (!notices.isUnread || limits.noticesInFlightMax === 0) return;
+  notices.isUnread = false;
+  for (const brand of store.noticeBrands()) {
+    const lane = notices.lanes.get(brand) ?? { readThrough: 0, deliveries: [], inFlightCount: 0 };
+    const room = limits.noticesPerBrandMax - lane.deliveries.length;
+    const rows = room > 0 ? store.notices(lane.readThrough, room, brand) : [];
+    if (rows.length === room || room <= 0) notices.isUnread = true;
+    for (const notice of rows) {
+      lane.readThrough = notice.number;
+      lane.deliveries.push({ notice, audiences: [], waiting: [0], untaken: 1, unreceipted: 1 });
+      notices.lanes.set(brand, lane);
+    }
+  }
+}
+
+/** Puts what may go now into the inbox, and tells for how many accounts that is. */
+function injectLane(state: PathState, lane: Lane, accountsMax: number): number {
+  const { notices, limits } = state;
+  const busy = new Set<string>();
+  let spent = 0;
+  for (const delivery of lane.deliveries) {
+    const names = namesOf(delivery.notice);
+    const isFree = !names.some((name) => busy.has(name));
+    for (const name of names) busy.add(name);
+    while (isFree && delivery.waiting.length > 0) {
+      if (lane.inFlightCount >= limits.noticesPerBrandMax || spent >= accountsMax) return spent;
+      if (notices.inFlight.size >= limits.noticesInFlightMax) return spent;
+      const accounts = inject(state, lane, delivery);
+      if (accounts === 0) return spent;
+      spent += accounts;
+    }
+  }
+  return spent;
 }
 
 /** Whom it is for: accounts, or a group. */
-const accountsOf = (notice: StoredNotice): string[] =>
+const namesOf = (notice: StoredNotice): string[] =>
   isGroupEvent(notice)
     ? [toHex(notice.group.address)]
     : notice.recipients.map(({ account }) => toHex(account));
@@ -91,36 +165,53 @@ function isGroupEvent(
   return notice.group !== undefined && notice.recipients.length === 0;
 }
 
-function read({ notices, store, limits }: PathState): void {
-  const room = limits.noticesInFlightMax - notices.waiting.length - notices.inFlight.size;
-  if (!notices.isUnread || room <= 0) return;
-  const rows = store.notices(notices.readThrough, room);
-  notices.waiting.push(...rows);
-  notices.readThrough = rows.at(-1)?.number ?? notices.readThrough;
-  notices.isUnread = rows.length > 0;
-}
-
-/** Puts the notice into the inbox; false when there is no room now. */
-function inject(state: PathState, notice: StoredNotice): boolean {
+/** Puts the delivery's next envelope into the inbox, and tells for how many accounts it is: none when there is no room now. */
+function inject(state: PathState, lane: Lane, delivery: Delivery): number {
   const { kernel, notices } = state;
-  // Of one change the event comes first: whoever is told besides is told by the roster that it has brought.
-  if (
-    notice.group !== undefined &&
-    (isGroupEvent(notice) || state.store.owedEvent(notice.group.address) === undefined)
-  )
-    takeRoster(state, notice.group);
-  const frame = isGroupEvent(notice) ? eventFrame(notice) : noticeFrame(state, notice);
+  const { notice } = delivery;
+  if (delivery.audiences.length === 0) prepare(state, delivery);
+  const index = delivery.waiting[0] as number;
+  const audience = delivery.audiences[index] as Audience;
+  const frame =
+    audience === "members" ? eventFrame(notice) : noticeFrame(state, notice, { index, recipients: audience });
   const device = notices.device as Attachment;
-  if (!kernel.push(device.slot, device.number, frame)) return false;
-  notices.inFlight.set(++notices.position, notice);
-  if (isGroupEvent(notice)) notices.injectedEvents.push(notices.position);
-  return true;
+  if (!kernel.push(device.slot, device.number, frame)) return 0;
+  delivery.waiting.shift();
+  lane.inFlightCount++;
+  notices.inFlight.set(++notices.position, { lane, delivery, index });
+  notices.injected.push(notices.position);
+  return audience === "members" ? state.limits.groupEventMembersMax : audience.length;
 }
 
-/** From here on nothing goes by the roster before the change. A group that is gone has nobody in it. */
-function takeRoster(state: PathState, { address, version }: NonNullable<StoredNotice["group"]>): void {
-  const group = state.group(address);
-  state.kernel.loadGroup(group.version === 0 ? { address, version, members: [] } : group);
+/** Says what envelopes it takes. From here on nothing goes by the roster before the change. */
+function prepare(state: PathState, delivery: Delivery): void {
+  const { notice } = delivery;
+  const { group } = notice;
+  delivery.audiences = [notice.recipients];
+  if (group === undefined) return;
+  // Of one change the event comes first: whoever is told besides is told by the roster that it has brought.
+  if (!isGroupEvent(notice) && state.store.owedEvent(group.address) !== undefined) return;
+  const now = state.group(group.address);
+  // A group that is gone has nobody in it.
+  state.kernel.loadGroup(
+    now.version === 0 ? { address: group.address, version: group.version, members: [] } : now,
+  );
+  if (!isGroupEvent(notice)) return;
+  delivery.audiences = audiencesOf(state, now.members);
+  const count = delivery.audiences.length;
+  delivery.untaken = count;
+  delivery.unreceipted = count;
+  delivery.waiting.splice(0, 1, ...Array.from({ length: count }, (_, i) => i));
+}
+
+function audiencesOf({ kernel, limits }: PathState, members: readonly AccountAddress[]): Audience[] {
+  const isReached = (account: AccountAddress): boolean => kernel.mayCross(NODE_ACCOUNT, account);
+  const reached = members.filter(isReached);
+  if (reached.length === members.length && members.length <= limits.groupEventMembersMax) return ["members"];
+  const audiences: Audience[] = [];
+  for (let i = 0; i < reached.length; i += limits.accountsPerSharedSendMax)
+    audiences.push(reached.slice(i, i + limits.accountsPerSharedSendMax).map((account) => ({ account })));
+  return audiences.length > 0 ? audiences : ["members"];
 }
 
 function eventFrame({ id, payload, group }: StoredNotice): Uint8Array {
@@ -130,7 +221,11 @@ function eventFrame({ id, payload, group }: StoredNotice): Uint8Array {
 }
 
 /** Devices that are gone by now are passed over. What tells of a group may be long, and is written once for all. */
-function noticeFrame(state: PathState, { id, payload, group, recipients }: StoredNotice): Uint8Array {
+function noticeFrame(
+  state: PathState,
+  { id, payload, group }: StoredNotice,
+  { index, recipients }: { readonly index: number; readonly recipients: StoredNotice["recipients"] },
+): Uint8Array {
   const listed = recipients.map(({ account, devices }) => {
     const record = state.account(account);
     // The kernel's copy of the roster may be older than the change that the notice tells of.
@@ -149,19 +244,38 @@ function noticeFrame(state: PathState, { id, payload, group, recipients }: Store
     }));
   return group === undefined
     ? encodeClientFrame({ kind: "send", id, accounts: accounts({ payload }) })
-    : encodeClientFrame({ kind: "sharedSend", id, shared: payload, accounts: accounts({ block: NO_BLOCK }) });
+    : encodeClientFrame({
+        kind: "sharedSend",
+        id: idOf(id, index),
+        shared: payload,
+        accounts: accounts({ block: NO_BLOCK }),
+      });
+}
+
+/** Each envelope of a notice has its own id, and the same again when it is sent again. */
+function idOf(id: Uint8Array, index: number): Uint8Array {
+  const own = Uint8Array.from(id);
+  const view = new DataView(own.buffer);
+  view.setUint32(12, view.getUint32(12) ^ index);
+  return own;
 }
 
 /** After the kernel has read the inbox: what it took of the groups' events lets their members send again. */
 export function openGroups(state: PathState): void {
   const { kernel, notices } = state;
-  for (const position of notices.injectedEvents.splice(0)) {
-    const notice = notices.inFlight.get(position);
-    if (notice?.group === undefined) continue;
-    notices.takenEvents.add(notice.number);
-    kernel.openGroup(notice.group.address);
+  for (const position of notices.injected.splice(0)) {
+    const sent = notices.inFlight.get(position);
+    if (sent !== undefined) taken(notices, sent.delivery);
   }
-  for (const address of notices.endedEvents.splice(0)) kernel.openGroup(address);
+  for (const address of notices.opening.splice(0)) kernel.openGroup(address);
+}
+
+/** One more of its envelopes was taken, or never will be. */
+function taken(notices: Notices, delivery: Delivery): void {
+  const { notice } = delivery;
+  if (--delivery.untaken > 0 || !isGroupEvent(notice)) return;
+  notices.takenEvents.add(notice.number);
+  notices.opening.push(notice.group.address);
 }
 
 /** Whether the event of the group's last change has yet to be taken. */
@@ -172,34 +286,47 @@ export function isHeld({ store, notices }: PathState, group: AccountAddress): bo
 
 /** Receipts and refusals of what the node sent. */
 function told(state: PathState, bytes: Uint8Array): void {
-  const { notices, store, limits, moment } = state;
-  const done: StoredNotice[] = [];
+  const { notices, store } = state;
+  const done: number[] = [];
   for (const frame of decodeServerMessage(bytes)) {
     if (frame.kind === "receipt") {
-      for (const [position, notice] of notices.inFlight) {
+      for (const [position, sent] of notices.inFlight) {
         if (position > frame.position) break;
-        notices.inFlight.delete(position);
-        done.push(notice);
+        ended(state, position, sent, done);
       }
-    } else if (frame.kind === "refusal") {
-      const notice = notices.inFlight.get(frame.position);
-      assert(notice !== undefined, "a refusal is of something that was sent");
-      notices.inFlight.delete(frame.position);
-      const name = codeName(frame.code);
-      if (name !== undefined && codes[name].retry === "later") {
-        notices.waiting.push(notice);
-        notices.waiting.sort((a, b) => a.number - b.number);
-        notices.retryAtMs = moment.monotonicMs + limits.noticeRetryMs;
-      } else {
-        // A brand that nobody has configured any more: its devices cannot come for it.
-        done.push(notice);
-      }
-    }
+    } else if (frame.kind === "refusal") refused(state, frame, done);
   }
-  if (done.length === 0) return;
-  for (const notice of done) {
-    if (isGroupEvent(notice) && !notices.takenEvents.delete(notice.number))
-      notices.endedEvents.push(notice.group.address);
+  if (done.length > 0) store.dropNotices(done);
+}
+
+function refused(
+  state: PathState,
+  { position, code }: { readonly position: number; readonly code: number },
+  done: number[],
+): void {
+  const { notices, limits, moment } = state;
+  const sent = notices.inFlight.get(position);
+  assert(sent !== undefined, "a refusal is of something that was sent");
+  const name = codeName(code);
+  if (name === undefined || codes[name].retry !== "later") {
+    // A brand that nobody has configured any more: its devices cannot come for it.
+    taken(notices, sent.delivery);
+    ended(state, position, sent, done);
+    return;
   }
-  store.dropNotices(done.map(({ number }) => number));
+  notices.inFlight.delete(position);
+  sent.lane.inFlightCount--;
+  sent.delivery.waiting.push(sent.index);
+  sent.delivery.waiting.sort((a, b) => a - b);
+  notices.retryAtMs = moment.monotonicMs + limits.noticeRetryMs;
+}
+
+/** An envelope has done its work; with the last one its notice has. */
+function ended({ notices }: PathState, position: number, { lane, delivery }: Sent, done: number[]): void {
+  notices.inFlight.delete(position);
+  lane.inFlightCount--;
+  if (--delivery.unreceipted > 0) return;
+  lane.deliveries.splice(lane.deliveries.indexOf(delivery), 1);
+  notices.takenEvents.delete(delivery.notice.number);
+  done.push(delivery.notice.number);
 }

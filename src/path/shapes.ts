@@ -84,6 +84,9 @@ export interface PathLimits extends RequestBounds, SealedBounds {
   readonly sealedClaimTokens: number;
   readonly sealedClaimRefillMs: number;
   readonly noticesInFlightMax: number;
+  readonly noticesPerBrandMax: number;
+  readonly noticeAccountsPerTurnMax: number;
+  readonly groupEventMembersMax: number;
   readonly noticeRetryMs: number;
   readonly memberLoadsPerTurnMax: number;
   readonly accountsPerSharedSendMax: number;

@@ -12,7 +12,7 @@
  * A change names the version of the roster that it was made for, so that two admins never undo each other unknowingly.
  * Who is no member is told of no group, whatever he asks.
  */
-import type { AccountAddress } from "../base/address.js";
+import { type AccountAddress, brandOf } from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
 import type { CodeName } from "../wire/codes.js";
 import type { Member, Role } from "../wire/groups.js";
@@ -159,5 +159,3 @@ function mayAllMeet(
   const all = new Set([...members.map(brandOf), ...coming]);
   return [...coming].every((one) => [...all].every((other) => mayMeet(one, other) && mayMeet(other, one)));
 }
-
-const brandOf = (account: AccountAddress): number => ((account[0] as number) << 8) | (account[1] as number);

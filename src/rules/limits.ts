@@ -1,6 +1,6 @@
 /**
  * Every bound of the engine, with the relations between them asserted below.
- * A configuration may lower or raise those in `configurable`; the rest are part
+ * A configuration may lower or raise those in configurable.ts; the rest are part
  * of protocol v1 or of the memory layout.
  */
 import { assert } from "../base/assert.js";
@@ -56,8 +56,19 @@ export const limits = {
   adminBodyBytesMax: 4 * KiB,
   adminRequestMs: 10_000,
   adminParameterCharsMax: 16 * KiB,
-  /** Notices on their way through the path at a time; the rest wait in the outbox. */
+  /** Envelopes of notices on their way through the path at a time; the rest wait in the outbox. */
   noticesInFlightMax: 64,
+  /** Of these, and of what was read from the outbox, because of one brand … */
+  noticesPerBrandMax: 32,
+  /** … and what may be owed because of it: beyond it, changes that would be told are refused, and may be tried again after … */
+  noticesOwedPerBrandMax: 4_096,
+  noticesOwedRetryMs: 1_000,
+  /** Accounts whose rosters one turn reads so that they can be told something (4 µs each, measured). */
+  noticeAccountsPerTurnMax: 1_024,
+  /** Members to which a group's event goes as one envelope; beyond it, as one for each accountsPerSharedSendMax. */
+  groupEventMembersMax: 1_024,
+  /** Devices to which one group send goes, the sending one not counted; of a group with more, sends are refused. */
+  groupSendDevicesMax: 65_536,
   /** After a notice was refused for want of room. */
   noticeRetryMs: 250,
   noticePayloadBytesMax: 16 * KiB,
@@ -236,6 +247,9 @@ export const limits = {
   brandQueueBytesMax: 64 * 1024 * MiB,
   /** Undelivered entries are replaced by a gap after this long. */
   retentionMs: 30 * 24 * 3600_000,
+  /** A wall clock that is this much further ahead than the time that has passed is not believed for so long (expiry.ts). */
+  clockStepMs: 3600_000,
+  clockDoubtMs: 24 * 3600_000,
   /** Rows that one sweep of the store looks at. */
   sweepRows: 5_000,
   /** No queue is looked at more often than this for entries past their retention. */
@@ -329,47 +343,6 @@ export const limits = {
   recoveryBytesMax: 64 * MiB,
 } as const;
 
-/** What a configuration may set, and within what: chosen so that the relations below hold for every choice. */
-export const configurable = {
-  connectionsMax: { min: 1, max: 1_000_000 },
-  headConnectionsMax: { min: 1, max: 1_000_000 },
-  unauthenticatedConnectionsMax: { min: 1, max: 1_000_000 },
-  newcomersPerAddressMax: { min: 1, max: 1_000_000 },
-  helloTimeoutMs: { min: 500, max: 8_000 },
-  silenceMs: { min: 5_000, max: 3_600_000 },
-  stallMs: { min: 1_000, max: 600_000 },
-  drainMs: { min: 0, max: 600_000 },
-  drainRetryMinMs: { min: 0, max: 10_000 },
-  drainRetryMaxMs: { min: 10_000, max: 600_000 },
-  windowEntriesDefault: { min: 1, max: 4_096 },
-  windowBytesDefault: { min: 128 * KiB, max: 1 * MiB },
-  receiptHoldMs: { min: 0, max: 1_000 },
-  commitSpacingMs: { min: 0, max: 1_000 },
-  commitTimeoutMs: { min: 1_000, max: 600_000 },
-  spillAgeMs: { min: 100, max: 60_000 },
-  queueEntriesMax: { min: 1, max: 1_000_000_000 },
-  queueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * MiB },
-  brandQueueBytesMax: { min: 1 * MiB, max: 1024 * 1024 * 1024 * MiB },
-  retentionMs: { min: 1_000, max: 3650 * 24 * 3600_000 },
-  claimPairTokens: { min: 1, max: 1_000_000 },
-  claimPairRefillMs: { min: 1, max: 24 * 3600_000 },
-  claimTargetTokens: { min: 1, max: 1_000_000 },
-  claimTargetRefillMs: { min: 1, max: 24 * 3600_000 },
-  unidentifiedConnectionsMax: { min: 0, max: 1_000_000 },
-  sealedRecipientMessages: { min: 2, max: 1_000_000 },
-  sealedRecipientMessageRefillMs: { min: 1, max: 3_000 },
-  sealedRecipientKiB: { min: 4 * KiB, max: 1024 * KiB },
-  sealedRecipientKiBRefillMs: { min: 1, max: 3600_000 },
-  diskFreeBytesMin: { min: 0, max: 1024 * 1024 * MiB },
-  pushIntervalMs: { min: 1_000, max: 24 * 3600_000 },
-} as const satisfies {
-  readonly [Name in keyof typeof limits]?: { readonly min: number; readonly max: number };
-};
-
-for (const [name, { min, max }] of Object.entries(configurable)) {
-  const value = limits[name as keyof typeof configurable];
-  assert(min <= value && value <= max, "a default lies within what may be configured");
-}
 assert(limits.payloadBytesMax + 4 * KiB < limits.messageBytesMax, "a full payload fits one message");
 assert(limits.requestBytesMax < limits.messageBytesMax, "a request fits one message");
 assert(limits.nameBytesMax * 2 <= limits.adminParameterCharsMax, "a name in base64url fits a path");
@@ -381,6 +354,15 @@ assert(
   "all devices of an account are changed at once",
 );
 assert(limits.noticesInFlightMax <= limits.answersPerTurnMax, "refused notices are no flood");
+assert(limits.noticesPerBrandMax * 2 <= limits.noticesInFlightMax, "no brand takes the places of all");
+assert(
+  limits.groupEventMembersMax * limits.devicesPerAccountMax <= limits.groupSendDevicesMax,
+  "an event that is one envelope reaches everybody, whatever devices they have",
+);
+assert(
+  limits.groupEventMembersMax <= limits.noticeAccountsPerTurnMax,
+  "an event that is one envelope fits a turn",
+);
 assert(18 * limits.groupChangeAccountsMax + 512 <= limits.noticePayloadBytesMax, "an event is a notice");
 assert(18 * limits.groupMembersMax + KiB <= limits.requestBytesMax, "a full group is made by one request");
 assert(18 * limits.groupsPerAccountMax + KiB <= limits.requestBytesMax, "an account's groups are one answer");
@@ -439,24 +421,9 @@ assert(
   "who names nobody does not take the places of devices",
 );
 assert(
-  limits.sealedConnectionMessageRefillMs * limits.sealedPairsMax >
-    configurable.sealedRecipientMessageRefillMs.max,
-  "a connection that makes its share of an account forgotten takes longer than the account's budget to fill",
-);
-assert(
-  limits.messageBytesMax <=
-    KiB * Math.min(limits.sealedConnectionKiB, configurable.sealedRecipientKiB.min / 2),
-  "a full message fits every budget",
-);
-assert(
   limits.sealedUnreadBytesMax >= 4 * limits.messageBytesMax &&
     limits.sealedUnreadBytesTotal > limits.sealedUnreadBytesMax,
   "a client's pipeline fits while it waits",
-);
-assert(
-  limits.devicesPerAccountMax * (limits.payloadBytesMax + limits.blockBytesMax) <=
-    (KiB * configurable.sealedRecipientKiB.min) / 2,
-  "a full shared part for all devices of an account fits its budget",
 );
 assert(
   limits.accountsPerSharedSendMax <= limits.sealedConnectionMessages,
@@ -467,7 +434,8 @@ assert(
   "a turn's refused sealed sends, the last one with all its accounts, are no flood",
 );
 assert(
-  (limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax) * (limits.devicesPerAccountMax + 1) <= 65_536,
+  (limits.sealedSendsPerTurn + limits.accountsPerSharedSendMax) * (limits.devicesPerAccountMax + 1) <=
+    limits.groupSendDevicesMax,
   "a turn's sealed sends fit one batch of the kernel",
 );
 assert(limits.deliveryTokenOverlapMs <= limits.deliveryTokenOverlapMaxMs, "the overlap is within its bound");

@@ -80,7 +80,7 @@ export function decodeDeliveryTokens(key: Uint8Array, row: Uint8Array): Delivery
 
 const NOTICE_HEADER_BYTES = 24;
 const NOTICE_GROUP_BYTES = 24;
-const OF_GROUP = 0x8000_0000;
+const OF_GROUP = 0x80;
 const RECIPIENT_BYTES = 20;
 /** In the place of a count of devices: all of them. */
 const ALL_DEVICES = 0xffff;
@@ -93,15 +93,20 @@ export interface NoticeRow {
   }[];
   readonly payload: Uint8Array;
   readonly group?: { readonly address: AccountAddress; readonly version: number } | undefined;
+  /** 0 in a row of an earlier version. */
+  readonly brand: number;
 }
 
-export function encodeNotice(key: Uint8Array, { id, recipients, payload, group }: NoticeRow): Uint8Array {
+export function encodeNotice(key: Uint8Array, notice: NoticeRow): Uint8Array {
+  const { id, recipients, payload, group, brand } = notice;
   const devicesBytes = recipients.reduce((sum, { devices = [] }) => sum + 2 * devices.length, 0);
   const recipientsAt = NOTICE_HEADER_BYTES + (group ? NOTICE_GROUP_BYTES : 0);
   const payloadAt = recipientsAt + recipients.length * RECIPIENT_BYTES + devicesBytes;
   const row = new Uint8Array(payloadAt + payload.length);
   const view = new DataView(row.buffer);
-  writeU32(row, 4, recipients.length + (group ? OF_GROUP : 0));
+  row[4] = recipients.length;
+  view.setUint16(5, brand, true);
+  row[7] = group ? OF_GROUP : 0;
   row.set(id, 8);
   if (group) {
     row.set(group.address, NOTICE_HEADER_BYTES);
@@ -126,10 +131,10 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
   if (row.length < NOTICE_HEADER_BYTES || !isSealed(key, row)) return undefined;
   const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
   const recipients: NoticeRow["recipients"][number][] = [];
-  const isOfGroup = readU32(row, 4) >= OF_GROUP;
+  const isOfGroup = row[7] === OF_GROUP;
   let at = NOTICE_HEADER_BYTES + (isOfGroup ? NOTICE_GROUP_BYTES : 0);
   if (row.length < at) return undefined;
-  for (let left = readU32(row, 4) % OF_GROUP; left > 0; left--) {
+  for (let left = row[4] as number; left > 0; left--) {
     if (at + RECIPIENT_BYTES > row.length) return undefined;
     const account = row.slice(at, at + 18);
     const count = view.getUint16(at + 18, true);
@@ -146,5 +151,11 @@ export function decodeNotice(key: Uint8Array, row: Uint8Array): NoticeRow | unde
     }
   }
   const group = { address: row.slice(24, 42), version: isOfGroup ? readU32(row, 44) : 0 };
-  return { id: row.slice(8, 24), recipients, payload: row.slice(at), ...(isOfGroup && { group }) };
+  return {
+    id: row.slice(8, 24),
+    brand: view.getUint16(5, true),
+    recipients,
+    payload: row.slice(at),
+    ...(isOfGroup && { group }),
+  };
 }

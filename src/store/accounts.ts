@@ -13,7 +13,7 @@
  * An account whose row is damaged is reported and reads as one that nobody signed into; when a device registers again
  * its version becomes the new ordinal, which is above any version the account ever had by registrations alone.
  */
-import { type AccountAddress, numberedDevice } from "../base/address.js";
+import { type AccountAddress, brandOf, numberedDevice } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { limits } from "../rules/limits.js";
 import { type DeliveryTokens, SEALED_ORDINAL, type TokenChange } from "../rules/sealed.js";
@@ -122,7 +122,7 @@ export class Accounts {
     return record !== undefined && !record.isRemoved;
   }
 
-  /** A device comes in: it is added if it is not there. Rejects with tokenRevoked, deviceUnknown or tooManyDevices. */
+  /** A device comes in: it is added if it is not there. Rejects with tokenRevoked, deviceUnknown, tooManyDevices or rateLimited. */
   async register(address: AccountAddress, number: number, arrival: Arrival = {}): Promise<RosterChange> {
     assert(
       Number.isInteger(number) && number >= 1 && number <= limits.deviceNumberMax,
@@ -144,7 +144,7 @@ export class Accounts {
     });
   }
 
-  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account) or tooManyDevices. */
+  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account), tooManyDevices or rateLimited. */
   add(address: AccountAddress, number: number): Promise<RosterChange> {
     return this.#change(address, 0, (before) => {
       const known = required(before);
@@ -205,12 +205,13 @@ export class Accounts {
 
   /** Decides by the account as it is on disk, and stages what the change brings with it. */
   #change(address: AccountAddress, nowMs: number, decide: Decide): Promise<RosterChange> {
-    const { database, changes, tombstones, names, memberships, onChanged } = this.#parts;
+    const { database, changes, outbox, tombstones, names, memberships, onChanged } = this.#parts;
     return changes.add([nameOf(address)], (batch) => {
       const before = this.#stored(address);
       const record = decide(before);
       if (record === before) return { record, isChanged: false };
       const removed = missingIn(record, before);
+      if (removed.length === 0 && audienceOf(before, record).length > 0) outbox.refuseFull(brandOf(address));
       for (const number of removed) {
         tombstones.stageRemoval(batch, address, number, nowMs);
         removeKeys(database, batch, numberedDevice(address, number));
@@ -238,8 +239,7 @@ export class Accounts {
     this.#unseen.set(nameOf(after.address), before);
     batch.put("accounts", key, encodeAccount(key, after));
     batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, this.#nextOrdinal));
-    // To the devices that were there before and stay: a new one asks when it comes.
-    const audience = before?.devices.map(({ number }) => number).filter((number) => has(after, number)) ?? [];
+    const audience = audienceOf(before, after);
     if (audience.length === 0) return;
     this.#parts.outbox.stageNotice(batch, {
       recipients: [{ account: after.address, devices: audience }],
@@ -250,6 +250,11 @@ export class Accounts {
       }),
     });
   }
+}
+
+/** Devices that were there before and stay: a new one asks when it comes. */
+function audienceOf(before: AccountRecord | undefined, after: AccountRecord): number[] {
+  return before?.devices.map(({ number }) => number).filter((number) => has(after, number)) ?? [];
 }
 
 function has({ devices }: AccountRecord, number: number): boolean {

@@ -9,7 +9,7 @@ import type { Work, Writer } from "./writer.js";
 interface Change {
   readonly keys: readonly string[];
   /** Returns what to do when it is on disk. */
-  readonly stage: (batch: Batch) => () => void;
+  readonly stage: (batch: Batch) => (() => void) | Promise<() => void>;
   readonly reject: (error: unknown) => void;
 }
 
@@ -25,17 +25,23 @@ export class Changes implements Work {
 
   /**
    * `stage` reads, and either throws a CodedError before it has put anything, or puts its rows and returns the promise's
-   * value. `keys` name what it touches.
+   * value; at once, or in its own time. `keys` name what it touches.
    */
-  add<T>(keys: readonly string[], stage: (batch: Batch) => T): Promise<T> {
+  add<T>(keys: readonly string[], stage: (batch: Batch) => T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const staged = (batch: Batch): (() => void) => {
+      const refused = (error: unknown): (() => void) => {
+        if (!(error instanceof CodedError)) throw error;
+        return () => reject(error);
+      };
+      const done = (value: T): (() => void) => {
+        return () => resolve(value);
+      };
+      const staged = (batch: Batch): (() => void) | Promise<() => void> => {
         try {
           const value = stage(batch);
-          return () => resolve(value);
+          return value instanceof Promise ? value.then(done, refused) : done(value);
         } catch (error) {
-          if (!(error instanceof CodedError)) throw error;
-          return () => reject(error);
+          return refused(error);
         }
       };
       this.#waiting.push({ keys, stage: staged, reject });
@@ -52,10 +58,11 @@ export class Changes implements Work {
     });
   }
 
-  stage(batch: Batch): boolean {
+  stage(batch: Batch): boolean | Promise<boolean> {
     this.#isAsked = false;
     const touched = new Set<string>();
     const later: Change[] = [];
+    const taken: Change[] = [];
     for (const change of this.#waiting.splice(0)) {
       const isFree = !change.keys.some((key) => touched.has(key));
       for (const key of change.keys) touched.add(key);
@@ -63,10 +70,24 @@ export class Changes implements Work {
         later.push(change);
         continue;
       }
-      this.#underWay.push(change);
-      batch.whenWritten(change.stage(batch));
+      taken.push(change);
     }
     this.#waiting = later;
+    this.#underWay = taken;
+    return this.#stageFrom(batch, 0);
+  }
+
+  #stageFrom(batch: Batch, from: number): boolean | Promise<boolean> {
+    for (let i = from; i < this.#underWay.length; i++) {
+      const then = (this.#underWay[i] as Change).stage(batch);
+      if (then instanceof Promise) {
+        return then.then((staged) => {
+          batch.whenWritten(staged);
+          return this.#stageFrom(batch, i + 1);
+        });
+      }
+      batch.whenWritten(then);
+    }
     batch.whenWritten(() => {
       this.#underWay = [];
       if (this.#waiting.length > 0) this.#ask();

@@ -247,10 +247,10 @@ export class Database {
     return this.#table(table).getKeys(range) as Iterable<Uint8Array>;
   }
 
-  /** The last `limit` rows at or before `start` and after `end`, last first. */
+  /** The last rows (`limit` of them) at or before `start` and after `end`, last first. */
   rowsBackward(
     table: TableName,
-    range: { start: Uint8Array; end: Uint8Array; limit: number },
+    range: { start: Uint8Array; end: Uint8Array; limit?: number },
   ): Iterable<Row> {
     return this.#table(table).getRange({ reverse: true, ...range });
   }

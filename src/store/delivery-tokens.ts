@@ -6,7 +6,7 @@
  * that nothing opens is decoded in its place. What is left is LMDB's copy of a row that is there, 0.8 µs of 3 (measured);
  * that is for the delay of the answer to hide (path/sealed.ts).
  */
-import type { AccountAddress } from "../base/address.js";
+import { type AccountAddress, brandOf } from "../base/address.js";
 import { changedTokens, type DeliveryTokens, noTokens, type TokenChange } from "../rules/sealed.js";
 import { CodedError } from "../wire/coded-error.js";
 import { encodeNotice } from "../wire/notices.js";
@@ -64,6 +64,7 @@ export class DeliveryTokenRows {
       const after = changedTokens(before, change, nowMs);
       if (after !== undefined && "refused" in after) throw new CodedError(after.refused);
       if (after === before) return after;
+      if (after !== undefined) outbox.refuseFull(brandOf(address));
       if (after === undefined) batch.remove("deliveryTokens", key);
       else batch.put("deliveryTokens", key, encodeDeliveryTokens(key, after));
       const payload = encodeNotice({ notice: "deliveryToken", isSet: after !== undefined });

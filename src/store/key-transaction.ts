@@ -6,7 +6,7 @@
  * Refusals are returned, not thrown: their transaction goes on.
  */
 import { createHash } from "node:crypto";
-import { accountOf, type DeviceAddress, deviceParts } from "../base/address.js";
+import { accountOf, brandOf, type DeviceAddress, deviceParts } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
 import {
   isLowNow,
@@ -62,6 +62,8 @@ export interface KeyTransactionContext extends KeyContext {
   readonly nowMs: number;
   readonly bounds: KeyBounds;
   readonly notify: (notice: KeyNotice) => void;
+  /** When as much is owed because of a brand as may be. */
+  readonly refusal: (brand: number) => CodedError | undefined;
 }
 
 export class KeyTransaction {
@@ -84,6 +86,8 @@ export class KeyTransaction {
     if (!this.#isRegistered(device)) return new CodedError("notFound");
     const keys = this.#of(device);
     const isNew = isNewIdentity(keys.single("identity"), upload.identity?.[0]);
+    const refusal = isNew ? this.#context.refusal(brandOf(device)) : undefined;
+    if (refusal !== undefined) return refusal;
     const uploads = this.#spendUpload(keys);
     if (uploads instanceof CodedError) return uploads;
     if (isNew) {

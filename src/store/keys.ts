@@ -14,7 +14,7 @@
  * Nobody can tell from the work of a claim whether the device is there: every
  * claim that its limits allow writes the pair's bucket, and waits for that flush.
  */
-import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import { type AccountAddress, brandOf, type DeviceAddress } from "../base/address.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import { limits } from "../rules/limits.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -120,6 +120,7 @@ export class Keys {
       bounds,
       nowMs: nowMs(),
       notify: (notice) => stageNotice(this.#outbox, batch, notice),
+      refusal: (brand) => this.#outbox.refusal(brand),
     });
     const slice = new Slice(bounds.keyJobsPerTransaction);
     let count = 0;
@@ -135,11 +136,12 @@ export class Keys {
   }
 }
 
-/** A notice is one send, and bounded like one. */
+/** A notice is one send, and bounded like one. Whose keys it tells of comes first, and is who causes it. */
 function stageNotice(outbox: Outbox, batch: Batch, { to, body }: KeyNotice): void {
   const payload = encodeNotice(body);
+  const brand = brandOf((to[0] as KeyNotice["to"][number]).account);
   for (let i = 0; i < to.length; i += limits.accountsPerSendMax) {
-    outbox.stageNotice(batch, { recipients: to.slice(i, i + limits.accountsPerSendMax), payload });
+    outbox.stageNotice(batch, { recipients: to.slice(i, i + limits.accountsPerSendMax), payload, brand });
   }
 }
 

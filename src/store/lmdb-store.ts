@@ -35,7 +35,7 @@ import { PushTargets } from "./push-targets.js";
 import { nameOf, type QueueItem, QueueReader } from "./queue-reader.js";
 import { type QueueContext, stageTotals } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
-import { blocksBefore, DEDUP_KEY_BYTES, deviceKey, JOURNAL_FILE } from "./schema.js";
+import { blocksBefore, DEDUP_KEY_BYTES, deviceKey, JOURNAL_FILE, type TableName } from "./schema.js";
 import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
 import type { Commit, JournalCommit, Store, StoreOptions, StoreStats } from "./store.js";
@@ -99,19 +99,18 @@ export class LmdbStore implements Store {
     };
     this.#changes = new Changes(this.#writer);
     this.#tombstones = new Tombstones(database, this.#queues.floors, (address) =>
-      this.#reports.add({ table: "tombstones", detail: "the mark of a removal is damaged", address }),
+      this.#damaged("tombstones", "the mark of a removal is damaged", address),
     );
     this.#names = new Names(database, this.#changes, (brand) =>
       this.#reports.add({ table: "names", detail: "a name's row is damaged", number: brand }),
     );
     this.pushTargets = new PushTargets(database, this.#changes, {
-      onDamage: (address) =>
-        this.#reports.add({ table: "push", detail: "a push target's row is damaged", address }),
+      onDamage: (address) => this.#damaged("push", "a push target's row is damaged", address),
       guard: (read) => this.#read(read),
     });
     this.memberships = new Memberships(database, {
       onDamage: (table, address) =>
-        this.#reports.add({ table, detail: "the list of an account's groups is damaged", address }),
+        this.#damaged(table, "the list of an account's groups is damaged", address),
       guard: (read) => this.#read(read),
     });
   }
@@ -121,6 +120,7 @@ export class LmdbStore implements Store {
     this.#epoch = run.epoch;
     this.#database.refresh();
     this.#outbox = new Outbox(this.#database, this.#writer, {
+      bounds: { ...limits, ...this.#options.quotas },
       onDamage: (number) => this.#reports.add({ table: "outbox", detail: "a notice is damaged", number }),
       onStored: () => this.#options.onNotices?.(),
     });
@@ -132,8 +132,7 @@ export class LmdbStore implements Store {
       names: this.#names,
       memberships: this.memberships,
       nextOrdinal: run.nextOrdinal,
-      onDamage: (address, table) =>
-        this.#reports.add({ table, detail: "a row of the account is damaged", address }),
+      onDamage: (address, table) => this.#damaged(table, "a row of the account is damaged", address),
       onChanged: (record, removed) => this.#options.onRosterChanged?.(record, removed),
       onContactsChanged: (change) => this.#options.onContactsChanged?.(change),
     });
@@ -148,8 +147,7 @@ export class LmdbStore implements Store {
       outbox: this.#outbox,
       memberships: this.memberships,
       isRemoved: (address) => this.#knownAccounts.read(address)?.isRemoved === true,
-      onDamage: (address) =>
-        this.#reports.add({ table: "groups", detail: "a group's row is damaged", address }),
+      onDamage: (address) => this.#damaged("groups", "a group's row is damaged", address),
     });
     this.#dedup.load(this.#database, (number) => {
       this.#reports.add({ table: "dedup", detail: "a row of dedup keys is damaged", number });
@@ -349,8 +347,12 @@ export class LmdbStore implements Store {
     return this.#openedAccounts.changeDeliveryTokens(address, change, this.#options.nowMs());
   }
 
-  notices(after: number, max: number): StoredNotice[] {
-    return this.#read(() => opened(this.#outbox).read(after, max));
+  noticeBrands(): readonly number[] {
+    return opened(this.#outbox).brands;
+  }
+
+  notices(after: number, max: number, brand?: number): StoredNotice[] {
+    return this.#read(() => opened(this.#outbox).read(after, max, brand));
   }
 
   dropNotices(numbers: readonly number[]): void {
@@ -376,13 +378,9 @@ export class LmdbStore implements Store {
     return opened(this.#keys).digests(device);
   }
 
-  async sweep(nowMs: number, rowBudget: number): Promise<SweepResult> {
-    const work = new SweepWork(this.#queues, {
-      dedup: this.#dedup,
-      place: this.#sweepPlace,
-      nowMs,
-      rowBudget,
-    });
+  async sweep(nowMs: number, rowBudget: number, expiryMs = nowMs): Promise<SweepResult> {
+    const parts = { dedup: this.#dedup, place: this.#sweepPlace };
+    const work = new SweepWork(this.#queues, { ...parts, nowMs, expiryMs, rowBudget });
     await this.#submitSlow(work);
     return work.result;
   }
@@ -435,6 +433,10 @@ export class LmdbStore implements Store {
     this.#writer.stop();
     await this.#database.close();
     this.#lock.release();
+  }
+
+  #damaged(table: TableName, detail: string, address: AccountAddress | DeviceAddress): void {
+    this.#reports.add({ table, detail, address });
   }
 
   get #knownAccounts(): Accounts {

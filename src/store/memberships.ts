@@ -18,6 +18,7 @@ import { judgeJoining } from "../rules/groups.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { Batch, Database } from "./database.js";
 import { accountKey, addressInKey, isSealed, seal } from "./schema.js";
+import { Breather } from "./slices.js";
 
 const CRC_BYTES = 4;
 
@@ -74,21 +75,30 @@ export class Memberships {
   }
 
   /**
-   * Who comes to a group and who goes. Throws CodedError `tooManyGroups` before it has put anything. Returns who of those
-   * that come was removed, and is to leave again.
+   * Who comes to a group and who goes: ten thousand rows of a full one, which are put together a few at a time. Rejects with
+   * CodedError `tooManyGroups` before it has put anything. Returns who of those that come was removed, and is to leave again.
    */
-  stageChange(
+  async stageChange(
     batch: Batch,
     group: AccountAddress,
     { joined, gone, isRemoved }: MembershipChange,
-  ): readonly AccountAddress[] {
+  ): Promise<readonly AccountAddress[]> {
+    const breather = new Breather();
+    const before: (readonly AccountAddress[])[] = [];
     for (const account of joined) {
-      const refusal = judgeJoining(this.#read("memberships", account).length);
+      const groups = this.#read("memberships", account);
+      const refusal = judgeJoining(groups.length);
       if (refusal !== undefined) throw new CodedError(refusal);
+      before.push(groups);
+      await breather.breath();
     }
-    for (const account of joined) {
-      const table = isRemoved(account) ? "leaving" : "memberships";
-      this.#put(batch, table, account, [...this.#read(table, account), group]);
+    const leaving: AccountAddress[] = [];
+    for (const [i, account] of joined.entries()) {
+      if (isRemoved(account)) {
+        leaving.push(account);
+        this.#put(batch, "leaving", account, [...this.#read("leaving", account), group]);
+      } else this.#put(batch, "memberships", account, [...(before[i] ?? []), group]);
+      await breather.breath();
     }
     for (const account of gone) {
       for (const table of ["memberships", "leaving"] as const) {
@@ -96,8 +106,9 @@ export class Memberships {
         const after = before.filter((one) => !equalBytes(one, group));
         if (after.length < before.length) this.#put(batch, table, account, after);
       }
+      await breather.breath();
     }
-    return joined.filter(isRemoved);
+    return leaving;
   }
 
   /** The account goes: what it is a member of, it has to leave. */

@@ -3,17 +3,22 @@
  * transaction, so that neither is ever on disk without the other; the path sends what it finds here (path/notices.ts)
  * and the row goes when the commit that holds the notice is flushed.
  *
- * A notice may tell of a group's change: to the members that its roster has by then (no recipients: a group send), or
+ * A notice may tell of a group's change: to the members that its roster has by then (no recipients), or
  * to those who are members no more. Of one group only one change is in here at a time; `settled` says when it is gone.
+ *
+ * What is owed is counted to the brand that caused it: each gets its turn however much another is owed, and whoever would
+ * have more than noticesOwedPerBrandMax of them is asked to come back (`refuseFull`). A damaged row is reported, left for
+ * `interline check` to show, and otherwise as if it were not there.
  *
  * Numbers rise and say the order; after all rows are gone they may begin anew. What names a notice to its readers
  * is its id, which is random.
  */
 import { randomBytes } from "node:crypto";
-import { type AccountAddress, ENVELOPE_ID_BYTES, type EnvelopeId } from "../base/address.js";
+import { type AccountAddress, brandOf, ENVELOPE_ID_BYTES, type EnvelopeId } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { toHex } from "../base/bytes.js";
 import { limits } from "../rules/limits.js";
+import { CodedError } from "../wire/coded-error.js";
 import { decodeNotice, encodeNotice } from "./account-rows.js";
 import type { Batch, Database } from "./database.js";
 import { numberKey, readU64BE } from "./schema.js";
@@ -30,6 +35,8 @@ export interface Notice {
   readonly recipients: readonly NoticeRecipient[];
   /** Whose change it tells of, and the version that the change made. */
   readonly group?: { readonly address: AccountAddress; readonly version: number } | undefined;
+  /** Because of which it is owed: that of the first recipient, or of the group, unless it is said. */
+  readonly brand?: number;
   /** See wire/notices.ts. */
   readonly payload: Uint8Array;
 }
@@ -48,32 +55,57 @@ interface OpenChange {
   readonly settle: () => void;
 }
 
+export interface OutboxBounds {
+  readonly noticesOwedPerBrandMax: number;
+  readonly noticesOwedRetryMs: number;
+}
+
+interface OutboxOptions {
+  readonly bounds: OutboxBounds;
+  readonly onDamage: (number: number) => void;
+  readonly onStored: () => void;
+}
+
 export class Outbox implements Work {
   readonly #database: Database;
   readonly #writer: Writer;
-  readonly #onDamage: (number: number) => void;
-  readonly #onStored: () => void;
+  readonly #options: OutboxOptions;
   #nextNumber = 1;
   #dropped: number[] = [];
   readonly #changes = new Map<string, OpenChange>();
   /** Numbers of notices of groups → the group. */
   readonly #groups = new Map<number, string>();
+  /** What is owed, in order, and because of which brand. */
+  readonly #owed = new Map<number, number>();
+  readonly #ofBrand = new Map<number, Set<number>>();
 
-  constructor(
-    database: Database,
-    writer: Writer,
-    options: { readonly onDamage: (number: number) => void; readonly onStored: () => void },
-  ) {
+  constructor(database: Database, writer: Writer, options: OutboxOptions) {
     this.#database = database;
     this.#writer = writer;
-    this.#onDamage = options.onDamage;
-    this.#onStored = options.onStored;
+    this.#options = options;
     for (const { key, value } of database.rows("outbox")) {
       const number = readU64BE(key, 0);
       this.#nextNumber = number + 1;
       const notice = decodeNotice(key, value);
-      if (notice !== undefined) this.#open(number, notice);
+      if (notice === undefined) options.onDamage(number);
+      else this.#open(number, notice);
     }
+  }
+
+  /**
+   * The refusal of a change that would be told, when as much is owed because of this brand as may be. What takes
+   * somebody out, and so ends what he gets, is not refused: it ends by itself when nobody is left to be taken out.
+   */
+  refusal(brand: number): CodedError | undefined {
+    const { noticesOwedPerBrandMax, noticesOwedRetryMs } = this.#options.bounds;
+    const owed = this.#ofBrand.get(brand)?.size ?? 0;
+    if (owed < noticesOwedPerBrandMax) return undefined;
+    return new CodedError("rateLimited", { retryAfterMs: noticesOwedRetryMs });
+  }
+
+  refuseFull(brand: number): void {
+    const refusal = this.refusal(brand);
+    if (refusal !== undefined) throw refusal;
   }
 
   /** Puts a notice into the transaction of the change that it tells of. */
@@ -87,11 +119,16 @@ export class Outbox implements Work {
     const id = new Uint8Array(randomBytes(ENVELOPE_ID_BYTES));
     // Known before the row can be read: nobody may send by a roster whose event is owed.
     this.#open(number, notice);
-    batch.put("outbox", key, encodeNotice(key, { id, ...notice }));
-    batch.whenWritten(this.#onStored);
+    batch.put("outbox", key, encodeNotice(key, { ...notice, id, brand: brandCharged(notice) }));
+    batch.whenWritten(this.#options.onStored);
   }
 
-  #open(number: number, { group, recipients }: Notice): void {
+  #open(number: number, notice: Notice): void {
+    const { group, recipients } = notice;
+    const brand = brandCharged(notice);
+    this.#owed.set(number, brand);
+    const numbers = this.#ofBrand.get(brand) ?? new Set();
+    this.#ofBrand.set(brand, numbers.add(number));
     if (group === undefined) return;
     const name = toHex(group.address);
     let settle = (): void => {};
@@ -106,6 +143,12 @@ export class Outbox implements Work {
   }
 
   #close(number: number): void {
+    const brand = this.#owed.get(number);
+    const numbers = brand === undefined ? undefined : this.#ofBrand.get(brand);
+    if (brand === undefined || numbers === undefined) return;
+    this.#owed.delete(number);
+    numbers.delete(number);
+    if (numbers.size === 0) this.#ofBrand.delete(brand);
     const name = this.#groups.get(number);
     const change = name === undefined ? undefined : this.#changes.get(name);
     if (name === undefined || change === undefined) return;
@@ -127,14 +170,30 @@ export class Outbox implements Work {
     return this.#changes.get(toHex(group))?.settled;
   }
 
-  /** Notices numbered above `after`, in order. A damaged one is reported, and left for `interline check` to show. */
-  read(after: number, max: number): StoredNotice[] {
+  /** Brands because of which anything is owed. */
+  get brands(): readonly number[] {
+    return [...this.#ofBrand.keys()];
+  }
+
+  /** Notices numbered above `after`, in order, of this brand or of all. */
+  read(after: number, max: number, brand?: number): StoredNotice[] {
     const found: StoredNotice[] = [];
-    for (const { key, value } of this.#database.rows("outbox", { start: numberKey(after + 1), limit: max })) {
-      const number = readU64BE(key, 0);
+    const numbers = brand === undefined ? this.#owed.keys() : (this.#ofBrand.get(brand) ?? []);
+    const damaged: number[] = [];
+    for (const number of numbers) {
+      if (found.length === max) break;
+      if (number <= after) continue;
+      const key = numberKey(number);
+      const value = this.#database.get("outbox", key);
+      // Staged, and not yet on disk: it is told of when it is.
+      if (value === undefined) break;
       const notice = decodeNotice(key, value);
-      if (notice === undefined) this.#onDamage(number);
+      if (notice === undefined) damaged.push(number);
       else found.push({ number, ...notice });
+    }
+    for (const number of damaged) {
+      this.#options.onDamage(number);
+      this.#close(number);
     }
     return found;
   }
@@ -151,4 +210,10 @@ export class Outbox implements Work {
     for (const number of this.#dropped.splice(0)) batch.remove("outbox", numberKey(number));
     return true;
   }
+}
+
+function brandCharged({ brand, group, recipients }: Notice): number {
+  const one = recipients[0]?.account ?? group?.address;
+  assert(one !== undefined, "a notice is for somebody");
+  return brand || brandOf(one);
 }

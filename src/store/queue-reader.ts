@@ -3,15 +3,16 @@
  * queue, and what is to be delivered next. Changes nothing.
  *
  * Damage is met here. A row whose header is bad is rebuilt from its
- * neighbours: its count is the difference of their running totals (or 1, when
- * a neighbour is missing or bad too), its last sequence the one before the
- * next row's first. A row whose frames are bad keeps its header's numbers. A
+ * neighbours: its count and bytes are the difference of their running totals (or
+ * 1, and what its own length says, when a neighbour is missing or bad too), its
+ * last sequence the one before the next row's first. Running totals go on from
+ * the last good row before it. A row whose frames are bad keeps its header's numbers. A
  * row that is missing shows as a jump of the totals. All of them are delivered
  * as gaps with reason `corrupt`; nothing of their bytes is.
  */
 import type { DeviceAddress } from "../base/address.js";
 import { assert } from "../base/assert.js";
-import { concatBytes } from "../base/bytes.js";
+import { concatBytes, equalBytes } from "../base/bytes.js";
 import type { GapReason } from "../wire/protocol.js";
 import { areEntriesIntact, type ChunkRow, decodeRow, entriesOfDamaged } from "./chunk-rows.js";
 import type { Database, Row } from "./database.js";
@@ -59,11 +60,16 @@ export interface RowSummary {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly storedAtMs: number;
+  /** Then totals are only as good as its neighbours. */
+  readonly isHeaderDamaged: boolean;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   readonly addedBefore: number;
   readonly addedAfter: number;
 }
+
+/** More than any row has: what totals say beyond it is no row's. */
+const ROW_BYTES_SANE = 16 << 20;
 
 export const entriesBefore = (row: QueueRow): number => row.entriesAfter - row.entryCount;
 export const bytesBefore = (row: QueueRow): number => row.bytesAfter - row.entries.length;
@@ -84,7 +90,7 @@ function parse({ key, value }: Row): QueueRow | undefined {
 function rebuild(row: Row, previous: QueueRow | undefined, next: Row | undefined): QueueRow {
   const firstSequence = firstSequenceInKey(row.key);
   const nextRow = next && parse(next);
-  const entries = entriesOfDamaged(row.value);
+  const entries = entriesBetween(previous, nextRow) ?? entriesOfDamaged(row.value);
   const before = previous?.entriesAfter;
   const entriesAfter = nextRow ? entriesBefore(nextRow) : (before ?? 0) + 1;
   return {
@@ -105,6 +111,13 @@ function rebuild(row: Row, previous: QueueRow | undefined, next: Row | undefined
   };
 }
 
+/** As many bytes as the totals of both neighbours say that lie between them; nobody reads them. */
+function entriesBetween(previous: QueueRow | undefined, next: QueueRow | undefined): Uint8Array | undefined {
+  if (previous === undefined || previous.isHeaderDamaged || next === undefined) return undefined;
+  const bytes = bytesBefore(next) - previous.bytesAfter;
+  return bytes >= 0 && bytes < ROW_BYTES_SANE ? new Uint8Array(bytes) : undefined;
+}
+
 function summaryOf(row: QueueRow): RowSummary {
   return {
     key: row.key,
@@ -112,6 +125,7 @@ function summaryOf(row: QueueRow): RowSummary {
     firstSequence: row.firstSequence,
     lastSequence: row.lastSequence,
     storedAtMs: row.storedAtMs,
+    isHeaderDamaged: row.isHeaderDamaged,
     bytesBefore: bytesBefore(row),
     bytesAfter: row.bytesAfter,
     addedBefore: addedBefore(row),
@@ -178,14 +192,23 @@ export class QueueReader {
     if (waiting !== undefined) yield rebuild(waiting, previous, undefined);
   }
 
-  /** The row under `key`, which must exist. A damaged one is rebuilt, for which it is read with its neighbour. */
+  /** The row under `key`, which must exist. A damaged one is rebuilt, for which it is read with its neighbours. */
   summaryAt(device: Uint8Array, key: Uint8Array): RowSummary {
     const value = this.#database.peek("queues", key);
     const row = value && parse({ key, value });
-    if (row !== undefined) return summaryOf(row);
-    const [rebuilt] = this.walk(device, key);
-    assert(rebuilt !== undefined, "a key that was found has its row");
-    return summaryOf(rebuilt);
+    return summaryOf(row ?? this.#rebuilt(device, key));
+  }
+
+  /** A damaged row, for which the queue is read from the last good row before it. */
+  #rebuilt(device: Uint8Array, key: Uint8Array): QueueRow {
+    let start = key;
+    // `end` is exclusive, and a queue's rows stand behind its device's key.
+    for (const row of this.#database.rowsBackward("queues", { start: key, end: device })) {
+      start = row.key;
+      if (parse(row) !== undefined) break;
+    }
+    for (const row of this.walk(device, start)) if (equalBytes(row.key, key)) return row;
+    assert(false, "a key that was found has its row");
   }
 
   /** The queue's last row. */
@@ -193,10 +216,7 @@ export class QueueReader {
     const range = { start: queueEnd(device), end: device };
     const [last] = this.#database.rowsBackward("queues", { limit: 1, ...range });
     if (last === undefined) return undefined;
-    const row = parse(last);
-    if (row !== undefined) return row;
-    const [, before] = this.#database.rowsBackward("queues", { limit: 2, ...range });
-    return rebuild(last, before && parse(before), undefined);
+    return parse(last) ?? this.#rebuilt(device, last.key);
   }
 
   /** The first row that holds entries; gaps stand before it. */

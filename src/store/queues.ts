@@ -92,10 +92,14 @@ export function trimQueue(
   const isEndRemoved = isDone && end.lastSequence <= floor;
   if (isEndRemoved) keys.push(endKey);
   if (first !== undefined && first.firstSequence <= end.firstSequence) {
-    const releasedBytes = (isEndRemoved ? end.bytesAfter : end.bytesBefore) - first.bytesBefore;
+    const lastRemoved = keys.at(-1);
+    const releasedBytes =
+      first.isHeaderDamaged || end.isHeaderDamaged
+        ? bytesOfRows(context, device, lastRemoved)
+        : (isEndRemoved ? end.bytesAfter : end.bytesBefore) - first.bytesBefore;
     context.brands.add(brandOf(device), -releasedBytes);
     const removedAdded = (isEndRemoved ? end.addedAfter : end.addedBefore) - first.addedBefore;
-    if (removedAdded > 0) removeReferences(context, device, keys.at(-1));
+    if (removedAdded > 0) removeReferences(context, device, lastRemoved);
   }
   for (const key of keys) batch.remove("queues", key);
   context.stats.trimmedRows += keys.length;
@@ -106,6 +110,17 @@ export function trimQueue(
     batch.put("floors", device, encodeNumber(device, floor));
   }
   return true;
+}
+
+/** What the rows up to this key hold, one by one: where the totals of the first or the last are not to be had. */
+function bytesOfRows({ reader }: QueueContext, device: Uint8Array, lastKey?: Uint8Array): number {
+  let bytes = 0;
+  if (lastKey === undefined) return bytes;
+  for (const row of reader.walk(device)) {
+    bytes += row.entries.length;
+    if (equalBytes(row.key, lastKey)) break;
+  }
+  return bytes;
 }
 
 /** The rows up to this key are removed. */
@@ -131,12 +146,15 @@ function collapse(context: QueueContext, batch: Batch, { device, rows, gapBefore
   const last = rows.at(-1) as QueueRow;
   const floor = context.floors.known(device);
   let entryCount = 0;
+  let rowsBytes = 0;
   for (const row of rows) {
     entryCount += entriesAbove(row, floor);
+    rowsBytes += row.entries.length;
     batch.remove("queues", row.key);
     if (row.added > 0 && isIntact(row)) context.parts.remove(row.entries);
   }
-  context.brands.add(brandOf(device), bytesBefore(first) - last.bytesAfter);
+  const areTotalsKnown = !first.isHeaderDamaged && !last.isHeaderDamaged;
+  context.brands.add(brandOf(device), -(areTotalsKnown ? last.bytesAfter - bytesBefore(first) : rowsBytes));
   if (entryCount === 0) return 0;
   const isMerged = gapBefore?.gap === reason && gapBefore.lastSequence > floor;
   const key = isMerged ? gapBefore.key : first.key;

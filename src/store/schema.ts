@@ -48,7 +48,8 @@
  *   delivery row            0 u32 crc   4 u32 0             8 u64 previousUntilMs
  *                          16 SHA-256 of the current token, 32
  *                          48 SHA-256 of the one before, 32
- *   notice row              0 u32 crc   4 u32 recipientCount, + 2^31 when it tells of a group   8 id 16
+ *   notice row              0 u32 crc   4 u8 recipientCount  5 u16 brand that caused it  7 u8 128 when it tells of a group
+ *                           8 id 16
  *                          24 of a group: { group 18, u16 0, u32 version }
  *                             recipientCount × { account 18, u16 deviceCount (0xffff: all), deviceCount × u16 number }
  *                             payload, up to the row's end

@@ -1,4 +1,4 @@
-/** A slice of slow work (writer.ts): bounded in time on the event loop and in rows touched. */
+/** A slice of work (writer.ts): bounded in time on the event loop and in rows touched. */
 import { limits } from "../rules/limits.js";
 import type { Batch } from "./database.js";
 import { type QueueContext, trimQueue } from "./queues.js";
@@ -21,6 +21,23 @@ export class Slice {
 
   spend(rows: number): void {
     this.#rowsLeft -= rows;
+  }
+}
+
+/** For prompt work that takes long: gives way to everything else for a turn whenever a slice is over. */
+export class Breather {
+  #slice = new Slice();
+
+  /** Undefined: go on at once. */
+  breath(): Promise<void> | undefined {
+    this.#slice.spend(1);
+    if (!this.#slice.isOver) return undefined;
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#slice = new Slice();
+        resolve();
+      });
+    });
   }
 }
 

@@ -39,7 +39,7 @@ import { LmdbStore } from "./lmdb-store.js";
 import { lockDirectory } from "./lock.js";
 import type { Memberships } from "./memberships.js";
 import type { BrandName } from "./names.js";
-import type { StoredNotice } from "./outbox.js";
+import type { OutboxBounds, StoredNotice } from "./outbox.js";
 import type { PartSource } from "./parts.js";
 import type { PushTargets } from "./push-targets.js";
 import type { QueueItem } from "./queue-reader.js";
@@ -132,7 +132,7 @@ export interface StoreOptions {
   /** A transaction that holds notices is on disk. */
   readonly onNotices?: () => void;
   /** Overrides of limits. */
-  readonly quotas?: Partial<QueueBounds & DedupBounds & KeyBounds>;
+  readonly quotas?: Partial<QueueBounds & DedupBounds & KeyBounds & OutboxBounds>;
   readonly commitTimeoutMs?: number;
 }
 
@@ -173,10 +173,10 @@ export interface Store {
   readAccount(address: AccountAddress): AccountRecord | undefined;
   /**
    * A device comes in: it is added to its account if it is not there. This and every change of a roster is told to the
-   * account's other devices. Rejects with tokenRevoked, deviceUnknown or tooManyDevices.
+   * account's other devices. Rejects with tokenRevoked, deviceUnknown, tooManyDevices or rateLimited.
    */
   registerDevice(address: AccountAddress, number: number, arrival?: Arrival): Promise<AccountRecord>;
-  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account) or tooManyDevices. */
+  /** Adds a device ahead of its first sign-in. Rejects with notFound (no such account), tooManyDevices or rateLimited. */
   addDevice(address: AccountAddress, number: number): Promise<RosterChange>;
   /** Tokens of the device issued up to `nowMs` are refused from then on. Rejects with notFound. */
   removeDevice(address: AccountAddress, number: number, nowMs: number): Promise<RosterChange>;
@@ -203,7 +203,7 @@ export interface Store {
   readGroup(address: AccountAddress): Group | undefined;
   /**
    * Writes a group's roster and what tells of it; one change of a group at a time. Resolves when it is on disk, with those
-   * of its newcomers that are removed accounts. Rejects with tooManyGroups.
+   * of its newcomers that are removed accounts. Rejects with tooManyGroups or rateLimited.
    */
   changeGroup(changed: ChangedGroup): Promise<readonly AccountAddress[]>;
   /** Who is in which groups, and who has yet to leave which. */
@@ -214,10 +214,12 @@ export interface Store {
   settledGroup(group: AccountAddress): Promise<void> | undefined;
   /** With which tokens somebody who is not named may send to the account, noTokens if with none; the same work for both. */
   deliveryTokens(address: AccountAddress): DeliveryTokens;
-  /** Told to all devices of the account. Rejects with notFound: no such account, or no token that could be rotated. */
+  /** Told to all devices of the account. Rejects with notFound (no such account, or no token that could be rotated) or rateLimited. */
   changeDeliveryTokens(address: AccountAddress, change: TokenChange): Promise<DeliveryTokens | undefined>;
-  /** Notices that are owed, numbered above `after`, in order (outbox.ts). */
-  notices(after: number, max: number): StoredNotice[];
+  /** Brands because of which notices are owed. */
+  noticeBrands(): readonly number[];
+  /** Notices that are owed, numbered above `after`, in order, because of this brand or of any (outbox.ts). */
+  notices(after: number, max: number, brand?: number): StoredNotice[];
   /** Those of these numbers are in a flushed commit: they go with the next transaction. */
   dropNotices(numbers: readonly number[]): void;
   /** Stores keys in the place of those of their kinds. Rejects with badRequest, tooManyKeys, keyTooLarge, rateLimited, notFound, overloaded. */
@@ -230,8 +232,8 @@ export interface Store {
   keyDigests(device: DeviceAddress): Promise<KeyDigests>;
   /** Where devices want to be woken, and what became of the last wake-up. */
   readonly pushTargets: PushTargets;
-  /** Background work, about once a second, over at most `rowBudget` rows. */
-  sweep(nowMs: number, rowBudget: number): Promise<SweepResult>;
+  /** Background work, about once a second, over at most `rowBudget` rows. Entries expire by `expiryMs`, or by `nowMs` without it. */
+  sweep(nowMs: number, rowBudget: number, expiryMs?: number): Promise<SweepResult>;
   /** Bytes of frames queued on disk for a brand. */
   brandQueueBytes(brand: number): number;
   stats(): StoreStats;

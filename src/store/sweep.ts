@@ -42,6 +42,7 @@ export class SweepWork implements Work {
   readonly #dedup: DedupWindow;
   readonly #place: SweepPlace;
   readonly #nowMs: number;
+  readonly #expiryMs: number;
   readonly #before: { readonly expired: number; readonly trimmed: number };
   #rowsLeft: number;
   #droppedDedupRows = 0;
@@ -52,12 +53,13 @@ export class SweepWork implements Work {
 
   constructor(
     context: QueueContext,
-    options: { dedup: DedupWindow; place: SweepPlace; nowMs: number; rowBudget: number },
+    options: { dedup: DedupWindow; place: SweepPlace; nowMs: number; expiryMs: number; rowBudget: number },
   ) {
     this.#context = context;
     this.#dedup = options.dedup;
     this.#place = options.place;
     this.#nowMs = options.nowMs;
+    this.#expiryMs = options.expiryMs;
     this.#rowsLeft = options.rowBudget;
     this.#before = { expired: context.stats.expiredEntries, trimmed: context.stats.trimmedRows };
   }
@@ -86,7 +88,7 @@ export class SweepWork implements Work {
     else this.#expire(batch, slice);
     stageTotals(this.#context, batch);
     if (this.#isOver)
-      this.#droppedParts += this.#context.parts.dropOld(batch, this.#nowMs, OLD_PARTS_PER_SWEEP);
+      this.#droppedParts += this.#context.parts.dropOld(batch, this.#expiryMs, OLD_PARTS_PER_SWEEP);
     return this.#isOver;
   }
 
@@ -114,7 +116,7 @@ export class SweepWork implements Work {
       const device = key.slice(0, DEVICE_KEY_BYTES);
       const changesBefore = batch.changes.length;
       const rowsMax = Math.min(slice.rowsLeft, this.#rowsLeft);
-      const isMoreLeft = expireQueue(this.#context, batch, { device, nowMs: this.#nowMs, rowsMax });
+      const isMoreLeft = expireQueue(this.#context, batch, { device, nowMs: this.#expiryMs, rowsMax });
       const rows = 1 + batch.changes.length - changesBefore;
       slice.spend(rows);
       this.#rowsLeft -= rows;

@@ -6,6 +6,8 @@
  * are blocks of the journal (journal.ts).
  *
  * Two kinds of work. *Prompt* work (registrations) goes whole into the next
+ * transaction; what takes long to put together (the change of a full group) lets
+ * go of the event loop in between, while everything else waits for the next
  * transaction. *Slow* work (spills, trims, sweeps) is taken in order, one slice
  * per transaction, so that a sign-in waits for one slice at most and the event
  * loop is held for limits.storeSliceMs at most.
@@ -21,8 +23,11 @@ import { Batch, type Database } from "./database.js";
 import { Watchdog } from "./watchdog.js";
 
 export interface Work {
-  /** Adds rows for one transaction. True when all of this work is in; false asks for another slice. */
-  stage(batch: Batch): boolean;
+  /**
+   * Adds rows for one transaction. True when all of this work is in; false asks for another slice. Prompt work may take
+   * its time; nothing else is written meanwhile.
+   */
+  stage(batch: Batch): boolean | Promise<boolean>;
 }
 
 /** What the writer needs of a database. */
@@ -113,9 +118,13 @@ export class Writer {
     this.#database.refresh();
     const staged = this.#prompt.splice(0);
     this.#staged = staged;
-    for (const { work } of staged) work.stage(batch);
+    for (const { work } of staged) {
+      const isStaged = work.stage(batch);
+      if (isStaged instanceof Promise) await isStaged;
+    }
+    if (this.#error) return;
     const slow = this.#slow[0];
-    if (slow?.work.stage(batch)) staged.push(this.#slow.shift() as Pending);
+    if (slow?.work.stage(batch) === true) staged.push(this.#slow.shift() as Pending);
     if (batch.changes.length === 0) await new Promise((resolve) => setImmediate(resolve));
     else await this.#write(batch);
     if (this.#error) return;

@@ -267,6 +267,30 @@ describe("accounts, devices and names", () => {
     });
   });
 
+  test("wait while the brand's accounts have yet to be told as much as may be, but for removals", async () => {
+    const other = node;
+    const path = join(directory, "busy");
+    // Nothing is told here.
+    const limits = { noticesOwedPerBrandMax: 2, noticesInFlightMax: 0 };
+    const brands = [brand(1, "red", inline), brand(2, "blue", inline)];
+    node = await createNode({ dataDirectory: path, listen: false, admin: { port: 0 }, brands, limits });
+    try {
+      const account = "dd".repeat(16);
+      const put = (device: number, as = token()) =>
+        ask("PUT", DEVICE, { account, device: String(device) }, { token: as });
+      for (const as of [token(), token("blue")]) await ask("PUT", ACCOUNT, { account }, { token: as });
+      for (const device of [1, 2, 3]) expect((await put(device)).status).toBe(201);
+      expect(await put(4)).toMatchObject({ status: 429, body: { code: 405 } });
+      expect((await put(3)).status).toBe(200);
+      for (const device of [1, 2, 3]) expect((await put(device, token("blue"))).status).toBe(201);
+      expect((await ask("DELETE", DEVICE, { account, device: "1" })).status).toBe(204);
+      expect((await ask("GET", ACCOUNT, { account })).body).toMatchObject({ devices: [2, 3] });
+    } finally {
+      await node.stop();
+      node = other;
+    }
+  });
+
   test("of one brand are not another's", async () => {
     const blue = { token: token("blue") };
     const shared = {

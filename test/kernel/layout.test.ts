@@ -45,6 +45,7 @@ describe("the layout of the kernels", () => {
     expect(L.PAYLOAD_BYTES_MAX).toBe(limits.payloadBytesMax);
     expect(L.ACCOUNTS_PER_SEND_MAX).toBe(limits.accountsPerSendMax);
     expect(L.ACCOUNT_DEVICES_MAX).toBe(limits.devicesPerAccountMax);
+    expect(L.ITEMS_MAX).toBe(limits.groupSendDevicesMax);
     // One row and one column of the crossings are for brands that nobody configured, and one for the node itself.
     expect(L.BRANDS_MAX).toBe(limits.brandsMax + 2);
   });

@@ -272,6 +272,8 @@ function judgeGroupSend(send: GroupSend, context: SendContext): Verdict {
   if (group.isHeld && !isNode) return refused(codes.overloaded);
   const brands = judgeBrands(group.members, context);
   if (brands !== undefined) return brands;
+  const devices = members.reduce((sum, account) => sum + (account?.devices.length ?? 0), 0);
+  if (devices - (isNode ? 0 : 1) > context.itemsMax) return refused(codes.tooManyRecipients);
   const missing = group.members.filter((_, i) => members[i] === undefined);
   if (missing.length > 0) return { kind: "missing", accounts: missing.slice(0, NEEDED_MAX) };
   return judgeBlocks(send, members as ModelAccount[], context);
@@ -288,9 +290,7 @@ function judgeBlocks(send: GroupSend, members: readonly ModelAccount[], context:
   }
   for (const account of members) account.isRecent = true;
   const devices = members.flatMap((account) => account.devices).filter((device) => device !== sender);
-  if (devices.length > context.itemsLeft) {
-    return devices.length > context.itemsMax ? refused(codes.tooManyRecipients) : { kind: "batchFull" };
-  }
+  if (devices.length > context.itemsLeft) return { kind: "batchFull" };
   if ([...blocks.keys()].some((device) => !devices.includes(device))) return refused(codes.blockSurplus);
   const recipients = devices.map((device) => ({ device, payload: blocks.get(device) ?? new Uint8Array(0) }));
   const room = recipients.reduce((sum, { payload }) => sum + REFERENCE_BYTES_MAX + payload.length, 0);

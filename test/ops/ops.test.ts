@@ -77,6 +77,7 @@ describe("metrics", () => {
     signals: { delivered: 11, behind: 12 },
     tailBytes: 10,
     uncommittedBytes: 0,
+    clockAheadMs: 90_000,
     store: {
       ...{
         commits: 7,

@@ -4,9 +4,13 @@
  */
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type AccountAddress, accountOf, deviceAddress } from "../../src/base/address.js";
-import { Database } from "../../src/store/database.js";
+import { limits } from "../../src/rules/limits.js";
+import { encodeAccount } from "../../src/store/account-rows.js";
+import { Batch, Database } from "../../src/store/database.js";
+import { accountKey, encodeNumber, metaKeys } from "../../src/store/schema.js";
 import { checkDirectory } from "../../src/store/store.js";
 import { codes } from "../../src/wire/codes.js";
+import { encodeGroupEvent } from "../../src/wire/groups.js";
 import { Device, World } from "./harness.js";
 
 const MEMBERS = 10_000;
@@ -142,4 +146,93 @@ it("takes a bounded number of looks at its members for one connection in a turn,
   await world.settle();
   expect(refusals(alice)).toHaveLength(before);
   expect(bob.connection.entries.at(-1)).toBe("again+");
+});
+
+it("reads a bounded number of members' rosters for what one connection names in a turn, group by group", async () => {
+  const alice = await world.device(1, 1).connect();
+  const members = somebodies(640);
+  // Alice is in none of them: asking costs the same, and nothing else is looked at.
+  const groups = Array.from({ length: 200 }, (_, i) => world.group(2 + i, 1, members));
+  world.groupReads = 0;
+  groups.forEach((group, i) => {
+    alice.sendToGroup(i, "hello", group);
+  });
+  world.turn();
+  // One of 640 members counts for 1 and 640 / 64 more.
+  const each = 1 + 640 / 64;
+  expect(world.groupReads).toBe(Math.ceil(limits.accountLoadsPerTurnMax / each));
+  const told = alice.connection.of("refusal").map(({ code }) => code);
+  expect(told.filter((code) => code === codes.groupUnknown.code)).toHaveLength(world.groupReads);
+  expect(told.filter((code) => code === codes.overloaded.code)).toHaveLength(200 - world.groupReads);
+  // The next turn has its own.
+  world.groupReads = 0;
+  alice.sendToGroup(300, "hello", groups.at(-1) as (typeof groups)[number]);
+  world.turn();
+  expect(world.groupReads).toBe(1);
+});
+
+/** All devices of these accounts at once, as if they had come one by one and everybody had been told. */
+async function registerAll(firsts: readonly Device[], devicesEach: number): Promise<void> {
+  const { directory } = world;
+  await world.close();
+  const database = Database.open(directory, { readOnly: false });
+  const batch = new Batch();
+  firsts.forEach(({ address }, i) => {
+    const devices = Array.from({ length: devicesEach }, (_, n) => ({
+      number: n + 1,
+      ordinal: 1 + devicesEach * i + n,
+    }));
+    const key = accountKey(accountOf(address));
+    batch.put("accounts", key, encodeAccount(key, { version: devicesEach, devices }));
+  });
+  const nextOrdinal = 1 + devicesEach * firsts.length;
+  batch.put("meta", metaKeys.ordinal, encodeNumber(metaKeys.ordinal, nextOrdinal));
+  await database.write(batch);
+  await database.close();
+  world = await World.open({ directory, residents: 1 << 17, tailBytes: 96 << 20, build: "release" });
+}
+
+/** Until nothing is owed because of the group's last change, a bounded number of turns. */
+async function untilTold(): Promise<void> {
+  for (let i = 0; i < 20 && world.store.settledGroup(GROUP) !== undefined; i++) await world.settle();
+  expect(world.store.settledGroup(GROUP)).toBeUndefined();
+}
+
+/** A change that the store makes, and what is to be told of it. */
+async function change(event: "created" | "removed", version: number, members: readonly Device[]) {
+  const accounts = members.map(({ address }) => accountOf(address));
+  const by = accounts[0] as AccountAddress;
+  const payload = encodeGroupEvent({ group: GROUP, version, event, by, accounts: [] });
+  await world.store.changeGroup({
+    group: { address: GROUP, version, members: accounts.map((account) => ({ account, role: "admin" })) },
+    notices: [{ recipients: [], payload, group: { address: GROUP, version } }],
+  });
+}
+
+it("with more devices than one envelope reaches is told of its changes, and its sends are refused with a code", {
+  timeout: 120_000,
+}, async () => {
+  const [devicesEach, membersMax] = [limits.devicesPerAccountMax, 65_536 / limits.devicesPerAccountMax];
+  await registerAll(somebodies(membersMax + 104), devicesEach);
+  const firsts = somebodies(membersMax + 104);
+  // Of the first, of the last that fits, and of the last of all.
+  const some = [0, membersMax - 1, firsts.length - 1].map((i) => firsts[i] as Device);
+  for (const device of some) await device.connect();
+  const [sender, fitting, last] = some as [Device, Device, Device];
+
+  await change("created", 1, firsts);
+  await untilTold();
+  for (const { connection } of some) expect(connection.groupLog).toEqual(["created 1"]);
+  sender.sendToGroup(1, "too many", { address: GROUP, version: 1, members: [] });
+  await world.settle();
+  expect(sender.connection.of("refusal").map(({ code }) => code)).toEqual([codes.tooManyRecipients.code]);
+
+  // 65,536 of them, the sender among them, are not too many.
+  await change("removed", 2, firsts.slice(0, membersMax));
+  await untilTold();
+  sender.sendToGroup(2, "fits", { address: GROUP, version: 2, members: [] });
+  await world.settle();
+  expect(sender.connection.of("refusal")).toHaveLength(1);
+  expect(fitting.connection.groupLog).toEqual(["created 1", "removed 2", "fits"]);
+  expect(last.connection.groupLog).toEqual(["created 1"]);
 });

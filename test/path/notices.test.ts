@@ -1,6 +1,9 @@
 /** What the node says of itself: after the change is durable, in order, once it is said never lost, and never twice under one id. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { accountOf } from "../../src/base/address.js";
+import { type AccountAddress, accountAddress, accountOf } from "../../src/base/address.js";
+import { limits } from "../../src/rules/limits.js";
+import { Batch, Database } from "../../src/store/database.js";
+import { checkDirectory } from "../../src/store/store.js";
 import { isNode } from "../../src/wire/notices.js";
 import { until } from "../support/until.js";
 import { type Device, World } from "./harness.js";
@@ -11,6 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.remove());
 
+const token = (n: number) => ({ kind: "set", token: new Uint8Array(16).fill(n) }) as const;
 const versions = (device: Device): unknown[] => device.connection.notices.map(({ version }) => version);
 
 /** The outbox is cleared with a transaction of its own. */
@@ -98,6 +102,79 @@ describe("a roster that has changed", () => {
     }
     expect(versions(one)).toEqual([2, 3, 4]);
     await untilNothingIsOwed();
+  });
+});
+
+it("notices that are damaged on disk hold up none that are not, however many they are", async () => {
+  const one = await world.device(1, 1, 1).connect();
+  const other = await world.device(1, 2, 1).connect();
+  const count = limits.noticesInFlightMax + 6;
+  for (let i = 0; i < count; i++) await world.store.changeDeliveryTokens(accountOf(one.address), token(i));
+  await world.store.registerDevice(accountOf(other.address), 2);
+  await world.close();
+  const database = Database.open(world.directory, { readOnly: false });
+  const batch = new Batch();
+  for (const { key, value } of [...database.rows("outbox")].slice(0, count)) {
+    value[20] = (value[20] as number) ^ 1;
+    batch.put("outbox", key, value);
+  }
+  await database.write(batch);
+  await database.close();
+  world = await World.open({ directory: world.directory });
+  const again = await world.device(1, 2, 1).connect();
+  await world.settle();
+  expect(versions(again)).toEqual([2]);
+  await untilNothingIsOwed();
+  // They are left for whoever looks after the disk.
+  const { findings } = await checkDirectory(world.directory);
+  expect(findings.filter(({ table }) => table === "outbox")).toHaveLength(count);
+});
+
+describe("what one brand is owed", () => {
+  it("costs another its turn at most, however much it is", async () => {
+    const crowd = await world.device(1, 1, 1).connect();
+    const other = await world.device(2, 2, 1).connect();
+    await world.settle();
+    // Nothing goes out meanwhile; of the one brand it is more than there are places.
+    world.kernel.setDiskLow(true);
+    for (let i = 0; i < 80; i++) await world.store.changeDeliveryTokens(accountOf(crowd.address), token(i));
+    await world.store.registerDevice(accountOf(other.address), 2);
+    world.kernel.setDiskLow(false);
+    world.later(300).turn();
+    expect(versions(other)).toEqual([2]);
+    expect(crowd.connection.notices.length).toBeLessThan(80);
+  });
+
+  it("is bounded: beyond it what would be told is refused with the time to wait, and what takes away is not", async () => {
+    await world.close();
+    const noticesOwedPerBrandMax = 40;
+    world = await World.open({ directory: world.directory, limits: { noticesOwedPerBrandMax } });
+    const [one, other] = [await world.device(1, 1, 1).connect(), await world.device(2, 2, 1).connect()];
+    const account = accountOf(one.address);
+    await world.settle();
+    const owed = () => world.store.notices(0, 100).length;
+    const many = Array.from({ length: noticesOwedPerBrandMax }, (_, i) => {
+      const id = new Uint8Array(16).fill(9);
+      new DataView(id.buffer).setUint32(0, i);
+      return accountAddress(1, id);
+    });
+    await Promise.all(many.map((one) => world.store.createAccount(one)));
+    await Promise.all(many.map((one, i) => world.store.changeDeliveryTokens(one, token(i))));
+    expect(owed()).toBe(noticesOwedPerBrandMax);
+    const refused = { code: "rateLimited", retryAfterMs: limits.noticesOwedRetryMs };
+    await expect(world.store.addDevice(account, 2)).rejects.toMatchObject(refused);
+    await expect(world.store.registerDevice(account, 2)).rejects.toMatchObject(refused);
+    await expect(world.store.changeDeliveryTokens(many[0] as AccountAddress, token(1))).rejects.toMatchObject(
+      refused,
+    );
+    expect(owed()).toBe(noticesOwedPerBrandMax);
+    // Another brand is not asked to wait, nor is whoever gives his token back.
+    await world.store.addDevice(accountOf(other.address), 2);
+    await world.store.changeDeliveryTokens(many[0] as AccountAddress, { kind: "revoke" });
+    expect(owed()).toBe(noticesOwedPerBrandMax + 2);
+    while (owed() > 0) await world.settle();
+    await world.store.addDevice(account, 2);
+    expect(world.store.readAccount(account)?.devices).toHaveLength(2);
   });
 });
 

@@ -7,7 +7,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
 import { decodeAccount, encodeAccount } from "../../src/store/account-rows.js";
-import { accountKey, DATA_FILE, deviceKey, queueEnd } from "../../src/store/schema.js";
+import {
+  accountKey,
+  brandKey,
+  DATA_FILE,
+  deviceKey,
+  encodeNumber,
+  queueEnd,
+} from "../../src/store/schema.js";
 import { checkDirectory, inspectDirectory, type Store } from "../../src/store/store.js";
 import { changeJournal } from "../support/journal-file.js";
 import { journalRecord, numberedRun, testDevice } from "../support/journal-record.js";
@@ -43,6 +50,47 @@ async function fiveChunks(): Promise<void> {
   await store.spill([numberedRun(ann, 1, 50)], 0);
   await store.close();
 }
+
+test.each([
+  ["the first row", [0]],
+  ["the last row", [4]],
+  ["a row in between", [2]],
+  ["the first two rows", [0, 1]],
+  ["the last two rows", [3, 4]],
+  ["all rows but one", [0, 1, 3, 4]],
+  ["all rows", [0, 1, 2, 3, 4]],
+])(
+  "what a brand has queued is counted down to nothing when the header of %s is damaged",
+  async (_what, rows) => {
+    for (const appended of [0, 10]) {
+      await fiveChunks();
+      for (const row of rows) await fixture.flipBit("queues", { row, byte: 9 });
+      const store = await fixture.open({ quotas: CHUNKS });
+      if (appended > 0) await store.spill([numberedRun(ann, 51, appended)], 0);
+      // In two steps, so that the queue is cut inside too.
+      for (const floor of [23, 50 + appended]) {
+        store.trim(ann, floor);
+        await store.sweep(fixture.nowMs, 1_000);
+      }
+      expect(sequencesOf(readAll(store, ann))).toEqual([]);
+      expect(store.brandQueueBytes(1)).toBe(0);
+      await store.close();
+      const { findings } = await checkDirectory(fixture.directory);
+      expect(findings).toEqual([]);
+      await fixture.cleanUp();
+      fixture = new StoreFixture();
+    }
+  },
+);
+
+test("a brand's counter that is not what its queues hold is found by check", async () => {
+  await fiveChunks();
+  await fixture.tamper((_database, batch) => {
+    batch.put("meta", brandKey(1), encodeNumber(brandKey(1), 50 * 321 + 1));
+  });
+  const { findings } = await checkDirectory(fixture.directory);
+  expect(findings).toMatchObject([{ table: "meta", kind: "totals", number: 1 }]);
+});
 
 test("a block of the journal with any flipped bit is passed over and reported; its neighbours are used", async () => {
   for (const byte of [0, 5, 9, 17, 25, 29, 33, 41, 50, 64, 80, 100, 130, 150, 300, -40, -1]) {
