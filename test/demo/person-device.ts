@@ -166,15 +166,15 @@ export class PersonDevice {
   #handedOver({ plaintext, request }: Encrypted): void {
     const text = new TextDecoder().decode(plaintext);
     const { readers, ciphertexts } = this.#letter(text);
-    if ("shared" in request)
+    if ("group" in request)
       for (const { address } of readers) ciphertexts.set(formatAddress(address), request.shared);
-    else if ("to" in request)
+    else if ("to" in request && !("shared" in request))
       for (const { account, devices } of request.to)
         for (const { device, payload } of devices)
           ciphertexts.set(formatAddress(numberedDevice(account as Uint8Array, device)), payload);
     for (const ciphertext of ciphertexts.values()) this.#stage.unreceipted.set(endOf(ciphertext), text);
     this.#stage.tally.submitted(text);
-    this.#stage.ciphertexts += "shared" in request ? 1 + (request.blocks?.length ?? 0) : ciphertexts.size;
+    this.#stage.ciphertexts += "group" in request ? 1 + (request.blocks?.length ?? 0) : ciphertexts.size;
     this.#stage.inFlight++;
     this.#stage.happened();
   }
