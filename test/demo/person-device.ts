@@ -52,6 +52,8 @@ export class PersonDevice {
   readonly #cipher: SignalCipher;
   /** The texts that it has shown, in their order. */
   readonly read: string[] = [];
+  /** Those that came sealed, beside them, and by which device each proves to be. */
+  readonly sealed: { readonly from: string; readonly text: string }[] = [];
   /** Envelopes shown, by sender and envelope id. */
   readonly #shown = new Set<string>();
   /** Messages under way, by their text: whom they are for, and what was encrypted last for each of them. */
@@ -204,7 +206,12 @@ export class PersonDevice {
     });
   }
 
-  async #show({ plaintext, sender, envelope }: Message): Promise<void> {
+  async #show({ plaintext, sender, envelope, isSealed }: Message): Promise<void> {
+    if (isSealed) {
+      this.sealed.push({ from: formatAddress(sender), text: new TextDecoder().decode(plaintext) });
+      this.#stage.happened();
+      return;
+    }
     const from = this.#nameOf(sender);
     const key = `${formatAddress(sender)}/${toHex(envelope.id)}`;
     if (this.#shown.has(key)) this.#stage.tally.shownTwice(this.name, from);
