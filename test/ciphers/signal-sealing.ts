@@ -121,7 +121,11 @@ export class SealingSignalCipher extends SignalCipher {
     let plaintext: Uint8Array;
     if (isForMany) {
       const key = block?.subarray(HEAD_BYTES) ?? new Uint8Array(0);
-      if (key.length > 0) await this.#takeSealedKey(key, timeMs, address, from);
+      if (key.length > 0) {
+        // Whose it is, the ratchet proves; the certificate that counts is the message's.
+        const given = await sealedSenderDecryptToUsmc(key.slice(), identities);
+        await this.takeKey(given.msgType(), given.contents(), address, from);
+      }
       plaintext = await this.messageFromGroup(content.contents(), address, from);
     } else plaintext = await this.messageFrom(content.msgType(), content.contents(), from);
     if ((await identities.getIdentity(protocolName(from)))?.equals(certificate.key()) !== true)
@@ -144,12 +148,6 @@ export class SealingSignalCipher extends SignalCipher {
     if (!this.isCertified(certificate, from, timeMs))
       throw new Error("a certificate that the sender's brand has not signed, or that has ended");
     return { content, certificate, from };
-  }
-
-  async #takeSealedKey(sealed: Uint8Array, timeMs: number, address: Bytes, from: DeviceAddress) {
-    const key = await this.#open(sealed, timeMs);
-    if (!equalBytes(key.from, from)) throw new Error("a sender key of another device than the message's");
-    await this.takeKey(key.content.msgType(), key.content.contents(), address, from);
   }
 
   protected isCertified(certificate: SenderCertificate, from: DeviceAddress, timeMs: number): boolean {

@@ -423,6 +423,22 @@ test.each(Object.keys(forgeries))("a certificate %s is refused, and nothing is s
   ]);
 });
 
+test("who seals with another identity key than the one it has met the reader with is refused", async () => {
+  class TwoFaced extends Prying {
+    turn(): void {
+      Object.assign(this.state, { identityPair: IdentityKeyPair.generate() });
+    }
+  }
+  const { ana, chi, dov } = await room((address) => new TwoFaced(address, KEYS, certification));
+  await ana.sendSealedShared([chi, dov], "as I am");
+  await allRead([chi, dov], "as I am");
+  (ana.cipher as TwoFaced).turn();
+  await ana.sendSealedShared([chi, dov], "as another");
+  await until(() => [chi, dov].every(({ unreadable }) => unreadable.length === 1), "they refuse it");
+  expect(String(chi.unreadable[0])).toContain("another identity");
+  expect(dov.texts()).toEqual(["as I am"]);
+});
+
 describe("a cipher that seals for single devices alone", () => {
   class Single extends SealingSignalCipher {
     override sealToAll: never = undefined as never;
