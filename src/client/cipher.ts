@@ -6,6 +6,7 @@
  *
  *   plaintext ─▶ encryptTo ────── a payload for each device ─────────▶ decryptFrom ─▶ plaintext
  *   plaintext ─▶ sealTo ───────── the same, and who it is from ───────▶ openSealed ──▶ plaintext, from
+ *   plaintext ─▶ sealToAll ────── one shared part, a block for each ──▶ openSealed ──▶ plaintext, from
  *   plaintext ─▶ encryptToGroup ─ one shared part, blocks ────────▶ decryptFromGroup ─▶ plaintext
  *   roster ────▶ moveGroup ────── one shared part, blocks ────────▶ decryptFromGroup ─▶ nothing to show
  *
@@ -22,7 +23,8 @@
  *
  * Sealing is an option of a cipher. Of what it seals the node must learn nothing that tells the sender, or that two envelopes have
  * the same one; and it must prove to the recipient which device it is from. Signal's sealed sender does; a private
- * message of MLS does not, because its group stands there for everybody to read.
+ * message of MLS does not, because its group stands there for everybody to read. A cipher that seals for one device may also seal
+ * for many at once, as Signal's second version of it does; for one that does not, EncryptedClient sends to each account by itself.
  *
  * Keys that are handed out again and again (signed pre-keys, last resorts) grow old. refill is told how old they may get
  * (KeyTimes). A successor is made, stored, and uploaded; once `uploaded` says that the node has it, the old one
@@ -59,11 +61,20 @@ export interface Cipher<Suite extends SuiteName = SuiteName> {
   decryptFrom?(payload: Uint8Array, from: DeviceAddress): Promise<Uint8Array>;
   /** One payload for one device that does not tell the node whose it is. Absent, like openSealed, when the encryption cannot. */
   sealTo?(plaintext: Uint8Array, to: DeviceAddress, claim: Claim<Suite>): Promise<Uint8Array>;
-  /** Rejects like decryptFrom, and when it is not proven whose it is. `timeMs` is when the node accepted it. */
-  openSealed?(
-    payload: Uint8Array,
-    timeMs: number,
-  ): Promise<{ readonly plaintext: Uint8Array; readonly from: DeviceAddress }>;
+  /**
+   * One shared part for all of the devices, and a block for each of them. This device may be one, and what it gets must not be told from
+   * the others' by the node, by its length either; nor need the devices that are left out. Absent when the encryption cannot.
+   */
+  sealToAll?(
+    plaintext: Uint8Array,
+    devices: readonly DeviceAddress[],
+    claim: Claim<Suite>,
+  ): Promise<GroupCiphertext>;
+  /**
+   * Rejects like decryptFrom, and when it is not proven whose it is. `timeMs` is when the node accepted it. With a block,
+   * `payload` is the shared part that it came with. Undefined for what this device has sealed itself.
+   */
+  openSealed?(payload: Uint8Array, timeMs: number, block?: Uint8Array): Promise<Opened | undefined>;
   /** For all devices of the group except this one; undefined while moveGroup's envelope for this version has not come. */
   encryptToGroup(
     plaintext: Uint8Array,
@@ -90,6 +101,12 @@ export interface KeyTimes {
   readonly keptMs: number;
 }
 
+/** What was sealed, and the device that it proves to be from. */
+export interface Opened {
+  readonly plaintext: Uint8Array;
+  readonly from: DeviceAddress;
+}
+
 /** A group as one version of its roster has it. */
 export interface GroupDevices {
   /** The group's address, 18 bytes. */
@@ -102,7 +119,7 @@ export interface GroupDevices {
 export interface GroupCiphertext {
   /** What every device gets. */
   readonly shared: Uint8Array;
-  /** What some get of their own beside it. */
+  /** What some get of their own beside it; of what is sealed, all of them. */
   readonly blocks: readonly { readonly device: DeviceAddress; readonly block: Uint8Array }[];
   /** Devices that cannot read it, because no keys of theirs could be had. */
   readonly leftOut: readonly DeviceAddress[];

@@ -14,7 +14,7 @@
  * has changed, and repeats it; has the cipher decrypt what comes, in order; keeps the device's keys at the node up; and tells
  * the cipher of every version of a group's roster that this device makes.
  *
- *   send, sendToOwn, sendSealed ─▶ encrypted-sends.ts      publishKeys, renewKeys ─▶ key-upkeep.ts      groups ─▶ encrypted-groups.ts
+ *   send, sendToOwn, sendSealed, sendSealedShared ─▶ encrypted-sends.ts      publishKeys, renewKeys ─▶ key-upkeep.ts      groups ─▶ encrypted-groups.ts
  *
  * Invariants. Envelopes are handed to the client in the order in which they were encrypted (so it does not use the requests'
  * `renew`, which lets others go between). What was encrypted
@@ -43,6 +43,7 @@ import type {
   EncryptedClientOptions,
   EncryptedGroupSend,
   EncryptedSealedSend,
+  EncryptedSealedSharedSend,
   EncryptedSend,
   GroupReceipt,
 } from "./encrypted-types.js";
@@ -50,7 +51,7 @@ import { InterlineError } from "./errors.js";
 import { KeyUpkeep } from "./key-upkeep.js";
 import { KnownRosters } from "./known-rosters.js";
 import { OneAtATime } from "./one-at-a-time.js";
-import { accountOfLike, deviceOfLike } from "./requests.js";
+import { accountOfLike, badArgument, deviceOfLike } from "./requests.js";
 import type { AccountLike, Envelope, Receipt, SealedEnvelope } from "./types.js";
 
 export type * from "./cipher.js";
@@ -62,7 +63,7 @@ const GROUP_WAIT_MS = 10_000;
 const KEY_AGE_MS = 2 * 24 * 3600_000;
 const KEY_KEPT_MS = 35 * 24 * 3600_000;
 
-/** Content is absent when an envelope was for the cipher alone. */
+/** Content is absent when an envelope was for the cipher alone, or of this device itself. */
 interface Decrypted {
   readonly content: Uint8Array | undefined;
   readonly sender: DeviceAddress;
@@ -155,11 +156,40 @@ export class EncryptedClient<Suite extends SuiteName = SuiteName> {
       content,
       this.#telling(plaintext),
     );
-    try {
-      await this.sendToOwn({ to: [account], plaintext });
-    } catch (cause) {
-      throw new InterlineError("transcriptFailed", { cause });
+    await this.#sendTranscript([account], plaintext);
+    return receipt;
+  }
+
+  /**
+   * To all devices of several other accounts over the connection `sealed`: as one envelope, to all of them or none, when the cipher
+   * has sealToAll; else as a sealed envelope for each account, in their order, until one is refused. The error's `detail.accounts`
+   * are those that the refusal is about. Each account learns which others it went to.
+   *
+   * **Name the own account too**, with its own token: then nobody can tell the sender by who is left out, and this account's
+   * other devices get it in the same envelope. Otherwise, and always without sealToAll, a transcript follows over the named connection, as
+   * of `sendSealed`. Rejects like it.
+   */
+  async sendSealedShared({ to, plaintext }: EncryptedSealedSharedSend): Promise<GroupReceipt> {
+    const others = this.#others(to.map(({ account }) => account));
+    if (others.length === 0) throw badArgument("a sealed send to its own account alone");
+    const tokens = new Map(
+      to.map(({ account, deliveryToken }) => [toHex(accountOfLike(account)), deliveryToken]),
+    );
+    const peers = others.map((account) => ({
+      account,
+      deliveryToken: tokens.get(toHex(account)) as Uint8Array,
+    }));
+    const content = encodeContent({ kind: "joint", to: others, plaintext });
+    const telling = this.#telling(plaintext);
+    const ownToken = tokens.get(toHex(this.#account));
+    if (this.#cipher.sealToAll === undefined) {
+      const receipt = await this.#sends.sendSealedToEach(peers, content, telling);
+      await this.#sendTranscript(others, plaintext);
+      return receipt;
     }
+    if (ownToken !== undefined) peers.push({ account: this.#account, deliveryToken: ownToken });
+    const receipt = await this.#sends.sendSealedShared(peers, content, telling);
+    if (ownToken === undefined) await this.#sendTranscript(others, plaintext);
     return receipt;
   }
 
@@ -177,6 +207,14 @@ export class EncryptedClient<Suite extends SuiteName = SuiteName> {
   sendToGroup({ group, plaintext }: EncryptedGroupSend): Promise<GroupReceipt> {
     const content = encodeContent({ kind: "message", plaintext });
     return this.groups.send(accountOfLike(group), content, this.#telling(plaintext));
+  }
+
+  async #sendTranscript(to: readonly AccountAddress[], plaintext: Uint8Array): Promise<void> {
+    try {
+      await this.sendToOwn({ to, plaintext });
+    } catch (cause) {
+      throw new InterlineError("transcriptFailed", { cause });
+    }
   }
 
   #telling(plaintext: Uint8Array): (request: Encrypted["request"]) => void {
@@ -219,10 +257,10 @@ export class EncryptedClient<Suite extends SuiteName = SuiteName> {
   }
 
   #opened(envelope: SealedEnvelope, open: NonNullable<Cipher["openSealed"]>): Promise<void> {
-    const { payload, timeMs } = envelope;
+    const { payload, timeMs, block } = envelope;
     return this.#take(envelope, undefined, async () => {
-      const { plaintext, from } = await open(payload, timeMs);
-      return { content: plaintext, sender: from };
+      const opened = await open(payload, timeMs, block);
+      return { content: opened?.plaintext, sender: opened?.from ?? this.#cipher.address };
     });
   }
 
@@ -247,15 +285,12 @@ export class EncryptedClient<Suite extends SuiteName = SuiteName> {
     const isSealed = named === undefined;
     switch (content?.kind) {
       case "message":
-      case "transcript": {
+      case "transcript":
+      case "joint": {
         const sentTo = content.kind === "transcript" ? content.to : undefined;
-        await this.#options.onMessage({
-          plaintext: content.plaintext,
-          sender,
-          sentTo,
-          isSealed,
-          envelope,
-        });
+        const sharedWith = content.kind === "joint" ? this.#others(content.to) : undefined;
+        const { plaintext } = content;
+        await this.#options.onMessage({ plaintext, sender, sentTo, sharedWith, isSealed, envelope });
         return;
       }
       case "deliveryToken":

@@ -6,17 +6,17 @@
  * for a version is the first envelope for it, made by the device that made the version.
  */
 
-import { type AccountAddress, accountOf, deviceNumber, numberedDevice } from "../base/address.js";
+import { type AccountAddress, accountOf, deviceNumber } from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
 import type { GroupEvent } from "../wire/groups.js";
 import type { SuiteName } from "../wire/keys.js";
 import type { GroupCiphertext, GroupDevices } from "./cipher.js";
-import { type Handed, REPAIRS_MAX, type Workshop } from "./encrypted-sends.js";
+import { devicesOf, type Handed, REPAIRS_MAX, settling, type Workshop } from "./encrypted-sends.js";
 import type { GroupReceipt } from "./encrypted-types.js";
 import { InterlineError, isCode } from "./errors.js";
 import { GroupView } from "./group-view.js";
 import { accountOfLike } from "./requests.js";
-import type { AccountLike, GroupSendRequest, GroupVersion, Receipt } from "./types.js";
+import type { AccountLike, GroupSendRequest, GroupVersion } from "./types.js";
 
 export interface GroupTimes {
   readonly rosterAgeMs: number;
@@ -93,7 +93,7 @@ export class EncryptedGroups<Suite extends SuiteName = SuiteName> {
         continue;
       }
       try {
-        const receipt = await this.#settle(handed);
+        const receipt = await settling(handed.receipt, handed.made);
         return { ...receipt, leftOut: handed.made.leftOut };
       } catch (error) {
         if (!(await this.#isRepaired(view, error)) || repairs++ === REPAIRS_MAX) throw error;
@@ -123,10 +123,7 @@ export class EncryptedGroups<Suite extends SuiteName = SuiteName> {
     const { version, members } = await view.roster();
     const accounts = members.map(({ account }) => account);
     const rosters = await this.#shop.rosters.of(accounts, this.#times.rosterAgeMs);
-    const devices = rosters.flatMap(({ account, devices: numbers }) =>
-      numbers.map((number) => numberedDevice(account, number)),
-    );
-    return { address: view.address, version, devices };
+    return { address: view.address, version, devices: devicesOf(rosters) };
   }
 
   #handOver(
@@ -146,17 +143,6 @@ export class EncryptedGroups<Suite extends SuiteName = SuiteName> {
     };
     onEncrypted?.(request);
     return { receipt: this.#shop.client.sendToGroup(request) };
-  }
-
-  async #settle({ receipt, made }: Handed & { readonly made: GroupCiphertext }): Promise<Receipt> {
-    try {
-      const accepted = await receipt;
-      made.settled?.(true);
-      return accepted;
-    } catch (error) {
-      made.settled?.(false);
-      throw error;
-    }
   }
 
   /** Whether the refusal was for what has changed: it is asked for anew. */
@@ -214,7 +200,7 @@ export class EncryptedGroups<Suite extends SuiteName = SuiteName> {
     });
     if (handed === undefined) return;
     try {
-      await this.#settle(handed);
+      await settling(handed.receipt, handed.made);
     } catch (error) {
       if (!isCode(error, ["groupStale"])) throw error;
     } finally {

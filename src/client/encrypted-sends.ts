@@ -1,25 +1,41 @@
 /**
- * One ciphertext for each device of whom a message is for: how EncryptedClient sends to accounts, named and sealed.
+ * One ciphertext for each device of whom a message is for, or one for all of them: how EncryptedClient sends to accounts, named and sealed.
  *
  *   content ─▶ rosters ─▶ encryptTo or sealTo, once per device ─▶ client.send or sealed.send ─▶ receipt
  *                 ▲                                                            │
  *                 └──────────── what was missing, what was surplus ◀── rosterStale
  *
- * Invariants. What was encrypted for a device is never encrypted for it again. Envelopes are handed over in the order in
+ *   content ─▶ rosters ─▶ sealToAll, once for all ─▶ sealed.sendShared ─▶ receipt; after rosterStale, all of it again
+ *
+ * Invariants. What was encrypted for a device alone is never encrypted for it again. Envelopes are handed over in the order in
  * which they were encrypted. Over the sealed connection nothing goes that would name this device but what the cipher sealed;
  * the devices of an account are learned there, from its refusal, and their keys claimed there: neither is asked for by name.
  */
-import { type AccountAddress, type DeviceAddress, deviceNumber, numberedDevice } from "../base/address.js";
+import {
+  type AccountAddress,
+  accountOf,
+  type DeviceAddress,
+  deviceNumber,
+  numberedDevice,
+} from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
 import type { SuiteName } from "../wire/keys.js";
-import type { Cipher, Claim } from "./cipher.js";
+import type { Cipher, Claim, GroupCiphertext } from "./cipher.js";
 import type { Client } from "./client.js";
+import type { GroupReceipt } from "./encrypted-types.js";
 import { InterlineError, isCode } from "./errors.js";
 import { KnownRosters } from "./known-rosters.js";
 import type { OneAtATime } from "./one-at-a-time.js";
 import { badArgument } from "./requests.js";
 import type { SealedClient } from "./sealed.js";
-import type { Payload, Receipt, Roster, SealedSendRequest, SendRequest } from "./types.js";
+import type {
+  Payload,
+  Receipt,
+  Roster,
+  SealedSendRequest,
+  SealedSharedSendRequest,
+  SendRequest,
+} from "./types.js";
 
 export const REPAIRS_MAX = 5;
 
@@ -45,6 +61,15 @@ export interface Contents {
 export interface Handed {
   readonly receipt: Promise<Receipt>;
 }
+
+/** Somebody else who may be written to sealed, or this account. */
+export interface SealedPeer {
+  readonly account: AccountAddress;
+  readonly deliveryToken: Uint8Array;
+}
+
+/** Asks for the devices of accounts that are not known, by its refusal: never accepted, because an account that has a token has a roster. */
+const NOTHING: GroupCiphertext = { shared: new Uint8Array(0), blocks: [], leftOut: [] };
 
 /** Payloads by device, in hex. */
 type Made = Map<string, Uint8Array>;
@@ -87,15 +112,14 @@ export class EncryptedSends<Suite extends SuiteName> {
 
   /** To all devices of another account, which the node does not learn the sender of. */
   sendSealed(
-    { account, deliveryToken }: { readonly account: AccountAddress; readonly deliveryToken: Uint8Array },
+    { account, deliveryToken }: SealedPeer,
     content: Uint8Array,
     onEncrypted: (request: SealedSendRequest) => void,
   ): Promise<Receipt> {
     const { cipher, account: own } = this.#shop;
-    const sealed = this.#sealed;
     const { sealTo } = cipher;
     if (sealTo === undefined) throw cannot("seal");
-    if (sealed === undefined) throw badArgument("sealed sends go out over the option `sealed`");
+    const sealed = this.#sealedClient();
     if (equalBytes(account, own)) throw badArgument("a sealed send to its own account");
     const claim: Claim<Suite> = (device) => sealed.claimKeys({ device, suite: cipher.suite, deliveryToken });
     const encrypt: Encrypt = (bytes, to) => sealTo.call(cipher, bytes, to, claim);
@@ -106,6 +130,73 @@ export class EncryptedSends<Suite extends SuiteName> {
       onEncrypted(request);
       return { receipt: sealed.send(request) };
     });
+  }
+
+  /** To all devices of several accounts, of which this device's own may be one, in one envelope. Their order says nothing. */
+  async sendSealedShared(
+    peers: readonly SealedPeer[],
+    content: Uint8Array,
+    onEncrypted: (request: SealedSharedSendRequest) => void,
+  ): Promise<GroupReceipt> {
+    const { cipher } = this.#shop;
+    const { sealToAll } = cipher;
+    if (sealToAll === undefined) throw cannot("seal for many");
+    const sealed = this.#sealedClient();
+    const tokens = new Map(peers.map(({ account, deliveryToken }) => [toHex(account), deliveryToken]));
+    const accounts = peers.map(({ account }) => account).sort((a, b) => (toHex(a) < toHex(b) ? -1 : 1));
+    const claim: Claim<Suite> = (device) => {
+      const deliveryToken = tokens.get(toHex(accountOf(device))) as Uint8Array;
+      return sealed.claimKeys({ device, suite: cipher.suite, deliveryToken });
+    };
+    let last = NOTHING;
+    const receipt = await this.#repairing(this.#sealedRosters, async () => {
+      const rosters = await this.#sealedRosters.of(accounts);
+      const isComplete = rosters.every(({ version }) => version > 0);
+      const made = isComplete ? await sealToAll.call(cipher, content, devicesOf(rosters), claim) : NOTHING;
+      last = made;
+      const blocks = new Map(made.blocks.map(({ device, block }) => [toHex(device), block]));
+      const to = rosters.map(({ account, version, devices }) => ({
+        account,
+        deliveryToken: tokens.get(toHex(account)) as Uint8Array,
+        version,
+        devices: (isComplete ? devices : []).map((device) => ({
+          device,
+          block: blocks.get(toHex(numberedDevice(account, device))) as Uint8Array,
+        })),
+      }));
+      const request = { shared: made.shared, to };
+      if (isComplete) onEncrypted(request);
+      return { receipt: settling(sealed.sendShared(request), made) };
+    });
+    return { ...receipt, leftOut: last.leftOut };
+  }
+
+  /**
+   * The same in an envelope for each account, in their order, until one is refused: for ciphers that seal for single devices. The error's
+   * `detail.accounts` is the one that was refused.
+   */
+  async sendSealedToEach(
+    peers: readonly SealedPeer[],
+    content: Uint8Array,
+    onEncrypted: (request: SealedSendRequest) => void,
+  ): Promise<GroupReceipt> {
+    let last: Receipt | undefined;
+    for (const peer of peers) {
+      try {
+        last = await this.sendSealed(peer, content, onEncrypted);
+      } catch (cause) {
+        if (!(cause instanceof InterlineError)) throw cause;
+        const { code, number, retryAfterMs, detail } = cause;
+        const about = { ...detail, accounts: [peer.account] };
+        throw new InterlineError(code, { number, retryAfterMs, detail: about, cause });
+      }
+    }
+    return { ...(last as Receipt), leftOut: [] };
+  }
+
+  #sealedClient(): SealedClient {
+    if (this.#sealed === undefined) throw badArgument("sealed sends go out over the option `sealed`");
+    return this.#sealed;
   }
 
   async #repairing(rosters: KnownRosters, handOver: (made: Made) => Promise<Handed>): Promise<Receipt> {
@@ -136,6 +227,22 @@ export class EncryptedSends<Suite extends SuiteName> {
       payloads.push({ device: deviceNumber(device), payload });
     }
     return payloads;
+  }
+}
+
+export function devicesOf(rosters: readonly Roster[]): DeviceAddress[] {
+  return rosters.flatMap(({ account, devices }) => devices.map((number) => numberedDevice(account, number)));
+}
+
+/** Tells the cipher what became of it. */
+export async function settling(receipt: Promise<Receipt>, made: GroupCiphertext): Promise<Receipt> {
+  try {
+    const accepted = await receipt;
+    made.settled?.(true);
+    return accepted;
+  } catch (error) {
+    made.settled?.(false);
+    throw error;
   }
 }
 

@@ -11,6 +11,7 @@ import type {
   Receipt,
   SealedEnvelope,
   SealedSendRequest,
+  SealedSharedSendRequest,
   SendRequest,
 } from "./types.js";
 
@@ -43,6 +44,8 @@ export interface Message {
   readonly sender: DeviceAddress;
   /** Undefined for what others have sent, and in groups. Else another device of this account has, to these accounts; none: to this account's devices alone. */
   readonly sentTo: readonly AccountAddress[] | undefined;
+  /** Of what others have sent by sendSealedShared: the other accounts that it went to, as the sender says. Undefined for everything else. */
+  readonly sharedWith: readonly AccountAddress[] | undefined;
   /** Whether it came without the node knowing the sender. */
   readonly isSealed: boolean;
   readonly envelope: Envelope | SealedEnvelope;
@@ -64,7 +67,7 @@ export interface Unreadable {
 
 export interface Encrypted {
   readonly plaintext: Uint8Array;
-  readonly request: SendRequest | GroupSendRequest | SealedSendRequest;
+  readonly request: SendRequest | GroupSendRequest | SealedSendRequest | SealedSharedSendRequest;
 }
 
 export interface EncryptedSend {
@@ -80,6 +83,12 @@ export interface EncryptedSealedSend {
   readonly plaintext: Uint8Array;
 }
 
+export interface EncryptedSealedSharedSend {
+  /** At most 255 other accounts, each once, and perhaps the own one, with the tokens that they have shared. */
+  readonly to: readonly { readonly account: AccountLike; readonly deliveryToken: Uint8Array }[];
+  readonly plaintext: Uint8Array;
+}
+
 export interface DeliveryTokenSharing {
   readonly to: readonly AccountLike[];
   /** What `client.deliveryToken` was set or rotated to. */
@@ -91,7 +100,8 @@ export interface EncryptedGroupSend {
   readonly plaintext: Uint8Array;
 }
 
+/** Of what goes to many as one shared part. */
 export interface GroupReceipt extends Receipt {
-  /** Devices of members that cannot read it, because they have uploaded no keys or gave too many away of late. */
+  /** Devices that cannot read it, because they have uploaded no keys or gave too many away of late. */
   readonly leftOut: readonly DeviceAddress[];
 }

@@ -86,7 +86,8 @@ export class SealedClient {
    * that the rest can be sent to without them, under the same id. In order with sends.
    *
    * List your own account among the others, with its own token and all its devices: a node that knows who talks
-   * with whom could tell the sender by the one account that is left out. This device gets the envelope too then.
+   * with whom could tell the sender by the one account that is left out. This device gets the envelope too then: give it a block as
+   * long as the others', or that tells which one it is, and list accounts in an order that does not depend on who sends.
    */
   sendShared(request: SealedSharedSendRequest): Promise<Receipt> {
     return this.#means.send(request, sealedSharedFrameOf, renewalOf(request));

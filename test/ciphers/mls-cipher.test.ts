@@ -34,6 +34,16 @@ test("a key package is handed out once, and stocks are filled up", async () => {
   expect(stock.lastResortKeyPackage.count).toBe(1);
 });
 
+test("it seals neither for one account nor for several, and nothing goes out", async () => {
+  const ana = await parties.join("whatsapp/ana/1", make, { sealed: await parties.nobody("whatsapp") });
+  const chi = await parties.join("instagram/chi/1");
+  await expect(ana.sendSealed(chi, "no")).rejects.toMatchObject({ code: "cipherCannot" });
+  await expect(ana.sendSealedShared([chi], "no")).rejects.toMatchObject({ code: "cipherCannot" });
+  await ana.send(chi, "by name");
+  await until(() => chi.shown.length > 0, "chi reads");
+  expect(chi.texts()).toEqual(["by name"]);
+});
+
 test("a committer that leaves the removed member's leaf is seen to be read by who was removed", async () => {
   class Careless extends MlsCipher {
     protected override isRemoved(): boolean {

@@ -51,6 +51,8 @@ export class Party<Suite extends SuiteName> {
   readonly transcripts: Transcript[] = [];
   /** Texts that came sealed. */
   readonly sealed: string[] = [];
+  /** Of what was shown: what others have sent to several accounts, and which those are. */
+  readonly joint: Transcript[] = [];
   readonly tokens: SharedDeliveryToken[] = [];
   readonly unreadable: unknown[] = [];
   readonly stolen: GroupEnvelope[] = [];
@@ -76,10 +78,11 @@ export class Party<Suite extends SuiteName> {
     this.encrypted = new EncryptedClient({
       client: this.client,
       cipher: this.cipher,
-      onMessage: ({ plaintext, sender, sentTo, isSealed }) => {
+      onMessage: ({ plaintext, sender, sentTo, sharedWith, isSealed }) => {
         const text = new TextDecoder().decode(plaintext);
         this.shown.push({ text, from: formatAddress(sender) });
         if (sentTo !== undefined) this.transcripts.push({ text, to: sentTo.map(formatAddress) });
+        if (sharedWith !== undefined) this.joint.push({ text, to: sharedWith.map(formatAddress) });
         if (isSealed) this.sealed.push(text);
       },
       onDeliveryToken: (shared) => this.tokens.push(shared),
@@ -107,15 +110,25 @@ export class Party<Suite extends SuiteName> {
     return this.encrypted.send({ to: [to.account], plaintext: new TextEncoder().encode(text) });
   }
 
-  /** The other's token is the last that it has shared with this device. */
   sendSealed(to: Party<Suite>, text: string) {
-    const shared = this.tokens.findLast(({ account }) => equalBytes(account, to.account));
-    const deliveryToken = shared?.deliveryToken ?? new Uint8Array(0);
     return this.encrypted.sendSealed({
       to: to.account,
-      deliveryToken,
+      deliveryToken: this.#tokenOf(to.account),
       plaintext: new TextEncoder().encode(text),
     });
+  }
+
+  /** With the tokens that the others have shared with this device, and as its account's own the one that is given. */
+  sendSealedShared(others: readonly Party<Suite>[], text: string, ownToken?: Uint8Array) {
+    const to = others.map(({ account }) => ({ account, deliveryToken: this.#tokenOf(account) }));
+    if (ownToken !== undefined) to.push({ account: this.account, deliveryToken: ownToken });
+    return this.encrypted.sendSealedShared({ to, plaintext: new TextEncoder().encode(text) });
+  }
+
+  /** The last that the account has shared with this device. */
+  #tokenOf(of: AccountAddress): Uint8Array {
+    const shared = this.tokens.findLast(({ account }) => equalBytes(account, of));
+    return shared?.deliveryToken ?? new Uint8Array(0);
   }
 
   sendToGroup(group: Uint8Array, text: string) {

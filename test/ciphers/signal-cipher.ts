@@ -77,6 +77,14 @@ const SENDER_KEY = 1;
 /** Why a device of a group may have no bundle now; the others must not wait for it. */
 const WITHOUT_KEYS: readonly InterlineError["code"][] = ["keysMissing", "notFound", "rateLimited"];
 
+/** For a group: the message, and the sender key for each device that lacks it. */
+interface GroupMessage {
+  readonly message: CiphertextMessage;
+  readonly keys: readonly { readonly device: DeviceAddress; readonly key: CiphertextMessage }[];
+  readonly leftOut: readonly DeviceAddress[];
+  readonly settled: (isAccepted: boolean) => void;
+}
+
 export class SignalCipher implements Cipher<"signal"> {
   readonly suite = "signal";
   readonly address: DeviceAddress;
@@ -145,28 +153,46 @@ export class SignalCipher implements Cipher<"signal"> {
     group: GroupDevices,
     claim: Claim<"signal">,
   ): Promise<GroupCiphertext> {
+    const { message, keys, leftOut, settled } = await this.messageToGroup(plaintext, group, claim);
+    const blocks = keys.map(({ device, key }) => ({ device, block: packed(key) }));
+    return { shared: message.serialize(), blocks, leftOut, settled };
+  }
+
+  /** What encryptToGroup makes, as libsignal has it. */
+  protected async messageToGroup(
+    plaintext: Uint8Array,
+    group: Pick<GroupDevices, "address" | "devices">,
+    claim: Claim<"signal">,
+  ): Promise<GroupMessage> {
     const others = group.devices.filter((device) => !equalBytes(device, this.address));
-    const own = this.#senderKeyFor(group, new Set(others.map(formatAddress)));
+    const own = this.#senderKeyFor(group.address, new Set(others.map(formatAddress)));
     const { distributionId, holders } = own;
     const handedOut = await this.#give(
       own,
       others.filter((device) => !holders.has(formatAddress(device))),
-      group,
+      group.address,
       claim,
     );
     const message = await groupEncrypt(this.#name, distributionId, this.state.senderKeys, plaintext.slice());
     return {
-      shared: message.serialize(),
+      message,
       ...handedOut,
       settled: (isAccepted) => {
-        if (isAccepted) for (const { device } of handedOut.blocks) holders.add(formatAddress(device));
+        if (isAccepted) for (const { device } of handedOut.keys) holders.add(formatAddress(device));
       },
     };
   }
 
   async decryptFromGroup({ address, from, shared, block }: GroupEnvelope): Promise<Uint8Array> {
-    if (block.length > 0) await this.#take(block, address, from);
-    const message = shared.slice();
+    if (block.length > 0) await this.takeKey(block[0], block.slice(1), address, from);
+    return this.messageFromGroup(shared.slice(), address, from);
+  }
+
+  protected async messageFromGroup(
+    message: Bytes,
+    address: Uint8Array,
+    from: DeviceAddress,
+  ): Promise<Uint8Array> {
     const key = `${formatAddress(from)} ${SenderKeyMessage.deserialize(message).distributionId()}`;
     const group = this.state.groupOfKey.get(key);
     if (group === undefined) throw new Error("this device was not given the sender key");
@@ -188,7 +214,7 @@ export class SignalCipher implements Cipher<"signal"> {
     return [...given].some((device) => !devices.has(device));
   }
 
-  #senderKeyFor({ address }: GroupDevices, devices: ReadonlySet<string>): OwnSenderKey {
+  #senderKeyFor(address: Uint8Array, devices: ReadonlySet<string>): OwnSenderKey {
     const known = this.state.own.get(toHex(address));
     if (known !== undefined && !this.mustReplace(known.given, devices)) return known;
     const fresh = {
@@ -203,28 +229,37 @@ export class SignalCipher implements Cipher<"signal"> {
   async #give(
     { distributionId, given }: OwnSenderKey,
     devices: readonly DeviceAddress[],
-    group: GroupDevices,
+    group: Uint8Array,
     claim: Claim<"signal">,
-  ): Promise<Pick<GroupCiphertext, "blocks" | "leftOut">> {
-    const key = await SenderKeyDistributionMessage.create(this.#name, distributionId, this.state.senderKeys);
-    const plaintext = concatBytes([Uint8Array.of(SENDER_KEY), group.address, key.serialize()]);
-    const blocks = [];
+  ): Promise<Pick<GroupMessage, "keys" | "leftOut">> {
+    const senderKey = await SenderKeyDistributionMessage.create(
+      this.#name,
+      distributionId,
+      this.state.senderKeys,
+    );
+    const plaintext = concatBytes([Uint8Array.of(SENDER_KEY), group, senderKey.serialize()]);
+    const keys = [];
     const leftOut = [];
     for (const device of devices) {
       try {
-        blocks.push({ device, block: packed(await this.#encrypt(plaintext, device, claim)) });
+        keys.push({ device, key: await this.#encrypt(plaintext, device, claim) });
         given.add(formatAddress(device));
       } catch (error) {
         if (!(error instanceof InterlineError) || !WITHOUT_KEYS.includes(error.code)) throw error;
         leftOut.push(device);
       }
     }
-    return { blocks, leftOut };
+    return { keys, leftOut };
   }
 
-  /** A sender key that was given to this device; the block may come again with its envelope. */
-  async #take(block: Uint8Array, address: Uint8Array, from: DeviceAddress): Promise<void> {
-    const plaintext = await once(() => this.#decrypt(block[0], block.slice(1), from));
+  /** A sender key that was given to this device; it may come again with its envelope. */
+  protected async takeKey(
+    type: number | undefined,
+    body: Bytes,
+    address: Uint8Array,
+    from: DeviceAddress,
+  ): Promise<void> {
+    const plaintext = await once(() => this.#decrypt(type, body, from));
     const group = plaintext.slice(1, 1 + GROUP_BYTES);
     if (plaintext[0] !== SENDER_KEY || !equalBytes(group, address))
       throw new Error("a block that is no sender key of this group");

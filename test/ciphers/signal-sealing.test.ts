@@ -4,28 +4,16 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type DeviceAddress, deviceParts, formatAddress, numberedDevice } from "../../src/base/address.js";
 import type { SealedClient, SealedEnvelope } from "../../src/client/client.js";
 import { RepeatedPayload, type SharedDeliveryToken } from "../../src/client/encrypted-client.js";
+import { Authorities, HOUR_MS } from "./authorities.js";
 import { until } from "./contract.js";
 import { Parties, type Party } from "./parties.js";
 import { SignalCipher } from "./signal-cipher.js";
 import { BrandAuthority, type Certification, SealingSignalCipher } from "./signal-sealing.js";
 
 const KEYS = 8;
-const HOUR_MS = 3600_000;
-const authorities = new Map<number, BrandAuthority>();
+const certification = new Authorities();
 
-function authorityOf(brand: number): BrandAuthority {
-  const authority = authorities.get(brand) ?? new BrandAuthority();
-  authorities.set(brand, authority);
-  return authority;
-}
-
-const certification: Certification = {
-  certificateFor: (device, identityKey) =>
-    authorityOf(deviceParts(device).brand).certify(device, identityKey, Date.now() + HOUR_MS),
-  trustRoot: (brand) => authorityOf(brand).trustRoot,
-};
-
-const make = (address: DeviceAddress) => new SealingSignalCipher(address, KEYS, certification);
+const make = (address: DeviceAddress) => certification.cipher(address, KEYS);
 
 let parties: Parties<"signal">;
 let nobody: SealedClient;
@@ -190,26 +178,31 @@ test("a sealed payload is opened once, and after a rotation of the keys too", as
   await expect(cipher.openSealed(flipped, timeMs)).rejects.toThrow();
 });
 
+const forging = (certificateFor: Certification["certificateFor"]): Certification => ({
+  certificateFor,
+  trustRoot: (brand) => certification.trustRoot(brand),
+});
+
 /** A certificate that somebody has instead of the right one. */
 const forgeries: Record<string, (device: DeviceAddress, key: PublicKey) => SenderCertificate> = {
   "that has ended": (device, key) =>
-    authorityOf(deviceParts(device).brand).certify(device, key, Date.now() - HOUR_MS),
+    certification.of(deviceParts(device).brand).certify(device, key, Date.now() - HOUR_MS),
   "that another brand's authority has signed": (device, key) =>
-    authorityOf(deviceParts(device).brand + 1).certify(device, key, Date.now() + HOUR_MS),
+    certification.of(deviceParts(device).brand + 1).certify(device, key, Date.now() + HOUR_MS),
   "that nobody known has signed": (device, key) =>
     new BrandAuthority().certify(device, key, Date.now() + HOUR_MS),
   "for another identity key": (device) =>
     certification.certificateFor(device, IdentityKeyPair.generate().publicKey),
   "for another device, which the reader knows": (device, key) => {
     const { brand } = deviceParts(device);
-    return authorityOf(brand).certify(numberedDevice(device.slice(0, 18), 2), key, Date.now() + HOUR_MS);
+    return certification.of(brand).certify(numberedDevice(device.slice(0, 18), 2), key, Date.now() + HOUR_MS);
   },
 };
 
 test.each(Object.keys(forgeries))("a certificate %s is refused, and nothing is shown", async (which) => {
   const forge = forgeries[which] as Certification["certificateFor"];
   const { ana, tablet, chi, pad } = await quartet(
-    (address) => new SealingSignalCipher(address, KEYS, { ...certification, certificateFor: forge }),
+    (address) => new SealingSignalCipher(address, KEYS, forging(forge)),
   );
   await tablet.send(chi, "the tablet's own");
   await until(() => chi.shown.length === 1 && pad.shown.length === 1, "chi knows the tablet");
@@ -227,7 +220,7 @@ test("a recipient that does not look at certificates is seen to show what was se
   const forge = forgeries["that nobody known has signed"] as Certification["certificateFor"];
   const ana = await parties.join(
     "whatsapp/ana/1",
-    (address) => new SealingSignalCipher(address, KEYS, { ...certification, certificateFor: forge }),
+    (address) => new SealingSignalCipher(address, KEYS, forging(forge)),
     { sealed: nobody },
   );
   const chi = await parties.join("instagram/chi/1", (address) => new Careless(address, KEYS, certification));

@@ -45,7 +45,7 @@ async function story(play: Play): Promise<void> {
   await group.somebodyIsAdded(play, circle, "Bo");
   await group.somebodyIsRemoved(play, circle, "Eve");
   await aNewDeviceGetsTheHistory(play, "Dov", { old: "phone", anew: "tablet" });
-  await somebodySealedWrites(play, "Chi", tablet);
+  await somebodySealedWrites(play, { alone: "Chi", together: "Dov" }, tablet);
   await scene.theNodeStops(play);
 }
 

@@ -122,16 +122,22 @@ test("a new device gets the history, and it is seen when it gets another", async
 
 test("nothing is kept of who writes sealed, and it is seen when something is", async () => {
   const scene = (play: Play) =>
-    somebodySealedWrites(play, "Chi", play.company.person("Chi").device("tablet"));
+    somebodySealedWrites(
+      play,
+      { alone: "Chi", together: "Dov" },
+      play.company.person("Chi").device("tablet"),
+    );
   const outcome = await performScene(scene);
   expect(outcome, outcome.faults.join("\n")).toMatchObject({ ok: true, kills: 1, sealedSenderTraces: 0 });
-  const mutant = buildMutant("sealedIdKept");
-  try {
-    const wrong = await performScene(scene, join(mutant.build, "src/cli/main.js"));
-    expect(wrong.ok).toBe(false);
-    expect(wrong.sealedSenderTraces).toBeGreaterThan(0);
-  } finally {
-    mutant.remove();
+  for (const name of ["sealedIdKept", "sealedSharedIdKept"] as const) {
+    const mutant = buildMutant(name);
+    try {
+      const wrong = await performScene(scene, join(mutant.build, "src/cli/main.js"));
+      expect(wrong.ok, name).toBe(false);
+      expect(wrong.sealedSenderTraces, name).toBeGreaterThan(0);
+    } finally {
+      mutant.remove();
+    }
   }
 });
 

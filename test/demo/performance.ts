@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeviceAddress } from "../../src/base/address.js";
 import { defaultTransport } from "../../src/client/transport.js";
-import { SignalCipher } from "../ciphers/signal-cipher.js";
+import { Authorities } from "../ciphers/authorities.js";
+import type { SignalCipher } from "../ciphers/signal-cipher.js";
 import { freePort, NodeProcess } from "../support/node-process.js";
 import { Company } from "./company.js";
 import { countingTransport } from "./counting-transport.js";
@@ -67,7 +68,7 @@ export interface PerformanceOptions {
   readonly keep: "always" | "whenWrong" | "never";
   readonly story: (play: Play) => Promise<void>;
   readonly print: (line: string) => void;
-  /** The encryption of a device, when it is to be another than SignalCipher as it is. */
+  /** The encryption of a device, when it is to be another than SealingSignalCipher as it is. */
   readonly makeCipher?: (address: DeviceAddress) => SignalCipher;
   /** What the node's process runs, when it is to be another than the built command line. */
   readonly script?: string;
@@ -115,6 +116,7 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
   const stage = new Stage(options.seed);
   const evidence = new Evidence({ dataDirectory, outputDirectory, url: node.url, marker: stage.marker });
   const mint = new TokenMint(dataDirectory);
+  const authorities = new Authorities();
   const world: World = {
     stage,
     url: node.url,
@@ -123,7 +125,7 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
       carriedIn: () => stage.arrivals++,
     }),
     devices: new Map(),
-    makeCipher: options.makeCipher ?? ((address) => new SignalCipher(address, ONE_TIME_KEY_COUNT)),
+    makeCipher: options.makeCipher ?? ((address) => authorities.cipher(address, ONE_TIME_KEY_COUNT)),
     mintToken: async (device) => {
       const token = await mint.token(device);
       evidence.addToken(token);
@@ -135,7 +137,7 @@ async function makePlay(options: PerformanceOptions, directory: string, startedM
     const seconds = (performance.now() - startedMs) / 1000;
     options.print(`${seconds.toFixed(1).padStart(6)} s  ${sentence}`);
   };
-  return { stage, node, company, evidence, dataDirectory, tell, kills: 0 };
+  return { stage, node, company, evidence, authorities, dataDirectory, tell, kills: 0 };
 }
 
 /** Whatever the story left running ends. */

@@ -52,6 +52,8 @@ export class PersonDevice {
   readonly #cipher: SignalCipher;
   /** The texts that it has shown, in their order. */
   readonly read: string[] = [];
+  /** Those that came sealed, beside them, and by which device each proves to be. */
+  readonly sealed: { readonly from: string; readonly text: string }[] = [];
   /** Envelopes shown, by sender and envelope id. */
   readonly #shown = new Set<string>();
   /** Messages under way, by their text: whom they are for, and what was encrypted last for each of them. */
@@ -166,15 +168,15 @@ export class PersonDevice {
   #handedOver({ plaintext, request }: Encrypted): void {
     const text = new TextDecoder().decode(plaintext);
     const { readers, ciphertexts } = this.#letter(text);
-    if ("shared" in request)
+    if ("group" in request)
       for (const { address } of readers) ciphertexts.set(formatAddress(address), request.shared);
-    else if ("to" in request)
+    else if ("to" in request && !("shared" in request))
       for (const { account, devices } of request.to)
         for (const { device, payload } of devices)
           ciphertexts.set(formatAddress(numberedDevice(account as Uint8Array, device)), payload);
     for (const ciphertext of ciphertexts.values()) this.#stage.unreceipted.set(endOf(ciphertext), text);
     this.#stage.tally.submitted(text);
-    this.#stage.ciphertexts += "shared" in request ? 1 + (request.blocks?.length ?? 0) : ciphertexts.size;
+    this.#stage.ciphertexts += "group" in request ? 1 + (request.blocks?.length ?? 0) : ciphertexts.size;
     this.#stage.inFlight++;
     this.#stage.happened();
   }
@@ -204,7 +206,12 @@ export class PersonDevice {
     });
   }
 
-  async #show({ plaintext, sender, envelope }: Message): Promise<void> {
+  async #show({ plaintext, sender, envelope, isSealed }: Message): Promise<void> {
+    if (isSealed) {
+      this.sealed.push({ from: formatAddress(sender), text: new TextDecoder().decode(plaintext) });
+      this.#stage.happened();
+      return;
+    }
     const from = this.#nameOf(sender);
     const key = `${formatAddress(sender)}/${toHex(envelope.id)}`;
     if (this.#shown.has(key)) this.#stage.tally.shownTwice(this.name, from);

@@ -1,4 +1,5 @@
 /** What every scene has at hand. */
+import type { Authorities } from "../ciphers/authorities.js";
 import type { NodeProcess } from "../support/node-process.js";
 import type { Company } from "./company.js";
 import type { Evidence } from "./evidence.js";
@@ -9,6 +10,8 @@ export interface Play {
   readonly node: NodeProcess;
   readonly company: Company;
   readonly evidence: Evidence;
+  /** Of the brands, for devices that write sealed. */
+  readonly authorities: Authorities;
   /** The node's. */
   readonly dataDirectory: string;
   /** Prints one sentence of the story, with the time. */

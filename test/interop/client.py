@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An Interline client written from docs/protocol.md alone.
 
-Needs python3-websockets and python3-msgpack, and nothing of this repository.
+Needs python3-websockets and python3-msgpack, and of this repository only sends.py and wire.py beside it.
 It is driven by lines of JSON: commands on standard input, events on standard
 output. Byte strings are hex in both; in the bodies of requests, answers and
 notices they begin with "0x", so that they differ from text.
@@ -9,7 +9,10 @@ notices they begin with "0x", so that they differ from text.
   commands  {"do": "connect", "url", "token"}   sign in; resumes where this process stands
             {"do": "send", "to": [account …], "payload"}   to every device of the accounts
             {"do": "groupSend", "group", "payload", "blocks": [[account, device, block] …]}
-            {"do": "sealedSend", "shared", "to": [[account, deliveryToken] …]}   signed in as nobody: to every device of the accounts
+            {"do": "sealedSend", "to", "token", "payload"}   signed in as nobody: to every device of an account
+            {"do": "sealedSharedSend", "shared", "to": [[account, deliveryToken] …]}   the same, of several accounts
+            {"do": "signal", "to": [[account, device] …], "payload"}   to devices that are there
+            {"do": "groupSignal", "group", "payload"}   to those of the group's members that are there
             {"do": "request", "method", "body"} ask a service
             {"do": "upload", "keys": {kind: [[id, key] …]}}  own public keys; keeps a record of them
             {"do": "compare"}                   are the stored keys those of the record?
@@ -17,7 +20,8 @@ notices they begin with "0x", so that they differ from text.
             {"do": "cut"}                       drop the connection without a word
             {"do": "close"}                     end
 
-  events    welcome, live, envelope, sealed, notice, gap, receipt, repeated, refused, answer, compared, ended
+  events    welcome, live, envelope, sealed, notice, gap, receipt, repeated, refused, answer, compared,
+            signal, groupSignal, presence, ended
 
 A send that has no receipt when the connection ends is repeated on the next one
 under the same id. One that is refused for a roster of before is made anew for
@@ -25,137 +29,55 @@ the roster of now. Envelopes that come again are not told again.
 """
 
 import asyncio
-import hashlib
 import json
-import os
 import random
-import struct
 import sys
 from collections import OrderedDict
 
 import msgpack
 import websockets
 
-SUBPROTOCOL = "interline.v1"
+from sends import GroupSend, SealedSend, SealedSharedSend, Send
+from wire import (
+    ACK,
+    ANSWER,
+    DELIVER,
+    EPHEMERAL,
+    ERROR,
+    GAP,
+    GROUP_DELIVER,
+    GROUP_EPHEMERAL,
+    GROUP_SIGNAL,
+    GROUP_STALE,
+    HELLO,
+    KEY_KINDS,
+    LATER,
+    LIVE,
+    NODE,
+    ONE_TIME,
+    PRESENCE,
+    RECEIPT,
+    REFUSAL,
+    REQUEST,
+    ROSTER,
+    ROSTER_QUERY,
+    ROSTER_STALE,
+    SEALED,
+    SHARED_DELIVER,
+    SIGNAL,
+    SUBPROTOCOL,
+    WELCOME,
+    frames_of,
+    key_digest,
+    meant,
+    shown,
+)
 
-HELLO, SEND, ACK, EPHEMERAL, PING, ROSTER_QUERY, REQUEST, SHARED_SEND, GROUP_SEND = range(1, 10)
-WELCOME, DELIVER, RECEIPT, REFUSAL, GAP, LIVE, SIGNAL, PONG, ROSTER, ERROR, ANSWER = range(32, 43)
-SEALED_SHARED_SEND = 13
-SHARED_DELIVER, GROUP_DELIVER = 44, 45
-
-ROSTER_STALE, GROUP_STALE = 301, 311
-LATER = {401, 402, 403}
-KEY_KINDS = {
-    "identity": 1,
-    "signedPreKey": 2,
-    "lastResortKyber": 3,
-    "lastResortKeyPackage": 4,
-    "preKey": 16,
-    "kyberPreKey": 17,
-    "keyPackage": 18,
-}
-ONE_TIME = {"preKey", "kyberPreKey", "keyPackage"}
-NODE = bytes(20)
-SEALED = b"\0\0" + b"\xff" * 16 + b"\0\0"
 RECENT_MAX = 4096
 
 
 def tell(event, **fields):
     print(json.dumps({"event": event, **fields}), flush=True)
-
-
-def frames_of(message):
-    """Every frame of one message."""
-    unpacker = msgpack.Unpacker(raw=False, strict_map_key=True, max_buffer_size=len(message))
-    unpacker.feed(message)
-    return list(unpacker)
-
-
-def shown(value):
-    """A body as JSON."""
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, dict):
-        return {key: shown(one) for key, one in value.items()}
-    return [shown(one) for one in value] if isinstance(value, list) else value
-
-
-def meant(value):
-    """A body from JSON."""
-    if isinstance(value, str) and value.startswith("0x"):
-        return bytes.fromhex(value[2:])
-    if isinstance(value, dict):
-        return {key: meant(one) for key, one in value.items()}
-    return [meant(one) for one in value] if isinstance(value, list) else value
-
-
-def key_digest(device, kind, keys):
-    """Of stored keys, by rising ids."""
-    parts = [b"interline keys v1", device, struct.pack(">BI", KEY_KINDS[kind], len(keys))]
-    for id, key in keys:
-        parts += [struct.pack(">QI", id, len(key)), key]
-    return hashlib.sha256(b"".join(parts)).digest()
-
-
-class Send:
-    """One envelope for all devices of some accounts, until it has its receipt."""
-
-    def __init__(self, accounts, payload):
-        self.id = os.urandom(16)
-        self.payload = payload
-        # account address → (roster version, device numbers); None until the roster is known
-        self.rosters = {account: None for account in accounts}
-
-    def lacks(self, client):
-        """The requests for what this send has to know first."""
-        return client.queries([account for account in self.rosters if account not in client.rosters])
-
-    def frame(self, client):
-        for account, known in self.rosters.items():
-            self.rosters[account] = known or client.rosters[account]
-        accounts = [
-            [account, version, [[device, self.payload] for device in devices]]
-            for account, (version, devices) in self.rosters.items()
-        ]
-        return [SEND, self.id, accounts]
-
-
-class GroupSend:
-    """One envelope for everybody in a group, until it has its receipt."""
-
-    def __init__(self, group, payload, blocks):
-        self.id = os.urandom(16)
-        self.group = group
-        self.payload = payload
-        self.blocks = blocks
-
-    def lacks(self, client):
-        return client.group_queries(self.group)
-
-    def frame(self, client):
-        version = client.groups[self.group]
-        # Where others encrypt for the roster, this one says which it was made for.
-        return [GROUP_SEND, self.id, self.group, version, self.payload + bytes([version]), self.blocks]
-
-
-class SealedSharedSend:
-    """One envelope of nobody in particular for all devices of some accounts; which they are, its first refusal says."""
-
-    def __init__(self, tokens, shared):
-        self.id = os.urandom(16)
-        self.tokens = tokens  # account address → delivery token
-        self.shared = shared
-        self.rosters = {account: (0, []) for account in tokens}
-
-    def lacks(self, client):
-        return None
-
-    def frame(self, client):
-        accounts = [
-            [account, self.tokens[account], version, [[device, bytes([device])] for device in devices]]
-            for account, (version, devices) in self.rosters.items()
-        ]
-        return [SEALED_SHARED_SEND, self.id, self.shared, accounts]
 
 
 class Client:
@@ -237,6 +159,12 @@ class Client:
             self.asked.pop(request, None)
             self.rosters[account] = (version, devices)
             await self.send_ready()
+        elif kind == SIGNAL:
+            tell("signal", sender=frame[1].hex(), payload=frame[2].hex())
+        elif kind == GROUP_SIGNAL:
+            tell("groupSignal", sender=frame[1].hex(), group=frame[2].hex(), payload=frame[3].hex())
+        elif kind == PRESENCE:
+            tell("presence", online=frame[1].hex(), offline=frame[2].hex())
         # Kinds that we do not know are stepped over.
 
     async def welcome(self, body):
@@ -281,7 +209,8 @@ class Client:
         while self.in_flight and next(iter(self.in_flight)) <= position:
             _, send = self.in_flight.popitem(last=False)
             self.unsettled.remove(send)
-            tell("receipt", id=send.id.hex(), durability=durability)
+            about = {"deliveredId": send.delivered_id().hex()} if hasattr(send, "delivered_id") else {}
+            tell("receipt", id=send.id.hex(), durability=durability, **about)
 
     async def refusal(self, position, code, retry_after_ms, detail):
         send = self.in_flight.pop(position)
@@ -318,6 +247,13 @@ class Client:
         self.unsettled.append(send)
         if self.welcomed and self.socket is not None:
             await self.send_ready()
+
+    async def signal(self, devices, payload):
+        """Nothing of it is kept or answered: what cannot go out now goes nowhere."""
+        accounts = {}
+        for account, device in devices:
+            accounts.setdefault(account, []).append([device, payload])
+        await self.write([EPHEMERAL, [[account, listed] for account, listed in accounts.items()]])
 
     async def send_later(self, seconds):
         await asyncio.sleep(seconds * (1 + random.random() / 4))
@@ -433,6 +369,15 @@ async def main():
             group, payload = (bytes.fromhex(command[name]) for name in ("group", "payload"))
             await client.send(GroupSend(group, payload, blocks))
         elif what == "sealedSend":
+            account, token, payload = (bytes.fromhex(command[name]) for name in ("to", "token", "payload"))
+            await client.send(SealedSend(account, token, payload))
+        elif what == "signal":
+            devices = [(bytes.fromhex(account), device) for account, device in command["to"]]
+            await client.signal(devices, bytes.fromhex(command["payload"]))
+        elif what == "groupSignal":
+            group, payload = (bytes.fromhex(command[name]) for name in ("group", "payload"))
+            await client.write([GROUP_EPHEMERAL, group, payload])
+        elif what == "sealedSharedSend":
             tokens = {bytes.fromhex(account): bytes.fromhex(token) for account, token in command["to"]}
             await client.send(SealedSharedSend(tokens, bytes.fromhex(command["shared"])))
         elif what == "request":

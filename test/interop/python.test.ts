@@ -1,124 +1,14 @@
 /**
  * A client in another language, written from docs/protocol.md alone, against a
- * real node and the SDK. Runs where Debian's python3-websockets and
- * python3-msgpack are installed; elsewhere it says that it does not run.
+ * real node and the SDK: sends, groups and keys of a device that is signed in.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { toHex } from "../../src/base/bytes.js";
-import { type Client, createClient } from "../../src/client/client.js";
-import { nodeTransport } from "../../src/client/node-transport.js";
-import { accountOf, createNode, type DeviceName, type InterlineNode } from "../../src/index.js";
 import { requestTo, Taken } from "../client/contract.js";
+import { type PythonClient, type PythonEvent, withPython } from "./python-client.js";
 
-const python = "/usr/bin/python3";
-const program = fileURLToPath(new URL("client.py", import.meta.url));
-const isPresent = spawnSync(python, ["-c", "import websockets, msgpack"]).status === 0;
-
-interface PythonEvent {
-  readonly event: string;
-  readonly [field: string]: unknown;
-}
-
-/** The Python program: commands in, events out. */
-class PythonClient {
-  readonly #process: ChildProcess;
-  readonly #ended: Promise<unknown>;
-  readonly #events: PythonEvent[] = [];
-  #errors = "";
-  #wake: (() => void) | undefined;
-
-  constructor() {
-    this.#process = spawn(python, [program], { stdio: "pipe" });
-    this.#ended = once(this.#process, "close");
-    this.#process.stderr?.on("data", (bytes: Buffer) => {
-      this.#errors += bytes.toString();
-    });
-    createInterface({ input: this.#process.stdout as NodeJS.ReadableStream }).on("line", (line) => {
-      this.#events.push(JSON.parse(line) as PythonEvent);
-      this.#wake?.();
-    });
-    this.#process.on("close", () => this.#wake?.());
-  }
-
-  do(command: { readonly do: string; readonly [field: string]: unknown }): void {
-    this.#process.stdin?.write(`${JSON.stringify(command)}\n`);
-  }
-
-  /** The next event, which must be one of these. */
-  async expect(...events: string[]): Promise<PythonEvent> {
-    while (this.#events.length === 0) {
-      if (this.#process.exitCode !== null) throw new Error(`the Python client ended: ${this.#errors}`);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    const next = this.#events.shift() as PythonEvent;
-    if (!events.includes(next.event)) throw new Error(`expected ${events}, not ${JSON.stringify(next)}`);
-    return next;
-  }
-
-  async close(): Promise<string> {
-    this.do({ do: "close" });
-    this.#process.stdin?.end();
-    await this.#ended;
-    return this.#errors;
-  }
-}
-
-describe("the Python client", () => {
-  if (!isPresent) {
-    test("is NOT RUN here", () => {
-      console.warn(`not run: ${python} with python3-websockets and python3-msgpack is not installed`);
-    });
-    return;
-  }
-
-  let directory: string;
-  let node: InterlineNode;
-  const open: { close(): Promise<unknown> }[] = [];
-
-  beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), "interline-python-"));
-    node = await createNode({ dataDirectory: directory, port: 0 });
-  });
-  afterEach(async () => {
-    await Promise.all(open.splice(0).map((client) => client.close()));
-  });
-  afterAll(async () => {
-    await node.stop();
-    rmSync(directory, { recursive: true });
-  });
-
-  async function sdk(name: DeviceName): Promise<Client> {
-    const client = createClient({
-      url: node.url as string,
-      token: () => node.mintToken(name),
-      transport: nodeTransport(),
-    });
-    open.push(client);
-    await client.connect();
-    return client;
-  }
-
-  function startPython(): PythonClient {
-    const client = new PythonClient();
-    open.push(client);
-    return client;
-  }
-
-  async function connectPython(client: PythonClient, name: DeviceName): Promise<PythonEvent> {
-    client.do({ do: "connect", url: node.url, token: await node.mintToken(name) });
-    return client.expect("welcome");
-  }
-
-  const accountHex = (name: DeviceName) => toHex(accountOf(node.address(name)));
+withPython("the Python client", (world) => {
+  const { sdk, startPython, connectPython, accountHex } = world;
 
   test("signs in, sends to a device of another brand, receives and acks", async () => {
     const [alice, bob] = [
@@ -129,7 +19,7 @@ describe("the Python client", () => {
     const taken = new Taken(other);
     const client = startPython();
     expect(await connectPython(client, alice)).toMatchObject({
-      device: toHex(node.address(alice)),
+      device: toHex(world.node.address(alice)),
       position: 0,
       durability: "disk",
       payloadBytesMax: 98_304,
@@ -141,12 +31,12 @@ describe("the Python client", () => {
     expect(receipt).toMatchObject({ durability: 2 });
     const [envelope] = await taken.count(1);
     expect(toHex(envelope?.id as Uint8Array)).toBe(receipt.id);
-    expect(toHex(envelope?.sender as Uint8Array)).toBe(toHex(node.address(alice)));
+    expect(toHex(envelope?.sender as Uint8Array)).toBe(toHex(world.node.address(alice)));
     expect(toHex(envelope?.payload as Uint8Array)).toBe("c0ffee");
 
     await other.send(await requestTo(other, `1/${accountHex(alice).slice(4)}`, Uint8Array.of(0xbe, 0xef)));
     const received = await client.expect("envelope");
-    expect(received).toMatchObject({ sender: toHex(node.address(bob)), payload: "beef" });
+    expect(received).toMatchObject({ sender: toHex(world.node.address(bob)), payload: "beef" });
     client.do({ do: "ack", sequence: received.sequence });
     expect(await client.close()).toBe("");
   });
@@ -358,7 +248,7 @@ describe("the Python client", () => {
 
     const [first, second] = [await claimed(), await claimed()];
     async function claimed() {
-      const bundle = await other.keys.claim(node.address(uma), "signal");
+      const bundle = await other.keys.claim(world.node.address(uma), "signal");
       return [bundle.preKey, bundle.kyberPreKey].map((key) => key && `${key.id} ${toHex(key.key)}`);
     }
     expect([first, second]).toEqual([
@@ -375,7 +265,11 @@ describe("the Python client", () => {
     const key = (id: number) => ({ id, key: Uint8Array.of(id) });
     await other.keys.upload({ keyPackage: [key(3)], lastResortKeyPackage: [key(8)] });
     const claim = async (suite: string) => {
-      client.do({ do: "request", method: "keys.claim", body: { device: hex(node.address(vera)), suite } });
+      client.do({
+        do: "request",
+        method: "keys.claim",
+        body: { device: hex(world.node.address(vera)), suite },
+      });
       let answer = await client.expect("answer", "notice");
       while (answer.event !== "answer") answer = await client.expect("answer", "notice");
       return [answer.code, answer.body];
@@ -386,65 +280,9 @@ describe("the Python client", () => {
     expect(await client.close()).toBe("");
   });
 
-  test("sends to several accounts as nobody, learning their devices, and is told which token opens nothing", async () => {
-    const [wes, xia] = [
-      { brand: "instagram", account: "wes", device: 1 },
-      { brand: "messenger", account: "xia", device: 2 },
-    ];
-    const clients = [await sdk(wes), await sdk(xia)];
-    const heard: string[] = [];
-    const tokens = clients.map((client, i) => {
-      client.on("sealed", ({ payload, block }) =>
-        heard.push(`${i} ${toHex(payload)} ${toHex(block as Uint8Array)}`),
-      );
-      return client.deliveryToken.make();
-    });
-    for (const [i, client] of clients.entries()) await client.deliveryToken.set(tokens[i] as Uint8Array);
-    const client = startPython();
-    client.do({
-      do: "connect",
-      url: node.url,
-      token: await node.mintAnonymousToken({ brand: "whatsapp" }),
-    });
-    expect(await client.expect("welcome")).toMatchObject({ device: `0000${"ff".repeat(16)}0000` });
-    await client.expect("live");
-
-    const to = [wes, xia].map((name, i) => [accountHex(name), toHex(tokens[i] as Uint8Array)]);
-    client.do({ do: "sealedSend", shared: "c0ffee", to });
-    const stale = await client.expect("refused");
-    expect(stale).toMatchObject({
-      code: 301,
-      rosters: [
-        { account: accountHex(wes), version: 1, missing: [1] },
-        { account: accountHex(xia), version: 1, missing: [2] },
-      ],
-    });
-    expect(await client.expect("receipt")).toMatchObject({ id: stale.id, durability: 2 });
-    while (heard.length < 2) await Promise.race(clients.map((one) => one.once("sealed")));
-    expect(heard.sort()).toEqual(["0 c0ffee 01", "1 c0ffee 02"]);
-
-    await (clients[1] as Client).keys.upload({ keyPackage: [{ id: 4, key: Uint8Array.of(0x44) }] });
-    const claim = async (deliveryToken: string) => {
-      const body = { device: hex(node.address(xia)), suite: "mls", deliveryToken: `0x${deliveryToken}` };
-      client.do({ do: "request", method: "keys.claim", body });
-      const { code, body: answer } = await client.expect("answer");
-      return [code, answer];
-    };
-    const [first, second] = to as [string[], string[]];
-    expect(await claim("ee".repeat(16))).toEqual([220, {}]);
-    expect(await claim(second[1] as string)).toEqual([0, { keyPackage: { id: 4, key: "0x44" } }]);
-    client.do({ do: "sealedSend", shared: "00", to: [first, [second[0], "ee".repeat(16)]] });
-    expect(await client.expect("refused")).toMatchObject({
-      code: 220,
-      accounts: accountHex(xia),
-      rosters: [],
-    });
-    expect(await client.close()).toBe("");
-  });
-
   test("is told why a bad token does not sign it in", async () => {
     const client = startPython();
-    client.do({ do: "connect", url: node.url, token: "not a token" });
+    client.do({ do: "connect", url: world.node.url, token: "not a token" });
     expect(await client.expect("ended")).toMatchObject({ code: 201, closeCode: 4201 });
   });
 
