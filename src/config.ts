@@ -18,7 +18,8 @@ import { z } from "zod";
 import type { BrandSettings } from "./directory/sign-in.js";
 import type { PushSettings } from "./push/senders.js";
 import type { Crossing } from "./rules/brands.js";
-import { configurable, limits } from "./rules/limits.js";
+import { configurable } from "./rules/configurable.js";
+import { limits } from "./rules/limits.js";
 import { webhookFault } from "./rules/push.js";
 import {
   ANONYMOUS_AUDIENCE,

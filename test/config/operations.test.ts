@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { loadConfig } from "../../src/config.js";
-import { configurable, limits } from "../../src/rules/limits.js";
+import { configurable } from "../../src/rules/configurable.js";
+import { limits } from "../../src/rules/limits.js";
 
 const root = join(import.meta.dirname, "..", "..");
 const page = readFileSync(join(root, "docs", "operations.md"), "utf8");
