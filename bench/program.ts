@@ -3,12 +3,13 @@
  * canonical workload runs. `npm run bench` and `interline bench` are both this.
  */
 import { Command, CommanderError, type OutputConfiguration } from "commander";
+import { readFailure } from "../src/cli/output.js";
+import { EXIT_COULD_NOT_RUN, EXIT_USAGE } from "./exit-codes.js";
 import { progress } from "./report/progress.js";
 import { addCompare } from "./verbs/compare.js";
 import { addConnectStorm } from "./verbs/connect-storm.js";
 import { addDiff } from "./verbs/diff.js";
 import { addDuplicates } from "./verbs/duplicates.js";
-import { EXIT_COULD_NOT_RUN } from "./verbs/exit-codes.js";
 import { addGroupFanout } from "./verbs/group-fanout.js";
 import { addIdle } from "./verbs/idle.js";
 import { addKernels } from "./verbs/kernels.js";
@@ -24,7 +25,7 @@ import { addSchema } from "./verbs/schema.js";
 import { addSlowReaders } from "./verbs/slow-readers.js";
 import { addSyscalls } from "./verbs/syscalls.js";
 
-/** Runs the verb that the arguments name; the exit code is set, not taken. Codes: verbs/exit-codes.ts. */
+/** Runs the verb that the arguments name; the exit code is set, not taken. Codes: exit-codes.ts. */
 export async function runBench(
   args: readonly string[],
   name = "bench",
@@ -38,12 +39,13 @@ export async function runBench(
   } catch (error) {
     if (error instanceof CommanderError) {
       // It has said what there is to say; help is no failure.
-      if (error.exitCode !== 0) process.exitCode = EXIT_COULD_NOT_RUN;
+      if (error.exitCode !== 0) process.exitCode = EXIT_USAGE;
       return;
     }
     progress.clear();
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = EXIT_COULD_NOT_RUN;
+    // That messages were lost has been found before, and says more than a threshold that is about no row.
+    process.exitCode ??= readFailure(error)?.exitCode ?? EXIT_COULD_NOT_RUN;
   } finally {
     progress.end();
   }

@@ -55,6 +55,7 @@ const fronts: Record<string, string> = {
 const sideDoors = new Map([
   ["client/transfer.ts", "an entry of its own, loaded only by who uses it"],
   ["store/inspect.ts", "read-only views for the CLI, which must not open the store"],
+  ["store/data-directory.ts", "for who puts a file of its own beside the store's, before there is a store"],
   ["store/check.ts", "verification for the CLI, which must not open the store"],
 ]);
 

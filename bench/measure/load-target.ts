@@ -1,5 +1,7 @@
 /** Where a load goes: the parts of a node's address, and whether it is this machine. */
 
+import { wrongCommand } from "../exit-codes.js";
+
 export interface LoadTarget {
   readonly url: string;
   readonly host: string;
@@ -17,7 +19,7 @@ export function parseTarget(text: string): LoadTarget {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const port = url && (url.port === "" ? PORTS[url.protocol] : Number(url.port));
   if (url === undefined || port === undefined) {
-    throw new Error(`"${text}" is no address of a node: expected ws://host:port or wss://host:port`);
+    throw wrongCommand(`"${text}" is no address of a node: expected ws://host:port or wss://host:port`);
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   return {

@@ -8,6 +8,7 @@
  * receipts has no receipt_p99_ms. That no row has it is an error, so that a
  * misspelled threshold cannot pass.
  */
+import { wrongCommand } from "../exit-codes.js";
 import { type Figured, type Metric, metricNamed, metrics } from "./metrics.js";
 import { rowName } from "./schema.js";
 
@@ -70,7 +71,7 @@ export function judge(thresholds: readonly Threshold[], rows: readonly Figured[]
       const value = row[threshold.metric.field];
       return value == null ? [] : [judgement(threshold, row, value)];
     });
-    if (judgements.length === 0) throw new Error(`${threshold.text}: ${whyNone(threshold, rows)}`);
+    if (judgements.length === 0) throw wrongCommand(`${threshold.text}: ${whyNone(threshold, rows)}`);
     return judgements;
   });
 }

@@ -1,5 +1,6 @@
 /** `connect-storm`: 15,000 sign-ins at once beside a paced load. */
 import type { Command } from "commander";
+import { EXIT_WRONG } from "../exit-codes.js";
 import { runConnectStorm } from "../measure/connect-storm.js";
 import { connectStormMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
@@ -8,7 +9,6 @@ import { environmentReport, print, writeResults } from "../report/output.js";
 import { progress } from "../report/progress.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
-import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 export function addConnectStorm(program: Command): void {

@@ -1,12 +1,12 @@
 /** `diff`: two result files beside each other, and what changed by more than noise. */
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { EXIT_FAILED } from "../exit-codes.js";
 import { diff } from "../report/diff.js";
 import { diffReport } from "../report/diff-report.js";
 import { type Metric, metricNamed, metrics } from "../report/metrics.js";
 import { print } from "../report/output.js";
 import { readResults } from "../report/schema.js";
-import { EXIT_FAILED } from "./exit-codes.js";
 import { writableFile } from "./options.js";
 
 interface DiffOptions {

@@ -1,11 +1,12 @@
 /** The end of a verb whose results have rows: whether thresholds hold, and the exit code. */
+
+import { EXIT_FAILED, EXIT_WRONG } from "../exit-codes.js";
 import { isClean, type WrongCounts } from "../measure/row.js";
 import { judgementTable } from "../report/judgement-report.js";
 import type { Figured } from "../report/metrics.js";
 import { print } from "../report/output.js";
 import { kernelRow, type ResultKernel } from "../report/schema.js";
 import { judge } from "../report/threshold.js";
-import { EXIT_FAILED, EXIT_WRONG } from "./exit-codes.js";
 import type { ThresholdOptions } from "./thresholds.js";
 
 export function judgeRows(

@@ -5,6 +5,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { urlOf } from "../../src/cli/device-client.js";
 import { loadConfig } from "../../src/config.js";
+import { wrongCommand } from "../exit-codes.js";
 import { defaultDataDirectory, describeEnvironment, type Environment } from "../measure/environment.js";
 import { runLoad } from "../measure/load.js";
 import type { LoadPhase, LoadStatus } from "../measure/load-monitor.js";
@@ -76,8 +77,9 @@ export function addLoad(program: Command): void {
       "after",
       `
 Every device signs in, and writes to those after it. What is lost, comes twice, late or to the wrong
-device is judged over all processes together. Exit codes: 0 done; 1 could not run; 2 something was
-lost, repeated, out of order, misdelivered or left without a receipt; 3 a threshold does not hold.
+device is judged over all processes together. Exit codes: 0 done; 1 could not run; 2 the command or a
+workload is wrong; 3 a threshold does not hold; 4 something was lost, repeated, out of order,
+misdelivered or left without a receipt.
 
 Examples (with a node started by: interline serve):
   interline load
@@ -148,7 +150,7 @@ function stepsOf({ devices, warmUpMs, windowMs }: LoadWorkload): Record<LoadPhas
 function overridden(workload: LoadWorkload, options: LoadOptions): LoadWorkload {
   const { rate, inFlight, seconds, warmUpSeconds } = options;
   if (rate !== undefined && inFlight !== undefined) {
-    throw new Error("--rate is an open loop and --in-flight a closed one: give one of them");
+    throw wrongCommand("--rate is an open loop and --in-flight a closed one: give one of them");
   }
   return {
     ...workload,
@@ -169,13 +171,15 @@ function overridden(workload: LoadWorkload, options: LoadOptions): LoadWorkload 
 function check(workload: LoadWorkload, target: LoadTarget, { serverPid }: LoadOptions): void {
   const { devices, processes, sourceAddresses } = workload;
   if (devices < 2 * processes)
-    throw new Error(`${processes} processes want at least ${2 * processes} devices`);
+    throw wrongCommand(`${processes} processes want at least ${2 * processes} devices`);
   const each = Math.ceil(devices / processes);
   if (each > CONNECTIONS_MAX) {
-    throw new Error(`${each} devices in one process are more than its ${CONNECTIONS_MAX}: see --processes`);
+    throw wrongCommand(
+      `${each} devices in one process are more than its ${CONNECTIONS_MAX}: see --processes`,
+    );
   }
   if (sourceAddresses > 0 && !target.isLoopback) {
-    throw new Error(`--source-addresses are loopback addresses, which do not reach ${target.host}`);
+    throw wrongCommand(`--source-addresses are loopback addresses, which do not reach ${target.host}`);
   }
   if (serverPid !== undefined && snapshotOf(serverPid).rssBytes === 0) {
     throw new Error(`there is no process ${serverPid} on this machine that may be looked at`);

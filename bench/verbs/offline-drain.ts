@@ -1,5 +1,6 @@
 /** `offline-drain`: what queueing for devices that are away costs, and how fast they drain. */
 import type { Command } from "commander";
+import { EXIT_WRONG } from "../exit-codes.js";
 import { offlineDrainMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { runOfflineDrain } from "../measure/offline-drain.js";
@@ -8,7 +9,6 @@ import { environmentReport, print, writeResults } from "../report/output.js";
 import { progress } from "../report/progress.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
-import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 export function addOfflineDrain(program: Command): void {

@@ -1,5 +1,6 @@
 /** `open-loop`: latencies at fixed arrival rates, which do not wait for the system. */
 import type { Command } from "commander";
+import { EXIT_WRONG } from "../exit-codes.js";
 import { openLoopMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { isRateClean, runOpenLoop } from "../measure/open-loop.js";
@@ -9,7 +10,6 @@ import { progress } from "../report/progress.js";
 import { bareRelay } from "../systems/bare-relay.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
-import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 interface OpenLoopOptions extends CommonOptions {

@@ -1,5 +1,6 @@
 /** `restart`: a million entries queued for devices that are away, SIGKILL, restart, first delivery. */
 import type { Command } from "commander";
+import { EXIT_WRONG } from "../exit-codes.js";
 import { restartMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { runRestart } from "../measure/restart.js";
@@ -8,7 +9,6 @@ import { progress } from "../report/progress.js";
 import { restartReport } from "../report/restart-report.js";
 import { interline } from "../systems/interline.js";
 import { workloads } from "../workloads/workloads.js";
-import { EXIT_WRONG } from "./exit-codes.js";
 import { type CommonOptions, pick, withCommonOptions } from "./options.js";
 
 export function addRestart(program: Command): void {

@@ -1,5 +1,7 @@
 /** `syscalls`: system calls per delivered message, by name, in a pass of its own under strace. */
+
 import type { Command } from "commander";
+import { EXIT_COULD_NOT_RUN } from "../exit-codes.js";
 import { pairsMs } from "../measure/durations.js";
 import { describeEnvironment } from "../measure/environment.js";
 import { hasStrace } from "../measure/strace.js";
@@ -20,7 +22,7 @@ export function addSyscalls(program: Command): void {
       const environment = describeEnvironment(options.dataDirectory);
       print(environmentReport(environment));
       const syscalls = await systemCallsSection(options);
-      if (syscalls === undefined) process.exitCode = 1;
+      if (syscalls === undefined) process.exitCode = EXIT_COULD_NOT_RUN;
       else await writeResults(options, environment, { rows: [], syscalls });
     });
 }

@@ -8,6 +8,7 @@
  */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { wrongCommand } from "../exit-codes.js";
 import { schemas, type Verb, type Workload } from "./schemas.js";
 
 export interface SizedWorkload<V extends Verb> {
@@ -20,7 +21,7 @@ export function readWorkload<V extends Verb>(file: string, verb: V): SizedWorklo
   const schema: z.ZodObject = schemas[verb];
   const head = z.object({ verb: z.string() }).safeParse(parsed(file));
   if (head.success && head.data.verb !== verb) {
-    throw new Error(`${file} is a workload of "${head.data.verb}", not of "${verb}"`);
+    throw wrongCommand(`${file} is a workload of "${head.data.verb}", not of "${verb}"`);
   }
   const whole = z.strictObject({
     verb: z.literal(verb),
@@ -29,7 +30,7 @@ export function readWorkload<V extends Verb>(file: string, verb: V): SizedWorklo
     smoke: schema.partial().default({}),
   });
   const result = whole.safeParse(parsed(file));
-  if (!result.success) throw new Error(`${file} is not a workload:\n${z.prettifyError(result.error)}`);
+  if (!result.success) throw wrongCommand(`${file} is not a workload:\n${z.prettifyError(result.error)}`);
   const { name, full, smoke } = result.data;
   // The schema of this very verb has checked both.
   return { full: { name, ...full } as Workload<V>, smoke: { name, ...full, ...smoke } as Workload<V> };
@@ -40,11 +41,11 @@ function parsed(file: string): unknown {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new Error(`the workload cannot be read: ${(error as Error).message}`);
+    throw wrongCommand(`the workload cannot be read: ${(error as Error).message}`);
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${file} is not JSON: ${(error as Error).message}`);
+    throw wrongCommand(`${file} is not JSON: ${(error as Error).message}`);
   }
 }

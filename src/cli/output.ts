@@ -109,7 +109,8 @@ export function tellFailure(error: unknown, context: CliContext, isJson: boolean
   return told.exitCode;
 }
 
-function readFailure(error: unknown): { code: string; message: string; exitCode: number } | undefined {
+/** What a failure says, and the exit code it deserves; undefined for an error that is not told to people. */
+export function readFailure(error: unknown): { code: string; message: string; exitCode: number } | undefined {
   if (error instanceof CliError) {
     return { code: error.code, message: error.message, exitCode: error.exitCode };
   }

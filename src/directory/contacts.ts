@@ -10,7 +10,6 @@ import {
   brandOf,
   type DeviceAddress,
 } from "../base/address.js";
-import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import { isCoverage, judgeAllow } from "../rules/contacts.js";
 import type { Store } from "../store/store.js";
@@ -35,12 +34,13 @@ export interface ContactParts {
 }
 
 export function contactMethods({ store, presence, clock, limits, mayMeet }: ContactParts): Methods {
-  const size = { tokens: limits.contactChangesBurst, refillMs: 1_000 / limits.contactChangesPerSecond };
-  const limiter = new RateLimiter(size, limits.contactChangersCountedMax);
+  const limiter = new RateLimiter({
+    ...{ burst: limits.contactChangesBurst, perSecond: limits.contactChangesPerSecond },
+    ...{ countedMax: limits.contactChangersCountedMax, clock },
+  });
   const changer = (caller: DeviceAddress): AccountAddress => {
     const account = accountOf(caller);
-    const retryAfterMs = limiter.take(toHex(account), clock.monotonicMs());
-    if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+    limiter.take(account);
     return account;
   };
   return {

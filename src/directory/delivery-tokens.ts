@@ -3,11 +3,10 @@
  * account. The device makes the token and shares it, end to end, with those who may; the node keeps a digest.
  */
 import { type AccountAddress, accountOf } from "../base/address.js";
-import { equalBytes, toHex } from "../base/bytes.js";
+import { equalBytes } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import { type DeliveryTokens, noTokens, type TokenChange } from "../rules/sealed.js";
 import type { Store } from "../store/store.js";
-import { CodedError } from "../wire/coded-error.js";
 import type { MsgpackMap } from "../wire/msgpack.js";
 import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
 import { RateLimiter } from "./rate-limiter.js";
@@ -26,11 +25,10 @@ export interface DeliveryTokenParts {
 }
 
 export function deliveryTokenMethods({ store, clock, limits }: DeliveryTokenParts): Methods {
-  const size = {
-    tokens: limits.deliveryTokenChangesBurst,
-    refillMs: 1_000 / limits.deliveryTokenChangesPerSecond,
-  };
-  const limiter = new RateLimiter(size, limits.resolversCountedMax);
+  const limiter = new RateLimiter({
+    ...{ burst: limits.deliveryTokenChangesBurst, perSecond: limits.deliveryTokenChangesPerSecond },
+    ...{ countedMax: limits.resolversCountedMax, clock },
+  });
 
   const stateOf = ({ current, previousUntilMs }: DeliveryTokens): MsgpackMap => ({
     isSet: !equalBytes(current, noTokens.current),
@@ -38,8 +36,7 @@ export function deliveryTokenMethods({ store, clock, limits }: DeliveryTokenPart
   });
 
   const change = async (account: AccountAddress, wanted: TokenChange): Promise<MsgpackMap> => {
-    const retryAfterMs = limiter.take(toHex(account), clock.monotonicMs());
-    if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+    limiter.take(account);
     return stateOf((await store.changeDeliveryTokens(account, wanted)) ?? noTokens);
   };
 

@@ -11,7 +11,7 @@
  * can mint a token; the node itself is given the public halves only.
  */
 import { createHash, generateKeyPairSync, type JsonWebKey, randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { importJWK, type JWTPayload, SignJWT } from "jose";
 import { ACCOUNT_ID_BYTES } from "../base/address.js";
@@ -25,6 +25,7 @@ import {
   SERVICE_AUDIENCE,
   SERVICE_TOKEN_TYPE,
 } from "../rules/sign-in.js";
+import { makeDataDirectory } from "../store/data-directory.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { BrandSettings } from "./sign-in.js";
 
@@ -60,7 +61,7 @@ export class DevelopmentBrands {
     const path = join(dataDirectory, FILE_NAME);
     const found = read(path);
     if (found !== undefined) return new DevelopmentBrands(found);
-    mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+    makeDataDirectory(dataDirectory);
     write(path, NAMES.map(make));
     return new DevelopmentBrands(read(path) ?? []);
   }

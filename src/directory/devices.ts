@@ -9,7 +9,6 @@ import {
   type DeviceAddress,
   deviceNumber,
 } from "../base/address.js";
-import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import { limits } from "../rules/limits.js";
 import type { AccountRecord, Store } from "../store/store.js";
@@ -32,13 +31,14 @@ export interface DeviceParts {
 }
 
 export function deviceMethods({ store, removalMs, clock, limits: bounds }: DeviceParts): Methods {
-  const size = { tokens: bounds.rosterChangesBurst, refillMs: 1_000 / bounds.rosterChangesPerSecond };
-  const limiter = new RateLimiter(size, bounds.changersCountedMax);
+  const limiter = new RateLimiter({
+    ...{ burst: bounds.rosterChangesBurst, perSecond: bounds.rosterChangesPerSecond },
+    ...{ countedMax: bounds.changersCountedMax, clock },
+  });
   // Each change is told to the account's devices, one after the other, in a row that all accounts stand in.
   const changer = (caller: DeviceAddress): AccountAddress => {
     const account = accountOf(caller);
-    const retryAfterMs = limiter.take(toHex(account), clock.monotonicMs());
-    if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+    limiter.take(account);
     return account;
   };
   return {

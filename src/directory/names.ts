@@ -10,7 +10,6 @@ import {
   accountAddress,
   type DeviceAddress,
 } from "../base/address.js";
-import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import type { AccountRecord, Store } from "../store/store.js";
 import { CodedError } from "../wire/coded-error.js";
@@ -37,8 +36,10 @@ const NOBODY = new Uint8Array(ACCOUNT_ID_BYTES).fill(0xff);
 const BRAND_MAX = 0xffff;
 
 export function nameMethods({ store, clock, limits, mayReach }: NameParts): Methods {
-  const size = { tokens: limits.resolvesBurst, refillMs: 1_000 / limits.resolvesPerSecond };
-  const limiter = new RateLimiter(size, limits.resolversCountedMax);
+  const limiter = new RateLimiter({
+    ...{ burst: limits.resolvesBurst, perSecond: limits.resolvesPerSecond },
+    ...{ countedMax: limits.resolversCountedMax, clock },
+  });
 
   const find = (caller: DeviceAddress, brand: number, name: Uint8Array): AccountRecord | undefined => {
     const account = store.readName({ brand, name });
@@ -55,8 +56,7 @@ export function nameMethods({ store, clock, limits, mayReach }: NameParts): Meth
       const brand = body.uint("brand", BRAND_MAX);
       if (brand === 0) throw badRequest("a brand is 1 to 65535");
       const name = body.bin("name", { min: 1, max: limits.nameBytesMax });
-      const retryAfterMs = limiter.take(toHex(caller), clock.monotonicMs());
-      if (retryAfterMs > 0) throw new CodedError("rateLimited", { retryAfterMs });
+      limiter.take(caller);
       const beat = delay(limits.resolveAnswerMs);
       const record = find(caller, brand, name);
       await beat;

@@ -19,7 +19,7 @@ import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import type { ContactChange, Store } from "../store/store.js";
 import { coverage } from "../wire/contacts.js";
-import { encodeServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
 
 export interface PresenceParts {
   readonly store: Pick<Store, "contacts">;

@@ -21,7 +21,7 @@
 
 import { type CodeName, closeCode, codes } from "../wire/codes.js";
 import type { HelloFrame } from "../wire/hello.js";
-import { encodeServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import type { WebSocket } from "./native.js";
 
 export const stages = { hello: 0, signingIn: 1, attached: 2, ending: 3, closed: 4 } as const;

@@ -1,30 +1,20 @@
 /**
- * The kernels' host; wasm.ts loads them. It owns the linear memory, moves messages into the inbox
- * and gives typed access to the columns; it decides nothing. The calls mirror assembly/index.ts, where each is
- * explained; assembly/layout.ts holds the offsets that both sides use.
+ * The kernels' host: it moves messages into the inbox, and gives typed access to the columns and to the tail; whom the kernel
+ * knows is in kernel-tables.ts, its memory in kernel-memory.ts, and wasm.ts loads it. It decides nothing. The calls mirror
+ * assembly/index.ts, where each is explained; assembly/layout.ts holds the offsets that both sides use.
  *
  * Everything is synchronous, and views on the memory stay valid for ever because the memory never grows after
  * construction. What a column holds is valid until the next call that fills it.
  */
 import * as L from "../../assembly/layout.js";
-import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES } from "../base/address.js";
+import { ACCOUNT_ADDRESS_BYTES } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import { type Counters, counterFields } from "./counters.js";
-import { KernelMemory } from "./kernel-memory.js";
-import { writeAccount, writeGroup, writeMembers } from "./loads.js";
-import type {
-  Audience,
-  KernelSizes,
-  ResidentAccount,
-  ResidentGroup,
-  SealedBatch,
-  SpillRow,
-} from "./shapes.js";
+import { KernelTables } from "./kernel-tables.js";
+import type { KernelSizes, SealedBatch, SpillRow } from "./shapes.js";
 import { type Call, randomSeeds } from "./wasm.js";
 
 export type * from "./shapes.js";
-
-const NONE = 0xffffffff;
 
 /** The code of an outcome that is no refusal but a control frame for the host. */
 export const OUTCOME_CONTROL = L.OUTCOME_CONTROL;
@@ -36,13 +26,10 @@ export const statuses = {
   group: L.STATUS_GROUP,
 } as const;
 
-export class Kernel extends KernelMemory {
+export class Kernel extends KernelTables {
   readonly inboxAt: number;
   readonly inboxEnd: number;
-  private readonly brandIndexAt: number;
-  private readonly crossingAt: number;
   private readonly dedupLogAt: number;
-  private readonly brandCount: number;
   private readonly composeSend: Call;
   private composedAt = 0;
   private composedView: Uint8Array = new Uint8Array(0);
@@ -57,18 +44,7 @@ export class Kernel extends KernelMemory {
     { epoch, firstPart }: { readonly epoch: number; readonly firstPart: number },
     build: "release" | "debug" | URL = "release",
   ) {
-    super(build, (call) => {
-      const ok = call("reserve")(
-        sizes.inboxBytes,
-        sizes.tailBytes,
-        sizes.accounts,
-        sizes.devices,
-        sizes.dedupKeys,
-        sizes.groups,
-        sizes.groupMembers,
-      );
-      assert(ok === 1, "not enough memory for the kernel's regions; lower the limits in the configuration");
-    });
+    super(sizes, build);
     const { region } = this;
     const seeds = randomSeeds();
     const [seedA, seedB] = [seeds[0] as number, seeds[1] as number];
@@ -76,48 +52,8 @@ export class Kernel extends KernelMemory {
     this.inboxAt = region("inbox");
     this.inboxEnd = this.inboxAt + sizes.inboxBytes;
     this.inboxWrite = this.inboxAt;
-    this.brandIndexAt = region("brandIndex");
-    this.nameBrands(sizes.brands);
-    this.crossingAt = region("crossing");
-    this.brandCount = sizes.brands.length;
     this.dedupLogAt = region("dedupLog");
     this.composeSend = this.call("composeSend");
-  }
-
-  private nameBrands(brands: readonly number[]): void {
-    assert(brands.length < L.BRANDS_MAX, "more brands than the kernel's table takes");
-    brands.forEach((number, i) => {
-      this.bytes[this.brandIndexAt + number] = i + 1;
-    });
-  }
-
-  // Rules that the host sets.
-
-  /** Sets what happens between two brands, given by their positions in `sizes.brands`. */
-  setCrossing(from: number, to: number, state: "closed" | "open" | "full"): void {
-    assert(from < this.brandCount && to < this.brandCount, "a brand's position, not its number");
-    const value = { closed: L.CROSSING_CLOSED, open: L.CROSSING_OPEN, full: L.CROSSING_FULL }[state];
-    this.bytes[this.crossingAt + (from + 1) * L.BRANDS_MAX + to + 1] = value;
-  }
-
-  /** What happens between one account's brand and the other's; addresses begin with the brand. */
-  crossing(from: Uint8Array, to: Uint8Array): "closed" | "open" | "full" {
-    const row = this.brandIndex(from) * L.BRANDS_MAX;
-    const state = this.bytes[this.crossingAt + row + this.brandIndex(to)];
-    return state === L.CROSSING_OPEN ? "open" : state === L.CROSSING_FULL ? "full" : "closed";
-  }
-
-  /** Whether envelopes cross from one account's brand to the other's. */
-  mayCross(from: Uint8Array, to: Uint8Array): boolean {
-    return this.crossing(from, to) !== "closed";
-  }
-
-  private brandIndex(address: Uint8Array): number {
-    return this.bytes[this.brandIndexAt + (((address[0] as number) << 8) | (address[1] as number))] as number;
-  }
-
-  setDiskLow(low: boolean): void {
-    this.words[(this.at.control + L.CONTROL_DISK_LOW) >> 2] = low ? 1 : 0;
   }
 
   // The inbox.
@@ -241,90 +177,7 @@ export class Kernel extends KernelMemory {
     return slots;
   }
 
-  // Accounts and devices.
-
-  /** Makes an account resident or brings it up to date; false when the tables are full of busy ones. */
-  loadAccount(account: ResidentAccount): boolean {
-    writeAccount(this.bytes, this.words, this.at.control + L.CONTROL_SCRATCH, account);
-    return this.call("loadAccount")() >>> 0 !== NONE;
-  }
-
-  /** All sequences that a removed device can have had lie at or below this, those of a new one above it. */
-  sequenceCeiling(): number {
-    return this.call("sequenceCeiling")();
-  }
-
-  /** Makes a group's roster resident; one that is as new as the given one stays. */
-  loadGroup(group: ResidentGroup): void {
-    writeGroup(this.bytes, this.words, this.at.control + L.CONTROL_SCRATCH, group);
-    const at = this.call("loadGroup")(group.members.length) >>> 0;
-    if (at !== 0) writeMembers(this.bytes, at, group.members);
-  }
-
-  /** Lets everybody send to a group that was loaded as held. */
-  openGroup(address: Uint8Array): void {
-    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
-    this.call("openGroup")();
-  }
-
-  /**
-   * Whom the device in this slot may signal to in a group of at most so many members: connected devices by the resident
-   * roster, all but itself. `unknown`: load the group and ask again.
-   */
-  audience(address: Uint8Array, slot: number, membersMax: number): Audience {
-    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
-    const count = this.call("audience")(slot, membersMax) >>> 0;
-    if (count === L.AUDIENCE_UNKNOWN) return "unknown";
-    if (count === L.AUDIENCE_TOO_LARGE) return "tooLarge";
-    if (count === L.AUDIENCE_STRANGER) return "stranger";
-    const from = this.at.needed >> 2;
-    return { members: this.control(L.CONTROL_AUDIENCE_MEMBERS), slots: this.words.slice(from, from + count) };
-  }
-
-  /** The version by which sends to the group are judged, 0 for a group that does not exist; undefined when it is not resident. */
-  groupVersion(address: Uint8Array): number | undefined {
-    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
-    const version = this.call("groupVersion")() >>> 0;
-    return version === NONE ? undefined : version;
-  }
-
-  /** The slot of a resident device, or undefined. */
-  findDevice(address: Uint8Array): number | undefined {
-    assert(address.length === DEVICE_ADDRESS_BYTES, "a device address has 20 bytes");
-    this.bytes.set(address, this.at.control + L.CONTROL_SCRATCH);
-    const slot = this.call("findDevice")() >>> 0;
-    return slot === NONE ? undefined : slot;
-  }
-
-  attach(
-    slot: number,
-    connection: number,
-    wanted: { floor: number; windowEntries: number; windowBytes: number },
-  ): boolean {
-    return (
-      this.call("attach")(slot, connection, wanted.floor, wanted.windowEntries, wanted.windowBytes) !== 0
-    );
-  }
-
-  detach(slot: number, connection: number): void {
-    this.call("detach")(slot, connection);
-  }
-
-  setCursor(slot: number, sequence: number): void {
-    this.call("setCursor")(slot, sequence);
-  }
-
-  goLive(slot: number): boolean {
-    return this.call("goLive")(slot) !== 0;
-  }
-
-  goLagging(slot: number): void {
-    this.call("goLagging")(slot);
-  }
-
-  setQueued(slot: number, queued: boolean): void {
-    this.call("setQueued")(slot, queued ? 1 : 0);
-  }
+  // The tail, its journal and the receipts.
 
   /** Frames of the device in the tail above its cursor: views on the tail, or composed and good until the next call. */
   tailSpans(
@@ -345,8 +198,6 @@ export class Kernel extends KernelMemory {
     }
     return spans;
   }
-
-  // Journal and receipts.
 
   /** Closes what was accepted since the last seal; undefined when there is nothing to commit. */
   seal(nowMs: number, monotonicMs: number): SealedBatch | undefined {

@@ -11,7 +11,8 @@ import { type ClientFrame, decodeClientFrame, groupOfSend } from "../wire/client
 import { type CodeName, codeName, codes } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
-import { encodeServerFrame, type PlainServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
+import type { PlainServerFrame } from "../wire/server-frames.js";
 import { closeAttachment, handOver } from "./connections.js";
 import { serve } from "./requests.js";
 import { groupSignalsOf, signalsOf } from "./signals.js";

@@ -9,7 +9,7 @@ import { encodeWelcome } from "../wire/control.js";
 import { advance } from "./catch-up.js";
 import { replace } from "./connections.js";
 import type { Connection } from "./shapes.js";
-import type { Attachment, PathState } from "./state.js";
+import { newAttachment, type PathState } from "./state.js";
 
 /** What hello asked for; 0 leaves a choice to the node. */
 export interface Wanted {
@@ -55,23 +55,8 @@ export function attach(
   const isQueued = store.hasQueued(device);
   kernel.setQueued(slot, isQueued);
   if (isQueued) store.trim(device, kernel.floor(slot));
-  const attachment: Attachment = {
-    slot,
-    number,
-    connection,
-    isOwn: false,
-    windowEntries,
-    windowBytes,
-    isBlocked: false,
-    isAnnounced: false,
-    batches: [],
-    entriesOut: 0,
-    bytesOut: 0,
-    costTurn: 0,
-    costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, fullAtMs: 0 },
-    signals: { fullAtMs: 0, turn: 0, bytes: 0 },
-  };
+  const is = { slot, number, connection, isOwn: false };
+  const attachment = newAttachment({ ...is, windowEntries, windowBytes });
   state.connections[slot] = attachment;
   state.connectionCount++;
   const position = kernel.floor(slot);

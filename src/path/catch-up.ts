@@ -5,7 +5,7 @@
  */
 import type { QueueItem } from "../store/store.js";
 import { gapReasons } from "../wire/protocol.js";
-import { encodeServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { handOver } from "./connections.js";
 import type { Attachment, PathState } from "./state.js";
 

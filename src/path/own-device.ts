@@ -6,7 +6,7 @@
 import { type AccountAddress, numberedDevice } from "../base/address.js";
 import { assert } from "../base/assert.js";
 import type { Connection } from "./shapes.js";
-import type { Attachment, PathState } from "./state.js";
+import { type Attachment, newAttachment, type PathState } from "./state.js";
 
 export interface OwnDevice {
   /** Of a brand 0 account that has nothing but this device, with the number 0. */
@@ -37,22 +37,8 @@ export function attachOwn(
     },
     end: (code) => assert(false, `the node ended its own connection: ${code}`),
   };
-  const attachment: Attachment = {
-    ...WINDOW,
-    slot,
-    number,
-    connection,
-    isOwn: true,
-    isBlocked: false,
-    isAnnounced: true,
-    batches: [],
-    entriesOut: 0,
-    bytesOut: 0,
-    costTurn: 0,
-    costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, fullAtMs: 0 },
-    signals: { fullAtMs: 0, turn: 0, bytes: 0 },
-  };
+  const { windowEntries, windowBytes } = WINDOW;
+  const attachment = newAttachment({ slot, number, connection, isOwn: true, windowEntries, windowBytes });
   state.connections[slot] = attachment;
   return attachment;
 }

@@ -16,7 +16,7 @@ import type { Audience } from "../kernel/kernel.js";
 import { judgeGroupSignal, judgeSignal } from "../rules/signals.js";
 import { spend } from "../rules/token-bucket.js";
 import type { EphemeralFrame, GroupEphemeralFrame } from "../wire/client-frames.js";
-import { encodeServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { handOver } from "./connections.js";
 import { isHeld } from "./notices.js";
 import { type Attachment, makeGroupResident, type PathState } from "./state.js";

@@ -45,6 +45,25 @@ export interface Attachment {
   readonly signals: { fullAtMs: number; turn: number; bytes: number };
 }
 
+/** A connection of which nothing is known yet but what it is. */
+export function newAttachment(
+  is: Pick<Attachment, "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes">,
+): Attachment {
+  return {
+    ...is,
+    isBlocked: false,
+    // A device of the node's own waits for no live marker.
+    isAnnounced: is.isOwn,
+    batches: [],
+    entriesOut: 0,
+    bytesOut: 0,
+    costTurn: 0,
+    costs: { answers: 0, loads: 0, memberLoads: 0 },
+    requests: { underWay: 0, fullAtMs: 0 },
+    signals: { fullAtMs: 0, turn: 0, bytes: 0 },
+  };
+}
+
 /**
  * Counts what a connection makes the host do in this turn, each of which costs a thousand times what asking for it does:
  * false when it has had as much of it as one connection gets.

@@ -18,7 +18,7 @@ import type { CodeName } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import { durabilities } from "../wire/protocol.js";
 import { SEALED_DEVICE } from "../wire/sealed.js";
-import { encodeServerFrame } from "../wire/server-frames.js";
+import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { type Attached, encodeWelcomeOf } from "./arrival.js";
 import { BudgetTable } from "./budgets.js";
 import type { Connection } from "./shapes.js";

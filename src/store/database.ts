@@ -292,9 +292,13 @@ export class Database {
   }
 }
 
-/** What LMDB throws at a page that it cannot read, as a failure that is told in one sentence; anything else as it is. */
+/** What LMDB throws at a page that it cannot read, and the system at a file, as a failure that is told in one sentence; anything else as it is. */
 export function asDamage(error: unknown): unknown {
-  if (!(error instanceof Error) || !error.message.startsWith("MDB_")) return error;
+  if (!(error instanceof Error)) return error;
+  // A file that the system does not let be opened or read: its message names it.
+  if ("syscall" in error && "path" in error)
+    return new CodedError("directoryDamaged", { fatal: true, cause: error, detail: error.message });
+  if (!error.message.startsWith("MDB_")) return error;
   const detail = `${DATA_FILE} has damaged pages (${error.message}): restore a copy of the directory`;
   return new CodedError("directoryDamaged", { fatal: true, cause: error, detail });
 }

@@ -22,14 +22,15 @@
  * How a commit goes: journal.ts. How other writes go: writer.ts. What the bytes
  * mean: schema.ts. What an open does: recovery.ts.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { join } from "node:path";
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
 import type { Group } from "../rules/groups.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
 import type { AccountRecord, Arrival, RosterChange } from "./accounts.js";
 import type { ContactChange, Contacts } from "./contacts.js";
+import { makeDataDirectory, syncDirectory } from "./data-directory.js";
 import { asDamage, Database } from "./database.js";
 import type { DedupBounds } from "./dedup-window.js";
 import type { ChangedGroup } from "./groups.js";
@@ -243,27 +244,6 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Makes the directory and its parents durable entries of theirs. */
-function makeDirectory(directory: string): void {
-  const firstMade = mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (firstMade === undefined) return;
-  const top = dirname(resolve(firstMade));
-  for (let made = resolve(directory); made !== top; made = dirname(made)) syncDirectory(dirname(made));
-}
-
-/** Flushes a directory's entries: LMDB flushes its file, but not that the file is there. */
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, "r");
-  try {
-    fsyncSync(descriptor);
-  } catch (error) {
-    // Windows has no such flush and needs none.
-    if (process.platform !== "win32") throw error;
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 /** Before the database is made: whoever finds that and no journal knows that the journal is lost. */
 function makeJournal(directory: string): void {
   closeSync(openSync(join(directory, JOURNAL_FILE), "a", 0o600));
@@ -272,15 +252,15 @@ function makeJournal(directory: string): void {
 
 /**
  * Opens a data directory, making it if there is none, and recovers what a crash
- * left. Throws CodedError: directoryInUse, directoryUnknown (another format),
+ * left. Throws CodedError: badConfiguration (no directory can be there), directoryInUse, directoryUnknown (another format),
  * directoryDamaged (LMDB cannot read it), storageFailed (a write failed).
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  makeDirectory(options.directory);
+  makeDataDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
-  if (!existsSync(join(options.directory, DATA_FILE))) makeJournal(options.directory);
   let store: LmdbStore | undefined;
   try {
+    if (!existsSync(join(options.directory, DATA_FILE))) makeJournal(options.directory);
     store = new LmdbStore(options, lock, Database.open(options.directory, { readOnly: false }));
     await store.open();
     syncDirectory(options.directory);

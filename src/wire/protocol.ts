@@ -4,7 +4,7 @@
  *
  * A WebSocket message (binary, subprotocol `interline.v1`) is one or more
  * frames, one after the other. A frame is one msgpack array whose first element
- * is its kind. Frame kinds are never reused.
+ * is its kind. Frame kinds are never reused; 12, 43 and 47 are reserved, and have never been any frame's.
  *
  *   client → server
  *     [1, token str, resume uint, entries uint, bytes uint]            hello: first frame, alone in its message

@@ -226,7 +226,7 @@ describe("the command", () => {
       stderr: expect.stringMatching(/missing\.json(?!.*\n\s+at)/s),
     });
     await expect(bench("before.json", "after.json", "--metrics", "server_busy")).rejects.toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining("server_busy describes a run"),
     });
   });

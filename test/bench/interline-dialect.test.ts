@@ -9,7 +9,7 @@ import { SizedSends } from "../../bench/generator/sized-sends.js";
 import { limits } from "../../src/rules/limits.js";
 import { type ClientFrame, decodeClientMessage } from "../../src/wire/client-frames.js";
 import { encodeRefusal, encodeWelcome } from "../../src/wire/control.js";
-import { encodeServerFrame } from "../../src/wire/server-frames.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
 
 const PAYLOAD_BYTES = 256;
 const accounts = ["0001", "0002"].map((brand, i) => brand + String(i).repeat(32));

@@ -246,7 +246,7 @@ describe("npm run bench", () => {
   it("says what is wrong with its options, without a stack", async () => {
     const failed = run(process.execPath, ["dist/bench/main.js", "--rounds", "many"]);
     await expect(failed).rejects.toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringMatching(/whole number(?!.*\n\s+at)/s),
     });
   });

@@ -1,10 +1,11 @@
 /** What a person who mistypes is told, and how soon. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createNode, type InterlineNode } from "../../src/index.js";
+import { makeKey } from "../directory/issuer.js";
 import { runCli, startCli } from "./run-cli.js";
 
 let directory: string;
@@ -13,6 +14,9 @@ let silent: Server;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "interline-mistakes-"));
   node = await createNode({ dataDirectory: join(directory, "interline-data"), port: 0 });
+  const jwks = { keys: [makeKey("one").publicJwk] };
+  const red = { number: 1, name: "red", issuer: "https://red.example", keys: { jwks } };
+  writeFileSync(join(directory, "brands.json"), JSON.stringify({ brands: [red] }));
   silent = createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
 });
@@ -70,6 +74,36 @@ describe("a data directory", () => {
     const { code, err } = await run("serve", "--port", "0", "-d", "file");
     expect(code).toBe(2);
     expect(err).toContain("not a directory");
+  });
+
+  describe.each([
+    ["the development brands", []],
+    ["brands of one's own", ["--config", "brands.json"]],
+  ])("with %s", (_, more) => {
+    test("that cannot be made is a wrong configuration, told in a sentence", async () => {
+      symlinkSync("/nowhere/at/all", join(directory, "volume"));
+      try {
+        const { code, err } = await run("serve", "--port", "0", "-d", "volume/data", ...more);
+        expect(err).toMatch(/the data directory cannot be used: ENOENT.*volume\/data/);
+        expect(err).not.toMatch(/\n +at /);
+        expect(code).toBe(2);
+      } finally {
+        rmSync(join(directory, "volume"));
+      }
+    });
+
+    test("whose journal cannot be opened is told in a sentence", async () => {
+      const data = join(directory, "no-journal");
+      mkdirSync(join(data, "journal.dat"), { recursive: true });
+      try {
+        const { code, err } = await run("serve", "--port", "0", "-d", data, ...more);
+        expect(err).toMatch(/the data directory cannot be opened: .*journal\.dat/);
+        expect(err).not.toMatch(/\n +at /);
+        expect(code).toBe(1);
+      } finally {
+        rmSync(data, { recursive: true });
+      }
+    });
   });
 });
 

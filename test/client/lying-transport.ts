@@ -7,7 +7,8 @@ import type { Transport, TransportSocket } from "../../src/client/client.js";
 import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage, encodeClientFrame } from "../../src/wire/client-frames.js";
 import { MsgpackReader } from "../../src/wire/msgpack.js";
-import { encodeServerFrame, type OwnDeliverFrame, readServerFrame } from "../../src/wire/server-frames.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
+import { type OwnDeliverFrame, readServerFrame } from "../../src/wire/server-frames.js";
 
 const SPREAD = 1000;
 

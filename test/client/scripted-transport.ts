@@ -10,7 +10,8 @@ import type { CodeName } from "../../src/wire/codes.js";
 import { closeCode, codes } from "../../src/wire/codes.js";
 import { encodeWelcome } from "../../src/wire/control.js";
 import type { WelcomeBody } from "../../src/wire/protocol.js";
-import { encodeServerFrame, type PlainServerFrame } from "../../src/wire/server-frames.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
+import type { PlainServerFrame } from "../../src/wire/server-frames.js";
 
 export class ScriptedTransport implements Transport {
   readonly sockets: ScriptedSocket[] = [];

@@ -97,8 +97,14 @@ test("a name is looked for only when it may be one", async () => {
 });
 
 test("a full limiter forgets whom it has counted longest", () => {
-  const limiter = new RateLimiter({ tokens: 1, refillMs: 1_000 }, 2);
-  expect(["a", "a", "b", "c"].map((key) => limiter.take(key, 0))).toEqual([0, 1000, 0, 0]);
-  expect(limiter.take("b", 0)).toBe(1000);
-  expect(limiter.take("a", 0)).toBe(0);
+  const clock = { monotonicMs: () => 0, wallMs: () => 0 };
+  const limiter = new RateLimiter({ burst: 1, perSecond: 1, countedMax: 2, clock });
+  const [a, b, c] = [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)];
+  const limited = expect.objectContaining({ code: "rateLimited", retryAfterMs: 1_000 });
+  limiter.take(a);
+  expect(() => limiter.take(a)).toThrow(limited);
+  limiter.take(b);
+  limiter.take(c);
+  expect(() => limiter.take(b)).toThrow(limited);
+  limiter.take(a);
 });

@@ -70,6 +70,16 @@ describe("the published package", () => {
     expect(paths.filter((path) => path.endsWith(".wasm")).length).toBeGreaterThanOrEqual(2);
   });
 
+  it("has source maps that bring their sources along, which stay behind themselves", () => {
+    const maps = paths.filter((path) => path.endsWith(".map"));
+    const without = maps.filter((path) => {
+      const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), "utf8"));
+      return sourcesContent?.length !== sources.length;
+    });
+    expect(maps.length).toBeGreaterThan(100);
+    expect(without).toEqual([]);
+  });
+
   it("has types that a strict project without the DOM compiles, with nothing skipped", () => {
     const project = mkdtempSync(join(tmpdir(), "interline-types-"));
     const compilerOptions = {

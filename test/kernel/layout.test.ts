@@ -14,7 +14,8 @@ import {
 } from "../../src/store/journal-record.js";
 import { codes } from "../../src/wire/codes.js";
 import { durabilities, kinds } from "../../src/wire/protocol.js";
-import { decodeServerMessage, encodeServerFrame } from "../../src/wire/server-frames.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
+import { decodeServerMessage } from "../../src/wire/server-frames.js";
 import { Stage } from "./stage.js";
 
 const layout = Object.entries(L) as [string, number][];

@@ -20,10 +20,10 @@ import {
   encodeSealedSharedSend,
   type SealedSharedSendFrame,
 } from "../../src/wire/sealed.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
 import {
   decodeServerMessage,
   durabilityName,
-  encodeServerFrame,
   gapReasonName,
   type PlainServerFrame,
 } from "../../src/wire/server-frames.js";
