@@ -110,7 +110,7 @@ describe("peers", () => {
       { env: nowhere },
     );
     await expect(run).rejects.toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringMatching(/aedes is not installed .*bench\/peers\/install\.sh aedes/),
     });
   });
