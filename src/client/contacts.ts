@@ -40,7 +40,7 @@ export class Contacts {
     await this.#change("contacts.withdraw", account, scope);
   }
 
-  /** What this account has agreed to, in the order of addresses. */
+  /** What this account has agreed to, oldest first. */
   list(): Promise<readonly Agreement[]> {
     return this.#ask({ method: "contacts.list", isRepeatable: true }, (body) =>
       readAgreements(new Fields(body, badFrame)).map(({ account, covers }) => ({
