@@ -224,6 +224,17 @@ describe("a repeated send", () => {
 });
 
 describe("a device that was away", () => {
+  /** Together they are several times what goes out in one send. */
+  async function awayWithLongTexts() {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const texts = Array.from({ length: 12 }, (_, i) => String(i).padEnd(20_000, "."));
+    for (const [i, text] of texts.entries()) alice.send(i, text, bob);
+    await world.settle();
+    return { alice, bob, texts };
+  }
+
   it("gets what is in its queue and in the tail, in order, then the live marker, then live traffic", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
@@ -256,12 +267,7 @@ describe("a device that was away", () => {
   });
 
   it("is sent what does not fit one send in several, in order and whole", async () => {
-    const alice = await world.device(1, 1).connect();
-    const bob = await world.device(2, 2).connect();
-    bob.leave();
-    const texts = Array.from({ length: 12 }, (_, i) => String(i).padEnd(20_000, "."));
-    for (const [i, text] of texts.entries()) alice.send(i, text, bob);
-    await world.settle();
+    const { bob, texts } = await awayWithLongTexts();
     await bob.connect({ windowBytes: 1 << 20 });
     expect(bob.connection.texts).toEqual(texts);
     expect(bob.connection.frames.at(-1)?.kind).toBe("live");
@@ -270,12 +276,7 @@ describe("a device that was away", () => {
   });
 
   it("gets nothing more when its socket holds the first of them back, until that has drained", async () => {
-    const alice = await world.device(1, 1).connect();
-    const bob = await world.device(2, 2).connect();
-    bob.leave();
-    const texts = Array.from({ length: 12 }, (_, i) => String(i).padEnd(20_000, "."));
-    for (const [i, text] of texts.entries()) alice.send(i, text, bob);
-    await world.settle();
+    const { alice, bob, texts } = await awayWithLongTexts();
     const connected = bob.connect({ windowBytes: 1 << 20 });
     bob.connection.results.push(0);
     await connected;
