@@ -108,7 +108,11 @@ export class Actor {
         this.isLive = true;
       },
       messageEnd: () => this.#messageEnd(),
-      unreadable: () => this.#fleet.history.note({ op: "unreadable", device: this.device.address }),
+      unreadable: () => {
+        this.#fleet.history.note({ op: "unreadable", device: this.device.address });
+        // It would be sent the same again, for ever.
+        this.isWanted = false;
+      },
     });
     this.stranger = stranger;
     this.isLive = false;
