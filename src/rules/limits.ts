@@ -324,6 +324,8 @@ export const limits = {
 
   /** Address space for the data file; it grows only as far as it is filled. */
   storeMapBytes: 1024 * 1024 * MiB,
+  /** By how much a sound data file may be shorter than its page count: pages at its end that were never written. */
+  storeUnwrittenBytesMax: 128 * KiB,
   /** Readers of one data directory at a time, over all processes: the node and its inspectors. */
   storeReadersMax: 126,
   /** The store holds the event loop this long at most for one slice of background work. */

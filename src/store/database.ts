@@ -42,6 +42,7 @@ import {
   openSync,
   readSync,
   statSync,
+  truncateSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { open, type RootDatabase, type RootDatabaseOptions, type Database as Table } from "lmdb";
@@ -171,7 +172,7 @@ export class Database {
     }
     const database = new Database(directory, root);
     try {
-      database.#refuseCutFile(path);
+      database.#refuseCutFile(path, options.readOnly);
       for (const name of tableNames) database.#openTable(name, false);
     } catch (error) {
       void root.close();
@@ -180,8 +181,12 @@ export class Database {
     return database;
   }
 
-  /** A file shorter than its own page count would kill the process (SIGBUS) at the first read behind its end. */
-  #refuseCutFile(path: string): void {
+  /**
+   * A file shorter than its own page count would kill the process (SIGBUS) at the first read behind its end. A few pages
+   * may be missing of a sound one: LMDB never writes those at the end that a transaction took and gave back. They are
+   * made up for where the file may be written, so that what is damaged after all is told and kills nobody.
+   */
+  #refuseCutFile(path: string, isReadOnly: boolean): void {
     const { lastPageNumber, pageSize } = this.#root.getStats() as {
       lastPageNumber: number;
       pageSize: number;
@@ -189,6 +194,10 @@ export class Database {
     const expected = (lastPageNumber + 1) * pageSize;
     const actual = statSync(path).size;
     if (actual >= expected) return;
+    if (actual % pageSize === 0 && expected - actual <= limits.storeUnwrittenBytesMax) {
+      if (!isReadOnly) truncateSync(path, expected);
+      return;
+    }
     throw new CodedError("directoryDamaged", {
       fatal: true,
       detail: `${DATA_FILE} has ${actual} bytes where its pages take ${expected}`,
