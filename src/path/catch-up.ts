@@ -130,7 +130,7 @@ function sendTail(state: PathState, attachment: Attachment, entries: number, byt
   return spans.length > 0;
 }
 
-/** Notes frames as out and lets them go with the others; false, and nothing done, when the connection can take no more. */
+/** Notes frames as out and lets them go with the others; false when the connection can take no more. */
 function hand(
   state: PathState,
   attachment: Attachment,
