@@ -10,6 +10,41 @@ export type Value = number | string | boolean | null | Buffer | Value[] | Map<st
 /** Bytes that are not what they should be. */
 export class Unreadable extends Error {}
 
+/** The fields of a frame, each asked for as what docs/protocol.md says it is. */
+export class Fields {
+  readonly #values: readonly Value[];
+
+  constructor(frame: Value) {
+    if (!Array.isArray(frame)) throw new Unreadable("a frame is an array");
+    this.#values = frame;
+  }
+
+  int(at: number): number {
+    const value = this.#values[at];
+    if (typeof value !== "number") throw new Unreadable(`field ${at} is not a number`);
+    return value;
+  }
+
+  bytes(at: number, length?: number): Buffer {
+    const value = this.#values[at];
+    if (!Buffer.isBuffer(value)) throw new Unreadable(`field ${at} is not bytes`);
+    if (value.length !== (length ?? value.length)) throw new Unreadable(`field ${at} is not ${length} bytes`);
+    return value;
+  }
+
+  map(at: number): Map<string, Value> {
+    const value = this.#values[at];
+    if (!(value instanceof Map)) throw new Unreadable(`field ${at} is not a map`);
+    return value;
+  }
+
+  list(at: number): readonly Value[] {
+    const value = this.#values[at];
+    if (!Array.isArray(value)) throw new Unreadable(`field ${at} is not an array`);
+    return value;
+  }
+}
+
 export class Reader {
   at = 0;
   readonly #bytes: Buffer;

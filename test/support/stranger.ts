@@ -9,7 +9,15 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { frames, type OpenedParty, type Party, Reader, Unreadable, type Value } from "./stranger-codec.js";
+import {
+  Fields,
+  frames,
+  type OpenedParty,
+  type Party,
+  Reader,
+  Unreadable,
+  type Value,
+} from "./stranger-codec.js";
 
 export interface Delivery {
   readonly sequence: number;
@@ -245,7 +253,7 @@ export class Stranger {
   #message(payload: Buffer): void {
     const reader = new Reader(payload);
     try {
-      while (!reader.isAtEnd) this.#frame(reader.value() as Value[]);
+      while (!reader.isAtEnd) this.#frame(new Fields(reader.value()));
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       this.#options.unreadable?.();
@@ -255,85 +263,80 @@ export class Stranger {
     this.#options.messageEnd?.();
   }
 
-  #frame(frame: Value[]): void {
-    if (!Array.isArray(frame)) throw new Unreadable("a frame is an array");
+  #frame(frame: Fields): void {
     const ears = this.#options;
-    switch (frame[0]) {
+    switch (frame.int(0)) {
       case 32:
         this.isOpen = true;
-        this.#welcome(frame[1] as Map<string, Value>);
+        this.#welcome(frame.map(1));
         return;
       case 33:
         earFor(
-          frame[2] as Buffer,
+          frame.bytes(2, 20),
           ears,
         )?.({
-          sequence: frame[1] as number,
-          sender: (frame[2] as Buffer).toString("hex"),
-          id: (frame[3] as Buffer).toString("hex"),
-          timeMs: frame[4] as number,
-          payload: frame[5] as Buffer,
+          sequence: frame.int(1),
+          sender: frame.bytes(2, 20).toString("hex"),
+          id: frame.bytes(3, 16).toString("hex"),
+          timeMs: frame.int(4),
+          payload: frame.bytes(5),
         });
         return;
       case 44:
-        if (earFor(frame[2] as Buffer, ears) !== ears.sealed) return;
+        if (earFor(frame.bytes(2, 20), ears) !== ears.sealed) return;
         ears.sealed?.({
-          sequence: frame[1] as number,
-          sender: (frame[2] as Buffer).toString("hex"),
-          id: (frame[3] as Buffer).toString("hex"),
-          timeMs: frame[4] as number,
-          payload: Buffer.concat([frame[6] as Buffer, frame[5] as Buffer]),
+          sequence: frame.int(1),
+          sender: frame.bytes(2, 20).toString("hex"),
+          id: frame.bytes(3, 16).toString("hex"),
+          timeMs: frame.int(4),
+          payload: Buffer.concat([frame.bytes(6), frame.bytes(5)]),
         });
         return;
       case 34:
-        ears.receipt?.(frame[1] as number, frame[2] as number);
+        ears.receipt?.(frame.int(1), frame.int(2));
         return;
       case 35:
-        ears.refusal?.(frame[1] as number, frame[2] as number, frame[4] as Map<string, Value>);
+        ears.refusal?.(frame.int(1), frame.int(2), frame.map(4));
         return;
       case 36:
         ears.gap?.({
-          sequence: frame[1] as number,
-          count: frame[2] as number,
-          reason: frame[3] as number,
+          sequence: frame.int(1),
+          count: frame.int(2),
+          reason: frame.int(3),
         });
         return;
       case 37:
-        ears.live?.(frame[1] as number);
+        ears.live?.(frame.int(1));
         return;
       case 38:
-        ears.signal?.((frame[1] as Buffer).toString("hex"), frame[2] as Buffer);
+        ears.signal?.(frame.bytes(1).toString("hex"), frame.bytes(2));
         return;
       case 49:
-        ears.groupSignal?.(
-          (frame[1] as Buffer).toString("hex"),
-          (frame[2] as Buffer).toString("hex"),
-          frame[3] as Buffer,
-        );
+        ears.groupSignal?.(frame.bytes(1).toString("hex"), frame.bytes(2).toString("hex"), frame.bytes(3));
         return;
       case 48:
-        ears.presence?.(accountsIn(frame[1] as Buffer), accountsIn(frame[2] as Buffer));
+        ears.presence?.(accountsIn(frame.bytes(1)), accountsIn(frame.bytes(2)));
         return;
       case 39:
-        ears.pong?.(frame[1] as number, frame[2] as number);
+        ears.pong?.(frame.int(1), frame.int(2));
         return;
       case 40:
-        this.#rosters.get(frame[1] as number)?.({
-          version: frame[3] as number,
-          devices: frame[4] as number[],
+        this.#rosters.get(frame.int(1))?.({
+          version: frame.int(3),
+          devices: frame.list(4) as number[],
         });
-        this.#rosters.delete(frame[1] as number);
+        this.#rosters.delete(frame.int(1));
         return;
       case 41:
-        this.#errorCode = frame[1] as number;
+        this.#errorCode = frame.int(1);
         return;
       case 42:
-        this.#answers.get(frame[1] as number)?.({
-          code: frame[2] as number,
-          retryAfterMs: frame[3] as number,
-          body: frame[4] as Map<string, Value>,
+        this.#answers.get(frame.int(1))?.({
+          code: frame.int(2),
+          retryAfterMs: frame.int(3),
+          body: frame.map(4),
         });
-        this.#answers.delete(frame[1] as number);
+        this.#answers.delete(frame.int(1));
         return;
     }
   }
