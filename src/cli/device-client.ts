@@ -162,10 +162,11 @@ function placeOf(
   flags: NodeFlags,
   config: Config,
   { environment }: CliContext,
-): { readonly url: string; readonly connectTimeoutMs: number } {
+): { readonly url: string; readonly connectTimeoutMs: number; readonly welcomeTimeoutMs?: number } {
   return {
     url: nodeUrl(flags.url ?? environment.INTERLINE_URL ?? urlOf(config)),
     connectTimeoutMs: Math.min(flags.timeout ?? CONNECT_TIMEOUT_MS, CONNECT_TIMEOUT_MS),
+    ...(flags.timeout !== undefined && { welcomeTimeoutMs: flags.timeout }),
   };
 }
 

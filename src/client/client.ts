@@ -93,6 +93,8 @@ const ATTEMPTS_MAX = 5;
 const RECENT_IDS_MAX = 4096;
 const ACK_HOLD_MS = 10;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Longer than a node takes to welcome or to refuse (limits.ts: welcomeTimeoutMs). */
+const WELCOME_TIMEOUT_MS = 25_000;
 
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
@@ -364,6 +366,7 @@ export class Client {
         url: this.#options.url,
         hello: helloFrameOf(token, this.#arrivals.position, this.#options),
         connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+        welcomeTimeoutMs: this.#options.welcomeTimeoutMs ?? WELCOME_TIMEOUT_MS,
         onWelcome: (welcome) => this.#welcomed(welcome),
         onFrame: (frame) => this.#frame(frame),
         onMessageEnd: () => this.#arrivals.handOver(),

@@ -30,7 +30,10 @@ export interface ConnectionOptions {
   readonly url: string;
   /** The first message. */
   readonly hello: Uint8Array;
+  /** From the attempt to an open socket. */
   readonly connectTimeoutMs: number;
+  /** From the open socket to welcome. */
+  readonly welcomeTimeoutMs: number;
   readonly onWelcome: (body: WelcomeBody) => void;
   readonly onFrame: (frame: ServerFrame) => void;
   /** All frames of one message have been given to onFrame. */
@@ -60,12 +63,21 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#socket = options.transport.connect(options.url, SUBPROTOCOL);
-    this.#socket.onopen = () => this.#socket.send(options.hello);
+    this.#socket.onopen = () => {
+      this.#socket.send(options.hello);
+      this.#awaitUntil(options.welcomeTimeoutMs);
+    };
     this.#socket.onmessage = (bytes) => this.#message(bytes);
     this.#socket.onclose = (code, reason) => this.#closed(code, reason);
+    this.#awaitUntil(options.connectTimeoutMs);
+  }
+
+  /** Gives the attempt up after so long, unless it comes a step further. */
+  #awaitUntil(ms: number): void {
+    clearTimeout(this.#connectTimer);
     this.#connectTimer = setTimeout(
       () => this.#giveUp(new InterlineError("connectTimeout"), NORMAL_CLOSE),
-      options.connectTimeoutMs,
+      ms,
     );
   }
 

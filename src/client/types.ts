@@ -54,8 +54,10 @@ export interface ClientOptions {
   readonly recentIdsMax?: number;
   /** Back-off between attempts: a random time up to min(capMs, baseMs × 2^n), after the server's delay if it gave one. */
   readonly backOff?: { readonly baseMs?: number; readonly capMs?: number };
-  /** An attempt that is not welcomed within this time is given up (10 s). */
+  /** An attempt whose socket is not open within this time is given up (10 s). */
   readonly connectTimeoutMs?: number;
+  /** An open socket is given up that is not welcomed within this time (25 s): a node lets in one by one those who come at once. */
+  readonly welcomeTimeoutMs?: number;
   /** The platform's WebSocket without. */
   readonly transport?: Transport;
 }
@@ -195,6 +197,7 @@ export type SealedClientOptions = Pick<
   | "attemptsMax"
   | "backOff"
   | "connectTimeoutMs"
+  | "welcomeTimeoutMs"
   | "transport"
 >;
 

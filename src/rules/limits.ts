@@ -187,8 +187,11 @@ export const limits = {
    * sign-in about 0.3 ms, and what is delivered to others waits for this many. More of them begin no more in a second.
    */
   signInsPerTurn: 3,
-  /** From open to welcome, whatever sign-in waits for. */
-  welcomeTimeoutMs: 9_000,
+  /**
+   * From open to welcome, whatever sign-in waits for. All newcomers that a node may have at once are through in this time
+   * at 800 a second: to refuse the last of them would bring them back to the end of the queue.
+   */
+  welcomeTimeoutMs: 20_000,
   /** A connection with bytes waiting must take at least this many (or all of them) within stallMs. */
   stallBytesMin: 16 * KiB,
   /** A connection that is being ended may take what waits for it within this time, then it is cut. */
@@ -395,6 +398,10 @@ assert(limits.groupMembersMax <= limits.residentMembersMax, "a full group fits t
 assert(limits.groupMembersMax <= limits.residentAccountsMax, "a full group's accounts fit it too");
 assert(limits.windowBytesMax <= limits.backpressureBytesMax, "a full window is no eviction");
 assert(limits.helloTimeoutMs < limits.welcomeTimeoutMs, "hello comes before welcome");
+assert(
+  limits.unauthenticatedConnectionsMax <= (limits.welcomeTimeoutMs / 1_000) * 800,
+  "who comes with all others is welcomed before its time is over",
+);
 assert(
   limits.newcomersPerAddressMax * 4 < limits.unauthenticatedConnectionsMax,
   "no few addresses take the places of all newcomers",

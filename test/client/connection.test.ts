@@ -112,12 +112,25 @@ describe("sign-in", () => {
     await client.close();
   });
 
-  test("an attempt without a welcome in time is given up and repeated", async () => {
-    const { client, transport } = scriptedClient({ connectTimeoutMs: 3_000 });
+  test("an attempt whose socket does not open in time is given up and repeated", async () => {
+    const { client, transport } = scriptedClient({ connectTimeoutMs: 1_000, welcomeTimeoutMs: 3_000 });
     const errors: string[] = [];
     client.on("disconnected", ({ error }) => errors.push(error.code));
     void client.connect();
-    await settle();
+    await settle(999);
+    expect(transport.socket.closedWith).toBeUndefined();
+    await settle(600);
+    expect(errors).toEqual(["connectTimeout"]);
+    expect(transport.sockets.length).toBe(2);
+    await client.close();
+  });
+
+  test("an open socket without a welcome in time is given up, and the attempt repeated", async () => {
+    const { client, transport } = scriptedClient({ connectTimeoutMs: 1_000, welcomeTimeoutMs: 3_000 });
+    const errors: string[] = [];
+    client.on("disconnected", ({ error }) => errors.push(error.code));
+    void client.connect();
+    await settle(900);
     transport.socket.open();
     await settle(2_999);
     expect(transport.socket.closedWith).toBeUndefined();
