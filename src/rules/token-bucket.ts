@@ -38,7 +38,7 @@ export function spend(
   const emptyMs = nowMs + tokens * refillMs;
   const before = Math.min(Math.max(fullAtMs, nowMs), emptyMs);
   const after = before + count * refillMs;
-  const missingMs = after - emptyMs - ROUNDING_MS;
-  if (missingMs <= 0) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
-  return { isAllowed: false, fullAtMs: before, retryAfterMs: Math.ceil(missingMs) };
+  const missingMs = after - emptyMs;
+  if (missingMs <= ROUNDING_MS) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };
+  return { isAllowed: false, fullAtMs: before, retryAfterMs: Math.ceil(missingMs - ROUNDING_MS / 2) };
 }
