@@ -148,9 +148,8 @@ function hand(
 
 function announce(state: PathState, attachment: Attachment): void {
   if (attachment.isAnnounced) return;
-  attachment.isAnnounced = true;
   const sequence = state.kernel.cursor(attachment.slot);
-  pack(state, attachment, encodeServerFrame({ kind: "live", sequence }));
+  attachment.isAnnounced = pack(state, attachment, encodeServerFrame({ kind: "live", sequence }));
 }
 
 /** Frames that fill a parcel by themselves go alone, uncopied. False when what is before them could not be sent. */

@@ -1,7 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { limits } from "../../src/rules/limits.js";
 import { codes } from "../../src/wire/codes.js";
+import { encodeServerFrame } from "../../src/wire/server-frame-writer.js";
 import { type Device, World } from "./harness.js";
+
+const NOTHING = new Uint8Array(0);
+/** parcel.ts */
+const PARCEL_BYTES = 64 * 1024;
 
 let world: World;
 beforeEach(async () => {
@@ -290,6 +295,32 @@ describe("a device that was away", () => {
     world.path.writable(bob.slot);
     world.turn();
     expect(bob.connection.texts).toEqual([...texts, "live traffic"]);
+  });
+
+  it("gets the live marker also when what comes before it fills one send and is held back", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = world.device(2, 2);
+    let greetingBytes = 0;
+    const connected = bob.connect();
+    bob.connection.send = (bytes) => {
+      greetingBytes += bytes.length;
+      return 1;
+    };
+    await connected;
+    bob.leave();
+    const frame = { sequence: 0, sender: alice.address, id: new Uint8Array(16), timeMs: 0, payload: NOTHING };
+    const headBytes = encodeServerFrame({ kind: "deliver", ...frame }).length;
+    const liveBytes = encodeServerFrame({ kind: "live", sequence: 0 }).length;
+    // Room for a byte less than the least marker.
+    alice.send(1, "x".repeat(PARCEL_BYTES - (greetingBytes - liveBytes) - headBytes - (liveBytes - 1)), bob);
+    await world.settle();
+    const again = bob.connect();
+    bob.connection.results.push(0);
+    await again;
+    expect(bob.connection.frames.map(({ kind }) => kind)).toEqual(["welcome", "deliver"]);
+    world.path.writable(bob.slot);
+    world.turn();
+    expect(bob.connection.frames.map(({ kind }) => kind)).toEqual(["welcome", "deliver", "live"]);
   });
 
   it("gets at most its window before it acks, and the rest as it acks", async () => {
