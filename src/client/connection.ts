@@ -54,6 +54,8 @@ export class Connection {
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
   #pingTimer: ReturnType<typeof setInterval> | undefined;
   #bufferTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while what came with welcome, and right behind it, waits. */
+  #greetingTimer: ReturnType<typeof setTimeout> | undefined;
   #receivedMs = 0;
   #sentMs = 0;
   #pingedMs = 0;
@@ -130,7 +132,6 @@ export class Connection {
   #message(bytes: Uint8Array): void {
     if (this.#ended || this.#error !== undefined) return;
     this.#receivedMs = performance.now();
-    const isGreeting = this.#welcome === undefined;
     try {
       const reader = new MsgpackReader(bytes);
       while (!reader.atEnd) this.#frame(readServerFrame(reader));
@@ -138,9 +139,7 @@ export class Connection {
       if (!(cause instanceof CodedError)) throw cause;
       this.#giveUp(new InterlineError("badMessage", { cause }), closeCode("badFrame"));
     }
-    // What comes with welcome waits until those whom welcome lets go on have had time to listen.
-    if (isGreeting) setTimeout(() => this.#options.onMessageEnd(), 0);
-    else this.#options.onMessageEnd();
+    if (this.#greetingTimer === undefined) this.#options.onMessageEnd();
   }
 
   #frame(frame: ServerFrame): void {
@@ -166,8 +165,15 @@ export class Connection {
     this.#sentMs = this.#receivedMs;
     const tickMs = Math.max(1, Math.floor(body.silenceMs / 3));
     this.#pingTimer = setInterval(() => this.#checkLife(tickMs), tickMs);
+    // What comes meanwhile waits until those whom welcome lets go on have had time to listen.
+    this.#greetingTimer = setTimeout(() => this.#greeted(), 0);
     this.#options.onWelcome(body);
     this.requestFlush();
+  }
+
+  #greeted(): void {
+    this.#greetingTimer = undefined;
+    this.#options.onMessageEnd();
   }
 
   /**
@@ -211,6 +217,10 @@ export class Connection {
     this.#ended = true;
     this.#stopTimers();
     clearTimeout(this.#closeTimer);
+    if (this.#greetingTimer !== undefined) {
+      clearTimeout(this.#greetingTimer);
+      this.#greeted();
+    }
     this.#options.onEnd(this.#error ?? new InterlineError("connectionLost"));
   }
 

@@ -247,6 +247,7 @@ describe("repeats", () => {
     await settle(600);
     transport.socket.welcome({ position: 0 });
     transport.socket.receive(deliver(1), deliver(2), deliver(3), deliver(4));
+    await settle();
     expect(seen).toEqual([1, 2, 3, 4]);
   });
 

@@ -1,6 +1,7 @@
 /** How a client signs in, stays connected, gives up, and ends. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ClientState, InterlineError } from "../../src/client/client.js";
+import { closeCode } from "../../src/wire/codes.js";
 import { encodeWelcome } from "../../src/wire/control.js";
 import { welcomeBody } from "./scripted-transport.js";
 import { deliver, errorOf, liveClient, scriptedClient, settle } from "./support.js";
@@ -48,6 +49,49 @@ describe("sign-in", () => {
     await settle();
     expect(heard).toEqual(["gap 3", "live 3"]);
     await client.close();
+  });
+
+  test("what comes in a message right behind it waits as well, and so does nothing after", async () => {
+    const { client, transport } = scriptedClient();
+    const heard: string[] = [];
+    const listening = client.connect().then(() => {
+      client.on("gap", ({ sequence }) => void heard.push(`gap ${sequence}`));
+      client.on("live", ({ sequence }) => void heard.push(`live ${sequence}`));
+    });
+    await settle();
+    transport.socket.open();
+    transport.socket.receive(encodeWelcome(welcomeBody({})), {
+      kind: "gap",
+      sequence: 3,
+      count: 3,
+      reason: 1,
+    });
+    transport.socket.receive({ kind: "live", sequence: 3 });
+    await listening;
+    await settle();
+    expect(heard).toEqual(["gap 3", "live 3"]);
+    transport.socket.receive({ kind: "gap", sequence: 4, count: 1, reason: 1 });
+    expect(heard).toEqual(["gap 3", "live 3", "gap 4"]);
+    await client.close();
+  });
+
+  test("what came with welcome is handed over before the end of a connection that ends at once", async () => {
+    const { client, transport } = scriptedClient();
+    const heard: string[] = [];
+    client.on("gap", ({ sequence }) => void heard.push(`gap ${sequence}`));
+    client.on("closed", ({ error }) => void heard.push(`closed ${error?.code}`));
+    void client.connect();
+    await settle();
+    transport.socket.open();
+    transport.socket.receive(encodeWelcome(welcomeBody({})), {
+      kind: "gap",
+      sequence: 3,
+      count: 3,
+      reason: 1,
+    });
+    transport.socket.end(closeCode("replaced"));
+    await settle();
+    expect(heard).toEqual(["gap 3", "closed replaced"]);
   });
 
   test("states are told in their order", async () => {
