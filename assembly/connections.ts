@@ -32,6 +32,13 @@ export function detach(index: u32, connection: u32): void {
   if (load<u32>(slot, L.SLOT_CONNECTION) == connection) disconnect(slot);
 }
 
+/** What may be in flight from now on, of what is counted since the connection went live first. */
+export function setWindow(index: u32, entries: u32, bytes: u32): void {
+  const slot = slotAt(index);
+  store<u32>(slot, entries, L.SLOT_WINDOW_ENTRIES);
+  store<u32>(slot, bytes, L.SLOT_WINDOW_BYTES);
+}
+
 export function setCursor(index: u32, sequence: f64): void {
   store<u64>(slotAt(index), <u64>sequence, L.SLOT_CURSOR);
 }

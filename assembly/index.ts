@@ -32,7 +32,7 @@ export { audience } from "./audience";
 export { groupVersion, loadGroup, openGroup } from "./groups";
 export { composeSend, partAt } from "./shared";
 export { dedupBatch } from "./dedup";
-export { attach, detach, goLagging, goLive, setCursor, setQueued } from "./connections";
+export { attach, detach, goLagging, goLive, setCursor, setQueued, setWindow } from "./connections";
 export {
   commitRecords,
   dirtyAckTotal,

@@ -107,6 +107,11 @@ export class KernelMemory {
     return base === 0 ? 0 : Math.max(0, this.cursor(slot) - Math.max(base, this.floor(slot)));
   }
 
+  /** Bytes that the kernel sent itself and that are not acked; an estimate, and never less. */
+  inFlightBytes(slot: number): number {
+    return this.word(this.slotAt(slot) + L.SLOT_IN_FLIGHT_BYTES);
+  }
+
   connection(slot: number): number {
     return this.word(this.slotAt(slot) + L.SLOT_CONNECTION);
   }

@@ -144,6 +144,11 @@ export class KernelTables extends KernelMemory {
     this.call("setCursor")(slot, sequence);
   }
 
+  /** What the kernel may have in flight: less than the connection's window while the host has some of that. */
+  setWindow(slot: number, entries: number, bytes: number): void {
+    this.call("setWindow")(slot, entries, bytes);
+  }
+
   goLive(slot: number): boolean {
     return this.call("goLive")(slot) !== 0;
   }

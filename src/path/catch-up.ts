@@ -49,18 +49,31 @@ function fill(state: PathState, attachment: Attachment): void {
   settleBatches(attachment, kernel.floor(slot));
   let isQueueRead = !kernel.isQueued(slot);
   while (canTake(state, attachment)) {
-    const entries = attachment.windowEntries - Math.max(attachment.entriesOut, kernel.inFlight(slot));
-    const bytes = attachment.windowBytes - attachment.bytesOut;
-    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && attachment.entriesOut > 0)) return;
+    const entriesOut = attachment.entriesOut + kernel.inFlight(slot);
+    const entries = attachment.windowEntries - entriesOut;
+    const bytes = attachment.windowBytes - attachment.bytesOut - kernel.inFlightBytes(slot);
+    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && entriesOut > 0)) return;
     if (!isQueueRead) {
       const found = sendQueued(state, attachment, entries, bytes);
       isQueueRead = found === "theEnd";
       if (found !== "nothing") continue;
     }
     if (sendTail(state, attachment, entries, bytes)) continue;
-    if (kernel.goLive(slot)) announce(state, attachment);
+    if (goLive(state, attachment)) announce(state, attachment);
     return;
   }
+}
+
+/**
+ * The kernel is left the part of the window that it can fill without knowing of what catch-up has out. When it has, the
+ * device falls behind, and comes back with what has become free by then.
+ */
+function goLive({ kernel }: PathState, attachment: Attachment): boolean {
+  const { slot, windowEntries, windowBytes, entriesOut, bytesOut } = attachment;
+  kernel.setWindow(slot, windowEntries - entriesOut, windowBytes - bytesOut);
+  if (!kernel.goLive(slot)) return false;
+  attachment.wasLive = true;
+  return true;
 }
 
 function settleBatches(attachment: Attachment, floor: number): void {
@@ -140,8 +153,9 @@ function hand(
 ): boolean {
   if (!pack(state, attachment, frames)) return false;
   state.kernel.setCursor(attachment.slot, last);
-  attachment.batches.push({ last, entries, bytes: frames.length });
-  attachment.entriesOut += entries;
+  const counted = attachment.wasLive ? 0 : entries;
+  attachment.batches.push({ last, entries: counted, bytes: frames.length });
+  attachment.entriesOut += counted;
   attachment.bytesOut += frames.length;
   return canTake(state, attachment);
 }

@@ -30,9 +30,11 @@ export interface Attachment {
   readonly windowBytes: number;
   /** The socket holds bytes back: nothing more is sent until it is writable. */
   isBlocked: boolean;
+  /** It has been live: since then the kernel counts the entries that it is sent. */
+  wasLive: boolean;
   /** The live marker has gone out. */
   isAnnounced: boolean;
-  /** Sent by catch-up and not yet acked, oldest first, with their sums. */
+  /** Sent by catch-up and not yet acked, oldest first, with their sums; entries only where the kernel does not count them. */
   readonly batches: { readonly last: number; readonly entries: number; readonly bytes: number }[];
   entriesOut: number;
   bytesOut: number;
@@ -52,6 +54,7 @@ export function newAttachment(
   return {
     ...is,
     isBlocked: false,
+    wasLive: false,
     // A device of the node's own waits for no live marker.
     isAnnounced: is.isOwn,
     batches: [],

@@ -385,6 +385,12 @@ export class KernelModel {
     this.device(slot).cursor = sequence;
   }
 
+  setWindow(slot: number, entries: number, bytes: number): void {
+    const device = this.device(slot);
+    device.windowEntries = entries;
+    device.windowBytes = bytes;
+  }
+
   goLive(slot: number): boolean {
     return goLive(this.device(slot));
   }

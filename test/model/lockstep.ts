@@ -150,6 +150,11 @@ export class Lockstep {
     this.model.setCursor(slot, sequence);
   }
 
+  setWindow(slot: number, entries: number, bytes: number): void {
+    this.kernel.setWindow(slot, entries, bytes);
+    this.model.setWindow(slot, entries, bytes);
+  }
+
   goLive(slot: number): boolean {
     this.operations++;
     return this.same("a device goes live", this.kernel.goLive(slot), this.model.goLive(slot));

@@ -333,6 +333,8 @@ export class World {
     for (let round = random.between(1, 4); round > 0 && !pair.kernel.isLive(link.slot); round--) {
       if (pair.isQueued(link.slot) && this.sendQueued(link)) continue;
       if (this.sendTail(link)) continue;
+      if (random.chance(0.5))
+        pair.setWindow(link.slot, random.pick([1, 5, 20, 100]), random.between(1, 60_000));
       pair.goLive(link.slot);
     }
   }

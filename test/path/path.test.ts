@@ -359,6 +359,65 @@ describe("a device that was away", () => {
     expect(bob.connection.texts).toEqual(Array.from({ length: 100 }, (_, i) => `v${i}`));
   });
 
+  it("never has more than its window in flight when what was queued is not acked before live traffic comes", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const texts = Array.from({ length: 60 }, (_, i) => `u${i}`);
+    const send = (from: number, to: number): void => {
+      for (let i = from; i < to; i++) {
+        alice.send(i, texts[i] as string, bob);
+        world.turn();
+      }
+    };
+    send(0, 8);
+    await world.spillAll();
+    send(8, 16);
+    await world.settle();
+    await bob.connect({ windowEntries: 20 });
+    expect(bob.connection.frames.at(-1)?.kind).toBe("live");
+    send(16, 40);
+    expect(bob.connection.texts).toEqual(texts.slice(0, 20));
+    // Half of what was queued: as much again may come, and when all of it is acked, a whole window.
+    const { sequences } = bob.connection;
+    bob.ack(sequences[7] as number);
+    world.turn();
+    expect(bob.connection.texts).toEqual(texts.slice(0, 28));
+    bob.ack(bob.connection.sequences.at(-1) as number);
+    world.turn();
+    bob.ack(bob.connection.sequences.at(-1) as number);
+    world.turn();
+    send(40, 60);
+    expect(bob.connection.texts).toEqual(texts);
+  });
+
+  it("never has more bytes in flight than its window, however they came", async () => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const texts = Array.from({ length: 16 }, (_, i) => String(i).padEnd(30_000, "."));
+    const send = (from: number, to: number): void => {
+      for (let i = from; i < to; i++) {
+        alice.send(i, texts[i] as string, bob);
+        world.turn();
+      }
+    };
+    send(0, 3);
+    await world.settle();
+    await bob.connect({ windowBytes: 200_000 });
+    expect(bob.connection.frames.at(-1)?.kind).toBe("live");
+    send(3, 16);
+    expect(bob.connection.texts.length).toBe(6);
+    while (bob.connection.texts.length < texts.length) {
+      const before = bob.connection.texts.length;
+      bob.ack(bob.connection.sequences.at(-1) as number);
+      world.turn();
+      expect(bob.connection.texts.length).toBeGreaterThan(before);
+      expect(bob.connection.texts.length - before).toBeLessThanOrEqual(6);
+    }
+    expect(bob.connection.texts).toEqual(texts);
+  });
+
   it("resumes behind what it has acked, across connections and restarts", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
