@@ -35,6 +35,7 @@
  */
 import {
   accessSync,
+  appendFileSync,
   closeSync,
   constants,
   existsSync,
@@ -184,7 +185,8 @@ export class Database {
   /**
    * A file shorter than its own page count would kill the process (SIGBUS) at the first read behind its end. A few pages
    * may be missing of a sound one: LMDB never writes those at the end that a transaction took and gave back. They are
-   * made up for where the file may be written, so that what is damaged after all is told and kills nobody.
+   * made up for, so that what is damaged after all is told and kills nobody. Whoever only reads may do so beside a node:
+   * it appends, behind whatever the end is by then, and so neither cuts nor writes over what a node writes meanwhile.
    */
   #refuseCutFile(path: string, isReadOnly: boolean): void {
     const { lastPageNumber, pageSize } = this.#root.getStats() as {
@@ -195,7 +197,8 @@ export class Database {
     const actual = statSync(path).size;
     if (actual >= expected) return;
     if (actual % pageSize === 0 && expected - actual <= limits.storeUnwrittenBytesMax) {
-      if (!isReadOnly) truncateSync(path, expected);
+      if (isReadOnly) appendFileSync(path, new Uint8Array(expected - actual));
+      else truncateSync(path, expected);
       return;
     }
     throw new CodedError("directoryDamaged", {

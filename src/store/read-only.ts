@@ -1,7 +1,7 @@
 /**
  * A data directory for reading only, by check and inspect: beside a running
  * node, in its process or another, or with none. It takes no lock and changes
- * no row. LMDB notes the reader in `store.mdb-lock`; while one read lasts, the
+ * no row; pages that the file counts and lacks are made up (database.ts). LMDB notes the reader in `store.mdb-lock`; while one read lasts, the
  * node cannot reuse the pages it sees, so reads here are short and start from
  * the newest state each.
  */

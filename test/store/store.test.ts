@@ -517,6 +517,24 @@ test("a file whose last pages were never written is made up and opened", async (
   expect(statSync(path).size).toBe(bytes + 4_096);
 });
 
+test("a file that has lost pages is told of by whoever looks into it, and kills nobody", async () => {
+  const first = await fixture.open();
+  await first.spill([numberedRun(ann, 1, 2_000)], 0);
+  await first.close();
+  const path = join(fixture.directory, "store.mdb");
+  const whole = readFileSync(path);
+  let damaged = 0;
+  for (let pages = 1; pages <= 12; pages++) {
+    truncateSync(path, whole.length - pages * 4_096);
+    const { ok } = await checkDirectory(fixture.directory).catch(({ code }) => ({
+      ok: code !== "directoryDamaged",
+    }));
+    if (!ok) damaged++;
+    writeFileSync(path, whole);
+  }
+  expect(damaged).toBeGreaterThan(0);
+});
+
 test("after close every call is refused", async () => {
   const store = await fixture.open();
   await store.close();
