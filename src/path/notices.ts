@@ -198,20 +198,29 @@ function prepare(state: PathState, delivery: Delivery): void {
   );
   if (!isGroupEvent(notice)) return;
   delivery.audiences = audiencesOf(state, now.members);
-  const count = delivery.audiences.length;
-  delivery.untaken = count;
-  delivery.unreceipted = count;
-  delivery.waiting.splice(0, 1, ...Array.from({ length: count }, (_, i) => i));
+  const due = [...delivery.audiences.keys()].filter((i) => isSomebody(delivery.audiences[i]));
+  delivery.untaken = due.length;
+  delivery.unreceipted = due.length;
+  delivery.waiting.splice(0, 1, ...due);
 }
 
+const isSomebody = (audience: Audience | undefined): boolean =>
+  audience === "members" || (audience !== undefined && audience.length > 0);
+
+/**
+ * By the index of an envelope. The first is for all members; where it cannot be, nobody gets it, and each of the others is
+ * for members who stand together in the roster. So an index, and with it an id, never comes to mean somebody else because
+ * another brand is configured after a crash: he would miss the event as a repeat.
+ */
 function audiencesOf({ kernel, limits }: PathState, members: readonly AccountAddress[]): Audience[] {
   const isReached = (account: AccountAddress): boolean => kernel.mayCross(NODE_ACCOUNT, account);
-  const reached = members.filter(isReached);
-  if (reached.length === members.length && members.length <= limits.groupEventMembersMax) return ["members"];
-  const audiences: Audience[] = [];
-  for (let i = 0; i < reached.length; i += limits.accountsPerSharedSendMax)
-    audiences.push(reached.slice(i, i + limits.accountsPerSharedSendMax).map((account) => ({ account })));
-  return audiences.length > 0 ? audiences : ["members"];
+  if (members.length <= limits.groupEventMembersMax && members.every(isReached)) return ["members"];
+  const audiences: Audience[] = [[]];
+  for (let i = 0; i < members.length; i += limits.accountsPerSharedSendMax) {
+    const together = members.slice(i, i + limits.accountsPerSharedSendMax);
+    audiences.push(together.filter(isReached).map((account) => ({ account })));
+  }
+  return audiences.some(isSomebody) ? audiences : ["members"];
 }
 
 function eventFrame({ id, payload, group }: StoredNotice): Uint8Array {

@@ -201,6 +201,22 @@ describe.each(layouts)("the event %s", (_how, limits) => {
     for (const { connection } of [ada, ben]) expect(connection.groupLog).toEqual(["created 1"]);
     expect(world.store.settledGroup(GROUP)).toBeUndefined();
   });
+
+  it("is told to a member whose brand is configured when the node comes back from a crash in the midst of it", async () => {
+    const [ada, ben, cleo] = await connected();
+    // As if nobody had configured ada's brand: the node, whose row is the last, writes to the others alone.
+    world.kernel.setCrossing(3, 0, "closed");
+    world.isOutboxKept = true;
+    await change("created", 1, [ada, ben, cleo]);
+    await world.settle();
+    expect(ada.connection.groupLog).toEqual([]);
+    for (const { connection } of [ben, cleo]) expect(connection.groupLog).toEqual(["created 1"]);
+    await reopen();
+    const [again] = await connected();
+    for (let i = 0; i < 3; i++) await world.settle();
+    expect(again.connection.groupLog).toEqual(["created 1"]);
+    expect(world.store.settledGroup(GROUP)).toBeUndefined();
+  });
 });
 
 it("an event in several envelopes lets nobody send before the last of them is taken", async () => {
