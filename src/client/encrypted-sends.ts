@@ -62,6 +62,12 @@ export interface Handed {
   readonly receipt: Promise<Receipt>;
 }
 
+/** One that a refusal as stale is not the end of. */
+interface Attempt extends Handed {
+  /** The rosters whose devices it listed. */
+  readonly madeFor: readonly Roster[];
+}
+
 /** Somebody else who may be written to sealed, or this account. */
 export interface SealedPeer {
   readonly account: AccountAddress;
@@ -99,14 +105,15 @@ export class EncryptedSends<Suite extends SuiteName> {
     const encrypt: Encrypt = (content, to) => encryptTo.call(cipher, content, to, claim);
     return this.#repairing(rosters, async (made) => {
       const to = [];
-      for (const roster of await rosters.of(accounts)) {
+      const madeFor = await rosters.of(accounts);
+      for (const roster of madeFor) {
         const content = equalBytes(roster.account, own) ? contents.own : contents.others;
         const devices = await this.#payloads(roster, content, made, encrypt);
         to.push({ account: roster.account, version: roster.version, devices });
       }
       const request = { to };
       onEncrypted(request);
-      return { receipt: client.send(request) };
+      return { receipt: client.send(request), madeFor };
     });
   }
 
@@ -128,7 +135,7 @@ export class EncryptedSends<Suite extends SuiteName> {
       const devices = await this.#payloads(roster, content, made, encrypt);
       const request = { account, deliveryToken, version: roster.version, devices };
       onEncrypted(request);
-      return { receipt: sealed.send(request) };
+      return { receipt: sealed.send(request), madeFor: [roster] };
     });
   }
 
@@ -150,23 +157,24 @@ export class EncryptedSends<Suite extends SuiteName> {
     };
     let last = NOTHING;
     const receipt = await this.#repairing(this.#sealedRosters, async () => {
-      const rosters = await this.#sealedRosters.of(accounts);
-      const isComplete = rosters.every(({ version }) => version > 0);
-      const made = isComplete ? await sealToAll.call(cipher, content, devicesOf(rosters), claim) : NOTHING;
+      const known = await this.#sealedRosters.of(accounts);
+      const isComplete = known.every(({ version }) => version > 0);
+      const madeFor = isComplete ? known : known.map((roster) => ({ ...roster, devices: [] }));
+      const made = isComplete ? await sealToAll.call(cipher, content, devicesOf(known), claim) : NOTHING;
       last = made;
       const blocks = new Map(made.blocks.map(({ device, block }) => [toHex(device), block]));
-      const to = rosters.map(({ account, version, devices }) => ({
+      const to = madeFor.map(({ account, version, devices }) => ({
         account,
         deliveryToken: tokens.get(toHex(account)) as Uint8Array,
         version,
-        devices: (isComplete ? devices : []).map((device) => ({
+        devices: devices.map((device) => ({
           device,
           block: blocks.get(toHex(numberedDevice(account, device))) as Uint8Array,
         })),
       }));
       const request = { shared: made.shared, to };
       if (isComplete) onEncrypted(request);
-      return { receipt: settling(sealed.sendShared(request), made) };
+      return { receipt: settling(sealed.sendShared(request), made), madeFor };
     });
     return { ...receipt, leftOut: last.leftOut };
   }
@@ -199,15 +207,15 @@ export class EncryptedSends<Suite extends SuiteName> {
     return this.#sealed;
   }
 
-  async #repairing(rosters: KnownRosters, handOver: (made: Made) => Promise<Handed>): Promise<Receipt> {
+  async #repairing(rosters: KnownRosters, handOver: (made: Made) => Promise<Attempt>): Promise<Receipt> {
     const made: Made = new Map();
     for (let repairs = 0; ; repairs++) {
-      const { receipt } = await this.#shop.turns.run(() => handOver(made));
+      const { receipt, madeFor } = await this.#shop.turns.run(() => handOver(made));
       try {
         return await receipt;
       } catch (error) {
         if (!isCode(error, ["rosterStale"]) || repairs === REPAIRS_MAX) throw error;
-        for (const difference of error.detail.rosters ?? []) rosters.repair(difference);
+        for (const difference of error.detail.rosters ?? []) rosters.repair(difference, madeFor);
       }
     }
   }

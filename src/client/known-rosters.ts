@@ -3,7 +3,7 @@
  * refusal says what differs); a group send does not, so for groups a roster may only have a certain age.
  */
 import type { AccountAddress } from "../base/address.js";
-import { toHex } from "../base/bytes.js";
+import { equalBytes, toHex } from "../base/bytes.js";
 import type { RosterDifference } from "../wire/protocol.js";
 import type { Roster } from "./types.js";
 
@@ -34,11 +34,12 @@ export class KnownRosters {
     return rosters;
   }
 
-  /** What a refusal said: the roster as it is, from the one the refused envelope was made for. */
-  repair({ account, version, missing, surplus }: RosterDifference): void {
+  /** What a refusal said: the roster as it is, from the one the refused envelope was made for, which need not be the one known by now. */
+  repair({ account, version, missing, surplus }: RosterDifference, madeFor: readonly Roster[]): void {
     const known = this.#known.get(toHex(account));
     if (known === undefined || known.roster.version >= version) return;
-    const devices = known.roster.devices.filter((device) => !surplus.includes(device));
+    const before = madeFor.find((roster) => equalBytes(roster.account, account)) ?? known.roster;
+    const devices = before.devices.filter((device) => !surplus.includes(device));
     const roster = { account, version, devices: [...devices, ...missing] };
     this.#known.set(toHex(account), { roster, askedAtMs: performance.now() });
   }

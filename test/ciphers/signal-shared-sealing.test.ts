@@ -255,6 +255,16 @@ describe("a roster that has changed", () => {
     expect(await readTogether(pad, chi, handed, ana, 0)).toBe("a repeat");
   });
 
+  test("is learned together with one that was never known", async () => {
+    const { ana, tablet, chi, pad, dov, ownToken } = await room();
+    await ana.sendSealedShared([chi], "to chi alone", ownToken);
+    await allRead([tablet, chi, pad], "to chi alone");
+    const laptop = await parties.join("instagram/chi/3");
+    await ana.sendSealedShared([chi, dov], "to both", ownToken);
+    await allRead([tablet, chi, pad, laptop, dov], "to both");
+    noneFailed();
+  });
+
   test("is seen to be read on by who was removed, under another's seal, when the cipher keeps its key", async () => {
     class Careless extends Prying {
       protected override mustReplace(): boolean {
