@@ -230,7 +230,7 @@ export const mutants = {
   claimsUnlimited: [
     {
       file: "src/rules/token-bucket.js",
-      find: "if (missingMs <= 0)",
+      find: "if (missingMs <= ROUNDING_MS)",
       put: "if (emptyMs > 0)",
     },
   ],
