@@ -102,8 +102,21 @@ describe("the published package", () => {
   /** A source is there as what was built of it, comments included. */
   const builtOf = (path: string): string => path.replace(/^(src\/.*)\.ts$/, "dist/$1.d.ts");
 
+  const pages = paths.filter((path) => path.endsWith(".md"));
+
+  it("has no rows of a table that stand under no head", () => {
+    const isRow = (line = ""): boolean => line.startsWith("|");
+    const stray = pages.flatMap((page) => {
+      const lines = readFileSync(join(root, page), "utf8").split("\n");
+      return lines
+        .map((_, i) => i)
+        .filter((i) => isRow(lines[i]) && !isRow(lines[i - 1]) && !/^\|[ :|-]+\|$/.test(lines[i + 1] ?? ""))
+        .map((i) => `${page}:${i + 1}`);
+    });
+    expect(stray).toEqual([]);
+  });
+
   it("has what its documents link to", () => {
-    const pages = paths.filter((path) => path.endsWith(".md"));
     const missing = pages.flatMap((page) =>
       [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
         .map((match) => builtOf(posix.normalize(posix.join(dirname(page), match[1] as string))))
