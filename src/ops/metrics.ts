@@ -231,7 +231,7 @@ export class Metrics {
     const registers = [this.#registry];
     this.#refused = new Counter({
       name: "interline_refusals_total",
-      help: "Sends and sign-ins refused, by code.",
+      help: "Sends refused, and frames that ended their connection, by code.",
       labelNames: ["code"],
       registers,
     });
