@@ -2,14 +2,12 @@
 import { CliError, exitCodes } from "../src/cli/output.js";
 
 export const EXIT_COULD_NOT_RUN = exitCodes.failed;
-/** The command, a threshold or a workload cannot be meant. */
-export const EXIT_USAGE = exitCodes.usage;
 /** A threshold does not hold, or `diff --fail-on-regression` found one. */
 export const EXIT_FAILED = 3;
 /** Lost, repeated or out of order: figures of such a run are worth nothing. */
 export const EXIT_WRONG = 4;
 
-/** An error that is the command's, or its workload's, and not the measurement's. */
+/** The command, a threshold or a workload cannot be meant; nothing was measured. */
 export function wrongCommand(message: string): CliError {
-  return new CliError(message, EXIT_USAGE);
+  return new CliError(message, exitCodes.usage);
 }

@@ -3,8 +3,8 @@
  * canonical workload runs. `npm run bench` and `interline bench` are both this.
  */
 import { Command, CommanderError, type OutputConfiguration } from "commander";
-import { readFailure } from "../src/cli/output.js";
-import { EXIT_COULD_NOT_RUN, EXIT_USAGE } from "./exit-codes.js";
+import { asksForJson, type Failure, failureLine, readFailure } from "../src/cli/output.js";
+import { EXIT_COULD_NOT_RUN } from "./exit-codes.js";
 import { progress } from "./report/progress.js";
 import { addCompare } from "./verbs/compare.js";
 import { addConnectStorm } from "./verbs/connect-storm.js";
@@ -29,26 +29,33 @@ import { addSyscalls } from "./verbs/syscalls.js";
 export async function runBench(
   args: readonly string[],
   name = "bench",
-  /** Where help and complaints about arguments go; default: stdout and stderr. */
+  /** Where help and what went wrong goes; default: stdout and stderr. */
   output: OutputConfiguration = {},
 ): Promise<void> {
+  const { writeOut = (text) => process.stdout.write(text), writeErr = (text) => process.stderr.write(text) } =
+    output;
   try {
     const program = benchProgram(name, output);
     refuseUnknownVerb(program, args[0]);
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
-    if (error instanceof CommanderError) {
-      // It has said what there is to say; help is no failure.
-      if (error.exitCode !== 0) process.exitCode = EXIT_USAGE;
-      return;
-    }
+    // Help is no failure.
+    if (error instanceof CommanderError && error.exitCode === 0) return;
     progress.clear();
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    const failure = readFailure(error) ?? couldNotRun(error);
+    // Commander has told people already.
+    if (!(error instanceof CommanderError)) writeErr(`${failure.message}\n`);
+    if (asksForJson(args)) writeOut(failureLine(failure));
     // That messages were lost has been found before, and says more than a threshold that is about no row.
-    process.exitCode ??= readFailure(error)?.exitCode ?? EXIT_COULD_NOT_RUN;
+    process.exitCode ??= failure.exitCode;
   } finally {
     progress.end();
   }
+}
+
+function couldNotRun(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "failed", message, exitCode: EXIT_COULD_NOT_RUN };
 }
 
 /** The default verb would take it for an argument of its own. */

@@ -7,7 +7,7 @@
  * that a pipe gets results only. With --json a result is one JSON object a line.
  * Colours appear on a terminal only, and not when NO_COLOR is set.
  */
-import { InvalidArgumentError } from "commander";
+import { CommanderError, InvalidArgumentError } from "commander";
 import { InterlineError } from "../client/client.js";
 import { CodedError } from "../wire/coded-error.js";
 
@@ -101,16 +101,36 @@ function paint(text: string, code: string, stream: Stream, environment: NodeJS.P
 export function tellFailure(error: unknown, context: CliContext, isJson: boolean): number | undefined {
   const told = readFailure(error);
   if (told === undefined) return undefined;
-  context.err.write(`${paint("interline:", "31", context.err, context.environment)} ${told.message}\n`);
-  if (isJson && !(error instanceof CliError && error.isInResult)) {
-    const { code, message } = told;
-    context.out.write(`${JSON.stringify({ ok: false, error: { code, message } })}\n`);
-  }
+  // Commander has told people already.
+  if (!(error instanceof CommanderError))
+    context.err.write(`${paint("interline:", "31", context.err, context.environment)} ${told.message}\n`);
+  if (isJson && !(error instanceof CliError && error.isInResult)) context.out.write(failureLine(told));
   return told.exitCode;
 }
 
+export interface Failure {
+  /** Of the registry, or `failed`. */
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: number;
+}
+
+/** A failure as the result of a command with --json. */
+export function failureLine({ code, message }: Failure): string {
+  return `${JSON.stringify({ ok: false, error: { code, message } })}\n`;
+}
+
+/** Whether a command was to answer with JSON, also one whose options could not be read. */
+export function asksForJson(parameters: readonly string[]): boolean {
+  return parameters.some((word) => word === "--json" || word.startsWith("--json="));
+}
+
 /** What a failure says, and the exit code it deserves; undefined for an error that is not told to people. */
-export function readFailure(error: unknown): { code: string; message: string; exitCode: number } | undefined {
+export function readFailure(error: unknown): Failure | undefined {
+  if (error instanceof CommanderError) {
+    const message = error.message.replace(/^error: /, "");
+    return { code: "failed", message, exitCode: exitCodes.usage };
+  }
   if (error instanceof CliError) {
     return { code: error.code, message: error.message, exitCode: error.exitCode };
   }

@@ -16,7 +16,7 @@ import { inspectCommand } from "./inspect.js";
 import { keysCommand } from "./keys.js";
 import { listenCommand } from "./listen.js";
 import { loadCommand } from "./load.js";
-import { type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
+import { asksForJson, type CliContext, exitCodes, hasColours, tellFailure } from "./output.js";
 import { pushCommand } from "./push.js";
 import { resolveCommand } from "./resolve.js";
 import { rosterCommand } from "./roster.js";
@@ -75,8 +75,9 @@ export async function runProgram(
     // The benchmark's verbs set theirs.
     return Number(process.exitCode ?? exitCodes.ok);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    const code = tellFailure(error, context, parameters.includes("--json"));
+    // Help and the version are no failures.
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
+    const code = tellFailure(error, context, asksForJson(parameters));
     if (code === undefined) throw error;
     return code;
   }

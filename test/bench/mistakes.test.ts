@@ -33,4 +33,10 @@ describe("the benchmark's command line", () => {
   it("calls a result file that cannot be read a failure", async () => {
     expect((await inProcess(["diff", "/nowhere", "/nowhere"])).code).toBe(1);
   });
+
+  it("tells a failure as an object when JSON was asked for", async () => {
+    const { code, stdout } = await inProcess(["diff", "/nowhere", "/nowhere", "--json", "comparison.json"]);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: "failed" } });
+  });
 });

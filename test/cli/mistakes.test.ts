@@ -116,6 +116,28 @@ test("a key file that is not there is told in one sentence", async () => {
   expect(err).toContain("brand red: ENOENT");
 });
 
+test.each([
+  ["an option that there is not", ["check", "--jsn", "--json"], "unknown option '--jsn'"],
+  ["a command that there is not", ["fly", "--json"], "unknown command 'fly'"],
+  ["a noun without a verb", ["group", "--json"], "unknown option '--json'"],
+  ["an argument that is missing", ["group", "show", "--json"], "missing required argument 'group'"],
+  ["a value that is none", ["send", "--json", "-n", "0"], "Expected a whole number"],
+  ["an option of bench", ["bench", "pairs", "--jsn", "--json", "results.json"], "unknown option '--jsn'"],
+  ["a verb of bench", ["bench", "paris", "--json=results.json"], "unknown command 'paris'"],
+  ["a value of load", ["load", "--json", "results.json", "--devices", "no"], "whole number above zero"],
+  ["two options of load", ["load", "--rate", "1", "--in-flight", "1", "--json", "r.json"], "one of them"],
+])("with --json a wrong command is told as an object too: %s", async (_, parameters, message) => {
+  const before = process.exitCode;
+  const { code, err, json } = await run(...parameters);
+  process.exitCode = before;
+  expect(code).toBe(2);
+  expect(err).toContain(message);
+  expect(json()).toEqual([
+    { ok: false, error: { code: "failed", message: expect.stringContaining(message) } },
+  ]);
+  expect(json()[0]).not.toHaveProperty(["error", "message"], expect.stringMatching(/^error/));
+});
+
 describe("times", () => {
   test("of nothing are refused", async () => {
     expect(await run("token", "-b", "whatsapp", "-a", "alice", "--ttl", "0s")).toMatchObject({ code: 2 });
