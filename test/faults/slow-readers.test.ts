@@ -9,6 +9,7 @@
  * p99 is so short that a ratio of two such numbers says nothing.
  */
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type Actor, goodHabits } from "../support/actor.js";
@@ -96,7 +97,7 @@ class SlowReaders {
       }
       await delay(TURN_MS);
     }
-    for (const actor of [...this.#stalled, ...this.#trickling]) actor.stranger?.socket.resume();
+    for (const actor of [...this.#stalled, ...this.#trickling]) readOn(actor);
     const sorted = this.#latenciesMs.toSorted((a, b) => a - b);
     await until("the receipts", () => fleet.unansweredCount === 0);
     return { p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN, delivered: sorted.length };
@@ -152,11 +153,18 @@ class SlowReaders {
   }
 }
 
-/** What is there now, and no more. */
+/** What is there now, and no more. Where nothing is there, the one who waits for it does not wait twice. */
 function readALittle({ stranger }: Actor): void {
-  if (stranger === undefined) return;
-  stranger.socket.once("data", () => stranger.socket.pause());
-  stranger.socket.resume();
+  stranger?.socket.off("data", pauseAfter).once("data", pauseAfter).resume();
+}
+
+/** Whatever comes: nobody waits any more in order to stop. */
+function readOn({ stranger }: Actor): void {
+  stranger?.socket.off("data", pauseAfter).resume();
+}
+
+function pauseAfter(this: Socket): void {
+  this.pause();
 }
 
 async function slowReaders(rounds: number, build?: string) {
