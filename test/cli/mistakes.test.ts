@@ -1,8 +1,10 @@
 /** What a person who mistypes is told, and how soon. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createNode, type InterlineNode } from "../../src/index.js";
 import { makeKey } from "../directory/issuer.js";
@@ -75,6 +77,18 @@ describe("a data directory", () => {
     expect(code).toBe(2);
     expect(err).toContain("not a directory");
   });
+
+  test.runIf(process.platform === "linux").each(["/proc/interline", "/proc/interline/data"])(
+    "that the system has no place for is told too: %s",
+    async (path) => {
+      // In a process of its own, which can be ended: Node.js 20 would try for ever.
+      const main = new URL("../../dist/src/cli/main.js", import.meta.url);
+      const args = [fileURLToPath(main), "serve", "--port", "0", "-d", path];
+      const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 });
+      expect(stderr).toContain("the data directory cannot be used: ENOENT");
+      expect(status).toBe(2);
+    },
+  );
 
   describe.each([
     ["the development brands", []],
