@@ -24,24 +24,21 @@ import { GROUP_SIGNAL_BYTES_MAX, kinds, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } fr
 import {
   type DeviceBlock,
   type DevicePayload,
+  type Party,
+  ROSTER_VERSION_MAX,
   readAccounts,
   readBlocks,
   readBounded,
   readDeviceNumber,
   readDevices,
+  readParties,
   type SendBounds,
   writeBlocks,
   writeDevices,
+  writeParties,
 } from "./recipients.js";
 
-const UINT32_MAX = 0xffff_ffff;
-
-export interface SendAccount {
-  readonly account: AccountAddress;
-  /** The version of the account's roster that the list was made for. */
-  readonly version: number;
-  readonly devices: readonly DevicePayload[];
-}
+export type SendAccount = Party<readonly DevicePayload[]>;
 
 export interface SendFrame {
   readonly kind: "send";
@@ -49,11 +46,7 @@ export interface SendFrame {
   readonly accounts: readonly SendAccount[];
 }
 
-export interface SharedAccount {
-  readonly account: AccountAddress;
-  readonly version: number;
-  readonly devices: readonly DeviceBlock[];
-}
+export type SharedAccount = Party<readonly DeviceBlock[]>;
 
 export interface SharedSendFrame {
   readonly kind: "sharedSend";
@@ -198,37 +191,21 @@ function readGroupEphemeral(reader: MsgpackReader): GroupEphemeralFrame {
 
 function readSend(reader: MsgpackReader, bounds: SendBounds): SendFrame {
   const id = reader.binOf(ENVELOPE_ID_BYTES);
-  const accounts = readAccounts(reader, bounds.accountsPerSendMax, () => {
-    reader.arrayOf(3);
-    return {
-      account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
-      version: reader.uint(UINT32_MAX),
-      devices: readDevices(reader, bounds),
-    };
-  });
-  if (accounts.length === 0) throw badFrame("a send names at least one account");
+  const accounts = readParties(reader, bounds.accountsPerSendMax, () => readDevices(reader, bounds));
   return { kind: "send", id, accounts };
 }
 
 function readSharedSend(reader: MsgpackReader, bounds: SendBounds): SharedSendFrame {
   const id = reader.binOf(ENVELOPE_ID_BYTES);
   const shared = readBounded(reader, bounds.payloadBytesMax);
-  const accounts = readAccounts(reader, bounds.accountsPerSharedSendMax, () => {
-    reader.arrayOf(3);
-    return {
-      account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
-      version: reader.uint(UINT32_MAX),
-      devices: readBlocks(reader, bounds),
-    };
-  });
-  if (accounts.length === 0) throw badFrame("a send names at least one account");
+  const accounts = readParties(reader, bounds.accountsPerSharedSendMax, () => readBlocks(reader, bounds));
   return { kind: "sharedSend", id, shared, accounts };
 }
 
 function readGroupSend(reader: MsgpackReader, bounds: SendBounds): GroupSendFrame {
   const id = reader.binOf(ENVELOPE_ID_BYTES);
   const group = reader.binOf(ACCOUNT_ADDRESS_BYTES);
-  const version = reader.uint(UINT32_MAX);
+  const version = reader.uint(ROSTER_VERSION_MAX);
   const shared = readBounded(reader, bounds.payloadBytesMax);
   const blocks: GroupBlock[] = [];
   const seen = new Set<string>();
@@ -283,25 +260,13 @@ export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): voi
     case "send":
       writeHead(writer, 3, kinds.send);
       writer.bin(frame.id);
-      writer.array(frame.accounts.length);
-      for (const { account, version, devices } of frame.accounts) {
-        writer.array(3);
-        writer.bin(account);
-        writer.uint(version);
-        writeDevices(writer, devices);
-      }
+      writeParties(writer, frame.accounts, writeDevices);
       return;
     case "sharedSend":
       writeHead(writer, 4, kinds.sharedSend);
       writer.bin(frame.id);
       writer.bin(frame.shared);
-      writer.array(frame.accounts.length);
-      for (const { account, version, devices } of frame.accounts) {
-        writer.array(3);
-        writer.bin(account);
-        writer.uint(version);
-        writeBlocks(writer, devices);
-      }
+      writeParties(writer, frame.accounts, writeBlocks);
       return;
     case "groupSend":
       writeHead(writer, 6, kinds.groupSend);

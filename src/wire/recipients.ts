@@ -5,18 +5,27 @@
  * Invariants. A list over a bound is refused by its count, before anything of it is read: that keeps the objects few. Nothing is
  * listed twice.
  */
-import type { AccountAddress } from "../base/address.js";
+import { ACCOUNT_ADDRESS_BYTES, type AccountAddress } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
 import { CodedError } from "./coded-error.js";
 import { badFrame, type MsgpackReader } from "./msgpack.js";
 import type { MsgpackWriter } from "./msgpack-writer.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;
+export const ROSTER_VERSION_MAX = 0xffff_ffff;
 
 /** One ciphertext for one device of the account it is listed under. */
 export interface DevicePayload {
   readonly device: number;
   readonly payload: Uint8Array;
+}
+
+/** An account of a send, and what its devices get. */
+export interface Party<T> {
+  readonly account: AccountAddress;
+  /** Of the account's roster that the list was made for. */
+  readonly version: number;
+  readonly devices: T;
 }
 
 /** What one device gets beside the shared part: may be empty. */
@@ -51,6 +60,17 @@ export function readAccounts<T extends { readonly account: AccountAddress }>(
   }
   if (seen.size !== count) throw new CodedError("repeatedRecipient");
   return accounts;
+}
+
+/** Accounts under a version of their rosters, with what `readThose` reads for their devices; at least one. */
+export function readParties<T>(reader: MsgpackReader, accountsMax: number, readThose: () => T): Party<T>[] {
+  const parties = readAccounts(reader, accountsMax, () => {
+    reader.arrayOf(3);
+    const account: AccountAddress = reader.binOf(ACCOUNT_ADDRESS_BYTES);
+    return { account, version: reader.uint(ROSTER_VERSION_MAX), devices: readThose() };
+  });
+  if (parties.length === 0) throw badFrame("a send names at least one account");
+  return parties;
 }
 
 /** The ciphertexts for devices of one account. */
@@ -99,6 +119,20 @@ export function readBounded(reader: MsgpackReader, bytesMax: number): Uint8Array
   const bytes = reader.bin();
   if (bytes.length > bytesMax) throw new CodedError("payloadTooLarge");
   return bytes;
+}
+
+export function writeParties<T>(
+  writer: MsgpackWriter,
+  parties: readonly Party<T>[],
+  writeThose: (writer: MsgpackWriter, those: T) => void,
+): void {
+  writer.array(parties.length);
+  for (const { account, version, devices } of parties) {
+    writer.array(3);
+    writer.bin(account);
+    writer.uint(version);
+    writeThose(writer, devices);
+  }
 }
 
 export function writeDevices(writer: MsgpackWriter, devices: readonly DevicePayload[]): void {

@@ -17,6 +17,7 @@ import { MsgpackWriter } from "./msgpack-writer.js";
 import { kinds } from "./protocol.js";
 import {
   type DevicePayload,
+  ROSTER_VERSION_MAX,
   readAccounts,
   readBlocks,
   readBounded,
@@ -119,7 +120,7 @@ function readSealedSend(reader: MsgpackReader, bounds: SendBounds): SealedSendFr
     id: reader.binOf(ENVELOPE_ID_BYTES),
     deliveryToken: reader.binOf(DELIVERY_TOKEN_BYTES),
     account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
-    version: reader.uint(0xffff_ffff),
+    version: reader.uint(ROSTER_VERSION_MAX),
     devices: readDevices(reader, bounds),
   };
 }
@@ -132,7 +133,7 @@ function readSealedSharedSend(reader: MsgpackReader, bounds: SendBounds): Sealed
     return {
       account: reader.binOf(ACCOUNT_ADDRESS_BYTES),
       deliveryToken: reader.binOf(DELIVERY_TOKEN_BYTES),
-      version: reader.uint(0xffff_ffff),
+      version: reader.uint(ROSTER_VERSION_MAX),
       devices: readBlocks(reader, bounds),
     };
   });

@@ -38,23 +38,13 @@ export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame)
       writeUints(writer, kinds.pong, [frame.nonce, frame.timeMs]);
       return;
     case "signal":
-      writer.array(3);
-      writer.uint(kinds.signal);
-      writer.bin(frame.sender);
-      writer.bin(frame.payload);
+      writeBins(writer, kinds.signal, [frame.sender, frame.payload]);
       return;
     case "groupSignal":
-      writer.array(4);
-      writer.uint(kinds.groupSignal);
-      writer.bin(frame.sender);
-      writer.bin(frame.group);
-      writer.bin(frame.payload);
+      writeBins(writer, kinds.groupSignal, [frame.sender, frame.group, frame.payload]);
       return;
     case "presence":
-      writer.array(3);
-      writer.uint(kinds.presence);
-      writer.bin(concatBytes(frame.online));
-      writer.bin(concatBytes(frame.offline));
+      writeBins(writer, kinds.presence, [concatBytes(frame.online), concatBytes(frame.offline)]);
       return;
     case "roster":
       writer.array(5);
@@ -114,6 +104,12 @@ function writeUints(writer: MsgpackWriter, kind: number, values: readonly number
   writer.array(values.length + 1);
   writer.uint(kind);
   for (const value of values) writer.uint(value);
+}
+
+function writeBins(writer: MsgpackWriter, kind: number, values: readonly Uint8Array[]): void {
+  writer.array(values.length + 1);
+  writer.uint(kind);
+  for (const value of values) writer.bin(value);
 }
 
 /** One frame as bytes of its own. */
