@@ -8,6 +8,7 @@
  * Invariant. No length is believed before it was held against MESSAGE_BYTES_MAX,
  * and nothing is allocated before the bytes are there.
  */
+import { concatBytes } from "../base/bytes.js";
 
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
@@ -116,14 +117,14 @@ export class WebSocketReader {
     this.#fragments.push(payload);
     this.#fragmented = !head.final;
     if (!head.final) return undefined;
-    const whole = join(this.#fragments, this.#fragmentBytes);
+    const whole = concatBytes(this.#fragments);
     this.#fragments = [];
     this.#fragmentBytes = 0;
     return { kind: "message", bytes: whole };
   }
 
   #joined(): Uint8Array {
-    if (this.#chunks.length > 1) this.#chunks = [join(this.#chunks, this.#buffered)];
+    if (this.#chunks.length > 1) this.#chunks = [concatBytes(this.#chunks)];
     return this.#chunks[0] as Uint8Array;
   }
 }
@@ -166,14 +167,4 @@ function bad(reason: string): WebSocketEvent {
 
 function tooLarge(): WebSocketEvent {
   return { kind: "bad", code: 1009, reason: "a message is too large" };
-}
-
-function join(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
