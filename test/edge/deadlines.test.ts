@@ -2,32 +2,27 @@
  * Promises B6 and B7 at a small scale and with short limits: what owes
  * something and does not deliver is gone in time, and costs the others nothing.
  */
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { Deadlines } from "../../src/edge/deadlines.js";
+import type { EdgeLimits } from "../../src/edge/edge.js";
 import { Link, type Socket } from "../../src/edge/link.js";
 import { LinkTable } from "../../src/edge/table.js";
 import type { RawWebSocket } from "../support/raw-web-socket.js";
 import { opcodes, RawWebSocket as Raw, rawFrame, upgradeRequest } from "../support/raw-web-socket.js";
-import { type Bench, farewell, hello, startBench, until } from "./stub-node.js";
+import { type Bench, bench, farewell, hello, until } from "./stub-node.js";
 
-const benches: Bench[] = [];
-const timers: NodeJS.Timeout[] = [];
-async function bench(limits: NonNullable<Parameters<typeof startBench>[0]>["limits"]): Promise<Bench> {
-  const made = await startBench({ limits: { edgeSweepMs: 25, ...limits } });
-  benches.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const timer of timers.splice(0)) clearInterval(timer);
-  for (const made of benches.splice(0)) await made.edge.stop();
-});
+const quick = (limits: Partial<EdgeLimits>): Promise<Bench> =>
+  bench({ limits: { edgeSweepMs: 25, ...limits } });
+
+/** While the test lasts. */
 function every(ms: number, act: () => void): void {
-  timers.push(setInterval(act, ms));
+  const timer = setInterval(act, ms);
+  onTestFinished(() => clearInterval(timer));
 }
 
 describe("before sign-in", () => {
   test("silent upgrades are told helloTimeout and are gone, while a device that is signed in stays", async () => {
-    const { edge, open, join } = await bench({ helloTimeoutMs: 300 });
+    const { edge, open, join } = await quick({ helloTimeoutMs: 300 });
     await join();
     const silent = await Promise.all(Array.from({ length: 200 }, () => open()));
     const start = performance.now();
@@ -40,7 +35,7 @@ describe("before sign-in", () => {
   });
 
   test("a hello that trickles in, and pings without a hello, do not move the deadline", async () => {
-    const { edge, open } = await bench({ helloTimeoutMs: 400 });
+    const { edge, open } = await quick({ helloTimeoutMs: 400 });
     const trickler = await open();
     const bytes = rawFrame(hello("x".repeat(1_000)));
     let at = 0;
@@ -52,7 +47,7 @@ describe("before sign-in", () => {
   });
 
   test("a sign-in that does not come through in time ends with overloaded", async () => {
-    const { open, node, edge } = await bench({ helloTimeoutMs: 100, welcomeTimeoutMs: 400 });
+    const { open, node, edge } = await quick({ helloTimeoutMs: 100, welcomeTimeoutMs: 400 });
     const socket = await open();
     socket.send(hello("later-1"));
     const end = await farewell(socket);
@@ -64,7 +59,7 @@ describe("before sign-in", () => {
   });
 
   test("half-open heads and TCP connections that say nothing are gone within 12 s, trickling or not", async () => {
-    const { edge } = await bench({});
+    const { edge } = await quick({});
     const dial = () => Raw.dial({ port: edge.port });
     const [mute, half, trickling] = await Promise.all([dial(), dial(), dial()]);
     half.write("GET / HTTP/1.1\r\nhost: x\r\n");
@@ -80,7 +75,7 @@ describe("before sign-in", () => {
 
 describe("after sign-in", () => {
   test("a device that sends nothing for silenceMs is ended; one that does is not", async () => {
-    const { join, node, edge } = await bench({ silenceMs: 400 });
+    const { join, node, edge } = await quick({ silenceMs: 400 });
     const quiet = await join("device-1");
     const lively = await join("device-2");
     every(50, () => lively.send(Uint8Array.of(0x92, 5, 1)));
@@ -91,7 +86,7 @@ describe("after sign-in", () => {
   });
 
   test("single bytes and control frames are not a message: a device that only trickles is silent", async () => {
-    const { join } = await bench({ silenceMs: 400 });
+    const { join } = await quick({ silenceMs: 400 });
     const trickler = await join("device-1");
     const frame = rawFrame(Buffer.alloc(5_000));
     let at = 0;
@@ -104,7 +99,7 @@ describe("after sign-in", () => {
 
   test("readers that stall or trickle are evicted in time, and the one that reads slowly but steadily stays", async () => {
     const limits = { stallMs: 1_500, stallBytesMin: 1024 * 1024, backpressureBytesMax: 64 * 1024 * 1024 };
-    const { join, node, edge } = await bench(limits);
+    const { join, node, edge } = await quick(limits);
     const stalled = await Promise.all(Array.from({ length: 10 }, (_, i) => join(`device-${i + 1}`)));
     const trickling = await Promise.all(Array.from({ length: 10 }, (_, i) => join(`device-${i + 11}`)));
     const steady = await join("device-21");
@@ -126,7 +121,7 @@ describe("after sign-in", () => {
   });
 
   test("one who pings and never reads the pongs is evicted too", async () => {
-    const { join, edge } = await bench({ stallMs: 300, silenceMs: 60_000 });
+    const { join, edge } = await quick({ stallMs: 300, silenceMs: 60_000 });
     const socket = await join();
     socket.socket.pause();
     const ping = rawFrame(Buffer.alloc(125), { opcode: opcodes.ping });
@@ -137,7 +132,7 @@ describe("after sign-in", () => {
   });
 
   test("one that is being ended with bytes waiting is cut when its time is up", async () => {
-    const { join, node, edge } = await bench({ endingMs: 300 });
+    const { join, node, edge } = await quick({ endingMs: 300 });
     const socket = await join();
     socket.socket.pause();
     fill(node.connections.get(1));

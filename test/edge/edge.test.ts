@@ -1,17 +1,7 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { platformAdvice, startEdge } from "../../src/edge/edge.js";
 import { opcodes } from "../support/raw-web-socket.js";
-import { type Bench, farewell, hello, StubNode, startBench, until } from "./stub-node.js";
-
-const benches: Bench[] = [];
-async function bench(options: Parameters<typeof startBench>[0] = {}): Promise<Bench> {
-  const made = await startBench(options);
-  benches.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of benches.splice(0)) await made.edge.stop();
-});
+import { bench, farewell, hello, StubNode, until } from "./stub-node.js";
 
 describe("signing in", () => {
   test("a hello that is accepted is answered by what the path sends, and later messages reach the path unchanged", async () => {

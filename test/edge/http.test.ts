@@ -3,20 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startEdge } from "../../src/edge/edge.js";
 import { RawWebSocket } from "../support/raw-web-socket.js";
-import { type Bench, hello, StubNode, startBench, until } from "./stub-node.js";
-
-const benches: Bench[] = [];
-async function bench(options: Parameters<typeof startBench>[0] = {}): Promise<Bench> {
-  const made = await startBench(options);
-  benches.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of benches.splice(0)) await made.edge.stop();
-});
+import { bench, hello, StubNode, until } from "./stub-node.js";
 
 function fetchText(port: number, path: string, method = "GET") {
   return new Promise<{ status: number; type: string; text: string; upgrade: string | undefined }>(

@@ -1,22 +1,12 @@
 /** Many at once, and many from one address: who is let in, and that those who are in do not wait for them. */
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Link } from "../../src/edge/link.js";
 import { addressKey, Newcomers } from "../../src/edge/newcomers.js";
 import { SignInQueue } from "../../src/edge/sign-in-queue.js";
 import { limits } from "../../src/rules/limits.js";
 import { decodeHello } from "../../src/wire/hello.js";
 import { RawWebSocket } from "../support/raw-web-socket.js";
-import { type Bench, hello, startBench, until } from "./stub-node.js";
-
-const benches: Bench[] = [];
-async function bench(options: Parameters<typeof startBench>[0] = {}): Promise<Bench> {
-  const made = await startBench(options);
-  benches.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of benches.splice(0)) await made.edge.stop();
-});
+import { type Bench, bench, hello, until } from "./stub-node.js";
 
 const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, "hex")).buffer;
 

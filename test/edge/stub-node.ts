@@ -3,6 +3,7 @@
  * were called with. A token `good` signs device 1 in, `device-N` device N,
  * `later-N` only once `release` was called; any other is not accepted.
  */
+import { onTestFinished } from "vitest";
 import { type DeviceAddress, deviceAddress, deviceParts } from "../../src/base/address.js";
 import {
   type Connection,
@@ -82,9 +83,16 @@ export interface Bench {
   join(token?: string): Promise<RawWebSocket>;
 }
 
-export async function startBench(
-  options: Partial<Omit<EdgeOptions, "limits">> & { limits?: Partial<EdgeLimits> } = {},
-): Promise<Bench> {
+type BenchOptions = Partial<Omit<EdgeOptions, "limits">> & { limits?: Partial<EdgeLimits> };
+
+/** One that is stopped when the test that asks for it has finished. */
+export async function bench(options: BenchOptions = {}): Promise<Bench> {
+  const made = await startBench(options);
+  onTestFinished(() => made.edge.stop());
+  return made;
+}
+
+export async function startBench(options: BenchOptions = {}): Promise<Bench> {
   const node = new StubNode();
   const edge = await startEdge({ host: "127.0.0.1", port: 0, ...options }, node);
   const open = (more?: Partial<RawOptions>) => RawWebSocket.open({ port: edge.port, ...more });
