@@ -1,5 +1,4 @@
 /** Which dialect a run's devices speak (dialect.ts), with what it needs to know, and the scanner that goes with it. */
-import type { GroupName } from "../systems/system.js";
 import type { DeviceEvents, Dialect, Wire } from "./dialect.js";
 import { InterlineDialect, type InterlineManners, type SignIn, type Windows } from "./interline-dialect.js";
 import { JetStreamDialect } from "./jetstream-dialect.js";
@@ -11,7 +10,7 @@ import type { ReadMemory, Scanner } from "./reads.js";
 import { RedisDialect } from "./redis-dialect.js";
 import { RelayDialect } from "./relay-dialect.js";
 import { FrameScanner } from "./scanner.js";
-import { SizedSends } from "./sized-sends.js";
+import { type GroupName, SizedSends } from "./sized-sends.js";
 import { SocketIoDialect } from "./socket-io-dialect.js";
 import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 

@@ -3,9 +3,14 @@
  * beside what comes of them, so each is made anew, where the dialect's other sends are filled in beforehand.
  */
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
-import type { GroupName } from "../systems/system.js";
 import type { Mix } from "./mix.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
+
+/** As a group send names it; the address in hex. */
+export interface GroupName {
+  readonly group: string;
+  readonly version: number;
+}
 
 /** Where a direct send goes. */
 export interface Recipient {

@@ -7,9 +7,9 @@
 import { createHash } from "node:crypto";
 import { createNode } from "../../src/index.js";
 import type { SignIn } from "../generator/interline-dialect.js";
+import type { GroupName } from "../generator/sized-sends.js";
 import { announceReady, answerRequests } from "../process/requests.js";
 import { type ServerSnapshot, takeSnapshot } from "./server-telemetry.js";
-import type { GroupName } from "./system.js";
 
 const BRANDS = [
   { number: 1, name: "whatsapp" },

@@ -1,8 +1,9 @@
 /** Interline itself (interline-server.ts): every receipt waits for the flush to disk. */
 import type { SignIn, Windows } from "../generator/interline-dialect.js";
+import type { GroupName } from "../generator/sized-sends.js";
 import { Child } from "../process/child.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
-import type { GroupName, StartOptions, System } from "./system.js";
+import type { StartOptions, System } from "./system.js";
 
 /** What a device of the benchmark takes unacked: beyond what any workload keeps in flight. */
 export const deviceWindows: Windows = { entries: 1024, bytes: 512 * 1024 };

@@ -5,6 +5,7 @@
  */
 import type { Durability } from "../../src/wire/protocol.js";
 import type { GeneratorOptions } from "../generator/orders.js";
+import type { GroupName } from "../generator/sized-sends.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 
 export interface System {
@@ -23,12 +24,6 @@ export interface StartOptions {
   readonly directory: string;
   /** So that a snapshot can collect garbage first. */
   readonly exposeGc?: boolean;
-}
-
-/** As a group send names it; the address in hex. */
-export interface GroupName {
-  readonly group: string;
-  readonly version: number;
 }
 
 export interface RunningSystem {
