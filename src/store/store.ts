@@ -47,6 +47,8 @@ import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
 import { DATA_FILE, JOURNAL_FILE, type StorePart } from "./schema.js";
+import { StoreBase } from "./store-base.js";
+import { openParts } from "./store-parts.js";
 import type { SweepResult } from "./sweep.js";
 
 export type { AccountRecord, Arrival, DeviceEntry, RosterChange } from "./accounts.js";
@@ -258,16 +260,18 @@ function makeJournal(directory: string): void {
 export async function openStore(options: StoreOptions): Promise<Store> {
   makeDataDirectory(options.directory);
   const lock = await lockDirectory(options.directory);
+  let base: StoreBase | undefined;
   let store: LmdbStore | undefined;
   try {
     if (!existsSync(join(options.directory, DATA_FILE))) makeJournal(options.directory);
-    store = new LmdbStore(options, lock, Database.open(options.directory, { readOnly: false }));
-    await store.open();
+    const database = Database.open(options.directory, { readOnly: false });
+    base = new StoreBase(database, lock, options.commitTimeoutMs);
+    store = new LmdbStore(options, base, await openParts(options, base));
     syncDirectory(options.directory);
     return store;
   } catch (error) {
-    if (store === undefined) lock.release();
-    else await store.close();
+    if (base === undefined) lock.release();
+    else await (store ?? base).close();
     throw asDamage(error);
   }
 }

@@ -1,10 +1,21 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { currentOwner, lockDirectory, lockFileName, lockHolderHere } from "../../src/store/lock.js";
+import { JOURNAL_FILE } from "../../src/store/schema.js";
+import { openStore } from "../../src/store/store.js";
 import { compiledProgram } from "../support/compiled.js";
 
 let directory = "";
@@ -135,3 +146,18 @@ test("several processes that open one directory again and again never have it op
   expect(outputs.filter((output) => output.includes("violation"))).toEqual([]);
   expect(outputs.some((output) => /opened [1-9]/.test(output))).toBe(true);
 }, 60_000);
+
+test.each([
+  ["read", (path: string) => mkdirSync(path)],
+  ["made", (path: string) => symlinkSync("/nowhere/at/all", path)],
+])("a directory whose journal cannot be %s is let go, and opens when that is mended", async (_, spoil) => {
+  const options = { directory, nowMs: () => 1 };
+  await (await openStore(options)).close();
+  const journal = join(directory, JOURNAL_FILE);
+  rmSync(journal);
+  spoil(journal);
+  await expect(openStore(options)).rejects.toThrow();
+  expect(readdirSync(directory).filter((name) => name.startsWith("lock."))).toEqual([]);
+  rmSync(journal, { recursive: true });
+  await (await openStore(options)).close();
+});
