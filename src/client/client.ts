@@ -32,8 +32,6 @@ import type { ServerFrame } from "../wire/server-frames.js";
 import { Accounts } from "./accounts.js";
 import { AckHold } from "./ack-hold.js";
 import { Arrivals } from "./arrivals.js";
-import { BackOff } from "./back-off.js";
-import { Connection } from "./connection.js";
 import { Contacts } from "./contacts.js";
 import { DeliveryToken } from "./delivery-token.js";
 import { Devices } from "./devices.js";
@@ -41,6 +39,7 @@ import { Emitter, type Listener } from "./emitter.js";
 import { InterlineError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { Keys } from "./keys.js";
+import { Lifeline, type Tenant } from "./lifeline.js";
 import { OpenRequests } from "./open-requests.js";
 import { Outgoing } from "./outgoing.js";
 import { PendingSends } from "./pending-sends.js";
@@ -59,7 +58,6 @@ import {
 } from "./requests.js";
 import { RosterQueries } from "./roster-queries.js";
 import { SealedClient } from "./sealed.js";
-import { defaultTransport, type Transport } from "./transport.js";
 import type {
   AccountLike,
   Ask,
@@ -92,9 +90,6 @@ const SEALED_IN_FLIGHT_MAX = 32;
 const ATTEMPTS_MAX = 5;
 const RECENT_IDS_MAX = 4096;
 const ACK_HOLD_MS = 10;
-const CONNECT_TIMEOUT_MS = 10_000;
-/** Longer than a node takes to welcome or to refuse (limits.ts: welcomeTimeoutMs). */
-const WELCOME_TIMEOUT_MS = 25_000;
 
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
@@ -119,34 +114,22 @@ export class Client {
   readonly push: Push;
   /** Who may send us signals and see whether we are here, and whom we may. */
   readonly contacts: Contacts;
+  /** This device's public keys, and those of others. */
+  readonly keys: Keys;
+  /** With what others may send to the account without being named. */
+  readonly deliveryToken: DeliveryToken;
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #sends: PendingSends;
   readonly #arrivals: Arrivals;
   readonly #rosters = new RosterQueries();
-  /** This device's public keys, and those of others. */
-  readonly keys: Keys;
-  /** With what others may send to the account without being named. */
-  readonly deliveryToken: DeliveryToken;
   readonly #requests = new OpenRequests();
   readonly #acks: AckHold;
-  #transport: Transport | undefined;
-  #connection: Connection | undefined;
-  #state: ClientState = "idle";
-  /** close() was called; the connection may still be ending. */
-  #closing = false;
-  /** Calls of connect() that wait for a welcome. */
-  readonly #waiters: { resolve(welcome: WelcomeBody): void; reject(error: InterlineError): void }[] = [];
-  /** Calls of close() that wait for the end. */
-  #enders: (() => void)[] = [];
   readonly #outgoing: Outgoing;
-  readonly #backOff: BackOff;
-  #tokenRefreshed = false;
-  #attemptTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #life: Lifeline;
 
   constructor(options: ClientOptions, inFlightMax = IN_FLIGHT_MAX) {
     this.#options = options;
-    this.#backOff = new BackOff(options.backOff);
     const ask: Ask = (request, read) => this.#ask(request, read);
     this.devices = new Devices(ask);
     this.accounts = new Accounts(ask);
@@ -159,7 +142,7 @@ export class Client {
       countMax: options.queueCountMax ?? QUEUE_COUNT_MAX,
       bytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
       inFlightMax,
-      onReady: () => this.#connection?.requestFlush(),
+      onReady: () => this.#life.requestFlush(),
       onRefused: (id, error, willRetry) => this.#emitter.emit("refused", { id, error, willRetry }),
     });
     this.#arrivals = new Arrivals({
@@ -170,17 +153,18 @@ export class Client {
       recentIds: options.resume?.recentIds ?? [],
       onAckable: (sequence, entries, bytes) => this.#acks.rose(sequence, entries, bytes),
     });
-    this.#acks = new AckHold(options.ackHoldMs ?? ACK_HOLD_MS, () => this.#connection?.requestFlush());
+    this.#acks = new AckHold(options.ackHoldMs ?? ACK_HOLD_MS, () => this.#life.requestFlush());
     this.#outgoing = new Outgoing(this.#acks, this.#sends);
+    this.#life = new Lifeline(options, this.#emitter, this.#tenant());
   }
 
   get state(): ClientState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** What the server said at sign-in; undefined while there is no connection. */
   get welcome(): WelcomeBody | undefined {
-    return this.#connection?.welcome;
+    return this.#life.welcome;
   }
 
   /** Every entry up to this sequence is taken. Persist it, and give it as `resume.position`. */
@@ -220,14 +204,7 @@ export class Client {
    * welcome; rejects with InterlineError when the client ends before.
    */
   connect(): Promise<WelcomeBody> {
-    const welcome = this.#connection?.welcome;
-    if (welcome !== undefined) return Promise.resolve(welcome);
-    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
-    if (this.#state === "idle") void this.#attempt();
-    const welcomed = new Promise<WelcomeBody>((resolve, reject) => this.#waiters.push({ resolve, reject }));
-    // Nobody has to wait for it: the end is also told by `closed`.
-    welcomed.catch(() => undefined);
-    return welcomed;
+    return this.#life.connect();
   }
 
   /**
@@ -279,7 +256,7 @@ export class Client {
   ): Promise<Receipt> {
     const attemptsMax = request.attemptsMax ?? this.#options.attemptsMax ?? ATTEMPTS_MAX;
     return sendRenewing(request, { attemptsMax, renew }, (now, isRenewable) => {
-      if (this.#closing || this.#state === "closed") throw new InterlineError("clientClosed");
+      if (this.#life.isOver) throw new InterlineError("clientClosed");
       const { id, frame } = frameOf(now);
       return { id, sent: this.#sends.add(id, frame, { attemptsMax, isRenewable }) };
     });
@@ -291,8 +268,8 @@ export class Client {
    */
   signal(request: SignalRequest | GroupSignalRequest): boolean {
     const frame = signalFrameOf(request);
-    const welcome = this.#connection?.welcome;
-    if (this.#closing || welcome === undefined || !this.#connection?.hasRoom) return false;
+    const { welcome, isOver, hasRoom } = this.#life;
+    if (isOver || welcome === undefined || !hasRoom) return false;
     if (frame.length > welcome.messageBytesMax) throw badArgument("the signal is larger than a message");
     this.#write(frame);
     return true;
@@ -300,10 +277,10 @@ export class Client {
 
   /** The devices of an account. Waits for a connection; rejects when the client ends before the answer. */
   roster(account: AccountLike): Promise<Roster> {
-    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    if (this.#life.isOver) return Promise.reject(new InterlineError("clientClosed"));
     try {
       return this.#rosters.add(accountOfLike(account), (frame) => {
-        if (this.#connection?.welcome !== undefined) this.#write(frame);
+        if (this.#life.welcome !== undefined) this.#write(frame);
       });
     } catch (error) {
       return Promise.reject(error);
@@ -320,11 +297,11 @@ export class Client {
   }
 
   #ask<T>(request: ServiceRequest, read: (body: MsgpackMap) => T): Promise<T> {
-    if (this.#closing || this.#state === "closed") return Promise.reject(new InterlineError("clientClosed"));
+    if (this.#life.isOver) return Promise.reject(new InterlineError("clientClosed"));
     const { method, body = {}, isRepeatable = false } = request;
     try {
       return this.#requests.add({ method, body, isRepeatable }, read, (frame) => {
-        if (this.#connection?.welcome === undefined) return false;
+        if (this.#life.welcome === undefined) return false;
         this.#write(frame);
         return true;
       });
@@ -338,62 +315,46 @@ export class Client {
    * `clientClosed` every send that has no receipt. Resolves when all is done.
    */
   close(): Promise<void> {
-    if (this.#state === "closed") return Promise.resolve();
-    const ended = new Promise<void>((resolve) => this.#enders.push(resolve));
-    if (this.#closing) return ended;
-    this.#closing = true;
-    this.#acks.hurry();
-    this.#arrivals.stop();
-    if (this.#connection === undefined) this.#finish(undefined);
-    else this.#connection.close(new InterlineError("clientClosed"));
-    return ended;
+    return this.#life.close();
   }
 
-  async #attempt(): Promise<void> {
-    this.#setState("connecting");
-    let token: string;
-    try {
-      this.#transport ??= this.#options.transport ?? (await defaultTransport());
-      token = await this.#options.token();
-    } catch (cause) {
-      this.#attemptEnded(new InterlineError("tokenUnavailable", { cause }));
-      return;
-    }
-    if (this.#closing) return;
-    try {
-      this.#connection = new Connection({
-        transport: this.#transport,
-        url: this.#options.url,
-        hello: helloFrameOf(token, this.#arrivals.position, this.#options),
-        connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-        welcomeTimeoutMs: this.#options.welcomeTimeoutMs ?? WELCOME_TIMEOUT_MS,
-        onWelcome: (welcome) => this.#welcomed(welcome),
-        onFrame: (frame) => this.#frame(frame),
-        onMessageEnd: () => this.#arrivals.handOver(),
-        collect: (bytesMax) => this.#outgoing.collect(bytesMax),
-        onEnd: (error) => this.#attemptEnded(error),
-      });
-    } catch (cause) {
-      this.#finish(new InterlineError("badArgument", { text: "the url is not ws:// or wss://", cause }));
-    }
-  }
-
-  #welcomed(welcome: WelcomeBody): void {
-    this.#tokenRefreshed = false;
-    this.#arrivals.connected(welcome.position);
-    this.#acks.start(welcome);
-    this.contacts.welcomed();
-    this.#outgoing.restart([...this.#rosters.frames(), ...this.#requests.frames()]);
-    this.#setState("catchingUp");
-    this.#emitter.emit("welcome", welcome);
-    for (const { resolve } of this.#waiters.splice(0)) resolve(welcome);
+  /** What happens here when something happens to the connection. */
+  #tenant(): Tenant {
+    return {
+      hello: (token) => helloFrameOf(token, this.#arrivals.position, this.#options),
+      welcomed: (welcome) => {
+        this.#arrivals.connected(welcome.position);
+        this.#acks.start(welcome);
+        this.contacts.welcomed();
+        this.#outgoing.restart([...this.#rosters.frames(), ...this.#requests.frames()]);
+      },
+      frame: (frame) => this.#frame(frame),
+      messageEnded: () => this.#arrivals.handOver(),
+      collect: (bytesMax) => this.#outgoing.collect(bytesMax),
+      cut: () => {
+        this.#outgoing.restart();
+        this.#acks.stop();
+        this.#sends.disconnected();
+      },
+      pausing: () => this.#requests.disconnected(),
+      closing: () => {
+        this.#acks.hurry();
+        this.#arrivals.stop();
+      },
+      ended: (reason) => {
+        this.#acks.stop();
+        this.#arrivals.stop();
+        this.#sends.rejectAll(reason);
+        this.#rosters.rejectAll(reason);
+        this.#requests.rejectAll(reason);
+      },
+    };
   }
 
   #frame(frame: ServerFrame): void {
     switch (frame.kind) {
       case "live":
-        this.#backOff.reset();
-        this.#setState("live");
+        this.#life.live();
         this.#arrivals.accept(frame);
         return;
       case "deliver":
@@ -429,50 +390,6 @@ export class Client {
 
   #write(frame: Uint8Array): void {
     this.#outgoing.add(frame);
-    this.#connection?.requestFlush();
-  }
-
-  #attemptEnded(error: InterlineError): void {
-    this.#connection = undefined;
-    this.#outgoing.restart();
-    this.#acks.stop();
-    this.#sends.disconnected();
-    const tokenRefused = error.code === "tokenInvalid" || error.code === "tokenExpired";
-    if (this.#closing) this.#finish(undefined);
-    else if (error.retry === "never" || (error.retry === "repair" && !tokenRefused)) this.#finish(error);
-    else if (tokenRefused && !this.#tokenRefreshed) {
-      this.#tokenRefreshed = true;
-      this.#attemptIn(0, error);
-    } else this.#attemptIn(error.retryAfterMs + this.#backOff.nextMs(), error);
-  }
-
-  #attemptIn(retryInMs: number, error: InterlineError): void {
-    this.#requests.disconnected();
-    this.#setState("waiting");
-    this.#emitter.emit("disconnected", { error, retryInMs });
-    // A listener may have closed the client.
-    if (this.#closing) return;
-    this.#attemptTimer = setTimeout(() => void this.#attempt(), retryInMs);
-  }
-
-  #finish(error: InterlineError | undefined): void {
-    clearTimeout(this.#attemptTimer);
-    this.#acks.stop();
-    this.#connection = undefined;
-    this.#arrivals.stop();
-    const reason = error ?? new InterlineError("clientClosed");
-    this.#setState("closed");
-    this.#sends.rejectAll(reason);
-    this.#rosters.rejectAll(reason);
-    this.#requests.rejectAll(reason);
-    for (const { reject } of this.#waiters.splice(0)) reject(reason);
-    this.#emitter.emit("closed", error === undefined ? {} : { error });
-    for (const resolve of this.#enders.splice(0)) resolve();
-  }
-
-  #setState(state: ClientState): void {
-    if (this.#state === state || this.#state === "closed") return;
-    this.#state = state;
-    this.#emitter.emit("state", state);
+    this.#life.requestFlush();
   }
 }

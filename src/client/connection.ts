@@ -6,7 +6,7 @@
  *   opening ──open: hello──▶ greeting ──welcome──▶ welcomed ──▶ ended
  *
  * Invariants. `onEnd` is called exactly once, and nothing after it. Nothing but
- * hello is written before welcome. It does not reconnect: client.ts does.
+ * hello is written before welcome. It does not reconnect: lifeline.ts does.
  */
 import { concatBytes } from "../base/bytes.js";
 import { encodeClientFrame } from "../wire/client-frames.js";
