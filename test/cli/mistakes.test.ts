@@ -84,7 +84,11 @@ describe("a data directory", () => {
       // In a process of its own, which can be ended: Node.js 20 would try for ever.
       const main = new URL("../../dist/src/cli/main.js", import.meta.url);
       const args = [fileURLToPath(main), "serve", "--port", "0", "-d", path];
-      const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 });
+      const { status, stderr } = spawnSync(process.execPath, args, {
+        encoding: "utf8",
+        timeout: 20_000,
+        killSignal: "SIGKILL",
+      });
       expect(stderr).toContain("the data directory cannot be used: ENOENT");
       expect(status).toBe(2);
     },
