@@ -18,7 +18,7 @@ export function attach(index: u32, connection: u32, floor: f64, windowEntries: u
   store<u32>(slot, 0, L.SLOT_POSITION_DURABLE);
   store<u32>(slot, 0, L.SLOT_POSITION_TOLD);
   store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);
-  store<u64>(slot, 0, L.SLOT_LIVE_BASE);
+  store<u64>(slot, load<u64>(slot, L.SLOT_FLOOR), L.SLOT_LIVE_BASE);
   store<u32>(slot, windowEntries, L.SLOT_WINDOW_ENTRIES);
   store<u32>(slot, windowBytes, L.SLOT_WINDOW_BYTES);
   clearFlag(slot, L.FLAG_LIVE);
@@ -32,21 +32,22 @@ export function detach(index: u32, connection: u32): void {
   if (load<u32>(slot, L.SLOT_CONNECTION) == connection) disconnect(slot);
 }
 
-/** What may be in flight from now on, of what is counted since the connection went live first. */
+/** What the kernel may have in flight from now on: of what it sends itself. */
 export function setWindow(index: u32, entries: u32, bytes: u32): void {
   const slot = slotAt(index);
   store<u32>(slot, entries, L.SLOT_WINDOW_ENTRIES);
   store<u32>(slot, bytes, L.SLOT_WINDOW_BYTES);
 }
 
+/** The host has sent up to this sequence, and counts what is in flight up to there. */
 export function setCursor(index: u32, sequence: f64): void {
-  store<u64>(slotAt(index), <u64>sequence, L.SLOT_CURSOR);
+  const slot = slotAt(index);
+  store<u64>(slot, <u64>sequence, L.SLOT_CURSOR);
+  store<u64>(slot, <u64>sequence, L.SLOT_LIVE_BASE);
+  store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);
 }
 
-/**
- * From now on the tick sends to the device itself; 0 when entries above its cursor still wait. What is in flight
- * since the connection went live first stays counted, or a device that never acks would get a window each time.
- */
+/** From now on the tick sends to the device itself; 0 when entries above its cursor still wait. */
 export function goLive(index: u32): i32 {
   const slot = slotAt(index);
   const cursor = load<u64>(slot, L.SLOT_CURSOR);
@@ -55,12 +56,7 @@ export function goLive(index: u32): i32 {
   if (!flag(slot, L.FLAG_CONNECTED)) return 0;
   // Sequences between the queue's end and the first of this process do not exist.
   const last = load<u64>(slot, L.SLOT_LAST);
-  const from = last > cursor ? last : cursor;
-  const base = load<u64>(slot, L.SLOT_LIVE_BASE);
-  const floor = load<u64>(slot, L.SLOT_FLOOR);
-  const counted = base == 0 ? cursor : floor > base ? floor : base;
-  store<u64>(slot, from, L.SLOT_CURSOR);
-  store<u64>(slot, counted + (from - cursor), L.SLOT_LIVE_BASE);
+  if (last > cursor) setCursor(index, <f64>last);
   setFlag(slot, L.FLAG_LIVE);
   return 1;
 }

@@ -121,9 +121,9 @@ export const SLOT_ITEM_COUNT: u32 = 72;
 export const SLOT_ITEM_BYTES: u32 = 76;
 export const SLOT_WINDOW_ENTRIES: u32 = 80;
 export const SLOT_WINDOW_BYTES: u32 = 84;
-/** Bytes in flight; an estimate once acks come in parts. */
+/** Of what the kernel sent itself, in flight; an estimate once acks come in parts. */
 export const SLOT_IN_FLIGHT_BYTES: u32 = 88;
-/** In flight is what lies between this (or the floor, when higher) and the cursor; 0 until the connection goes live. */
+/** The kernel has in flight what lies between this (or the floor, when higher) and the cursor. */
 export const SLOT_LIVE_BASE: u32 = 96;
 export const SLOT_ADDRESS: u32 = 104;
 

@@ -159,10 +159,10 @@ function readAck(slot: usize, index: u32): void {
   if (sequence > cursor) return endConnection(slot, index, L.CODE_POSITION_AHEAD);
   if (sequence <= floor) return;
   raiseFloor(slot, sequence);
-  const inFlight = load<u32>(slot, L.SLOT_IN_FLIGHT_BYTES);
-  if (sequence == cursor) store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);
-  else if (inFlight != 0 && floor >= load<u64>(slot, L.SLOT_LIVE_BASE)) {
-    const rest = (<u64>inFlight * (cursor - sequence)) / (cursor - floor);
+  const base = load<u64>(slot, L.SLOT_LIVE_BASE);
+  const from = floor > base ? floor : base;
+  if (sequence > from) {
+    const rest = (<u64>load<u32>(slot, L.SLOT_IN_FLIGHT_BYTES) * (cursor - sequence)) / (cursor - from);
     store<u32>(slot, <u32>rest, L.SLOT_IN_FLIGHT_BYTES);
   }
   count(L.CONTROL_COUNT_ACKS, 1);

@@ -101,13 +101,13 @@ export class KernelMemory {
     return this.wide(this.slotAt(slot) + L.SLOT_LAST);
   }
 
-  /** Entries sent and not acked since the connection first went live. */
+  /** Entries that the kernel sent itself, since the cursor was set, and that are not acked. */
   inFlight(slot: number): number {
     const base = this.wide(this.slotAt(slot) + L.SLOT_LIVE_BASE);
-    return base === 0 ? 0 : Math.max(0, this.cursor(slot) - Math.max(base, this.floor(slot)));
+    return this.cursor(slot) - Math.max(base, this.floor(slot));
   }
 
-  /** Bytes that the kernel sent itself and that are not acked; an estimate, and never less. */
+  /** Their bytes; an estimate once acks come in parts. */
   inFlightBytes(slot: number): number {
     return this.word(this.slotAt(slot) + L.SLOT_IN_FLIGHT_BYTES);
   }

@@ -140,6 +140,7 @@ export class KernelTables extends KernelMemory {
     this.call("detach")(slot, connection);
   }
 
+  /** The host has sent up to this sequence. What it sent, it counts; the kernel has nothing in flight. */
   setCursor(slot: number, sequence: number): void {
     this.call("setCursor")(slot, sequence);
   }

@@ -7,6 +7,7 @@ import type { QueueItem } from "../store/store.js";
 import { gapReasons } from "../wire/protocol.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { handOver } from "./connections.js";
+import type { PathLimits } from "./shapes.js";
 import type { Attachment, PathState } from "./state.js";
 
 /** Of any delivery, without its payload, block and shared part. */
@@ -44,15 +45,16 @@ export function advance(state: PathState, attachment: Attachment, opening?: Uint
 }
 
 function fill(state: PathState, attachment: Attachment): void {
-  const { kernel } = state;
-  const { slot } = attachment;
-  settleBatches(attachment, kernel.floor(slot));
+  const { kernel, limits } = state;
+  const { slot, flight, windowEntries, windowBytes } = attachment;
+  takeFlight(state, attachment);
+  // Room for any entry; but the least windows are hardly larger than that, and would have one entry out at a time.
+  const roomBytes = Math.min(windowBytes / 2, entryBytesMax(limits));
   let isQueueRead = !kernel.isQueued(slot);
   while (canTake(state, attachment)) {
-    const entriesOut = attachment.entriesOut + kernel.inFlight(slot);
-    const entries = attachment.windowEntries - entriesOut;
-    const bytes = attachment.windowBytes - attachment.bytesOut - kernel.inFlightBytes(slot);
-    if (entries <= 0 || (bytes < attachment.windowBytes / 2 && entriesOut > 0)) return;
+    const entries = windowEntries - flight.entries;
+    const bytes = windowBytes - flight.bytes;
+    if (entries <= 0 || (bytes < roomBytes && flight.entries > 0)) return;
     if (!isQueueRead) {
       const found = sendQueued(state, attachment, entries, bytes);
       isQueueRead = found === "theEnd";
@@ -69,20 +71,25 @@ function fill(state: PathState, attachment: Attachment): void {
  * device falls behind, and comes back with what has become free by then.
  */
 function goLive({ kernel }: PathState, attachment: Attachment): boolean {
-  const { slot, windowEntries, windowBytes, entriesOut, bytesOut } = attachment;
-  kernel.setWindow(slot, windowEntries - entriesOut, windowBytes - bytesOut);
-  if (!kernel.goLive(slot)) return false;
-  attachment.wasLive = true;
-  return true;
+  const { slot, flight, windowEntries, windowBytes } = attachment;
+  kernel.setWindow(slot, windowEntries - flight.entries, windowBytes - flight.bytes);
+  return kernel.goLive(slot);
 }
 
-function settleBatches(attachment: Attachment, floor: number): void {
-  const { batches } = attachment;
-  while (batches.length > 0 && (batches[0] as { last: number }).last <= floor) {
-    const acked = batches.shift() as { entries: number; bytes: number };
-    attachment.entriesOut -= acked.entries;
-    attachment.bytesOut -= acked.bytes;
+/** What the kernel has out since the device was live is counted here from now on, and what is acked no more. */
+function takeFlight({ kernel }: PathState, { slot, flight }: Attachment): void {
+  const entries = kernel.inFlight(slot);
+  const cursor = kernel.cursor(slot);
+  if (entries > 0) {
+    flight.add(cursor, entries, kernel.inFlightBytes(slot));
+    kernel.setCursor(slot, cursor);
   }
+  flight.settle(kernel.floor(slot));
+}
+
+/** Of the frame of any delivery. */
+function entryBytesMax(limits: PathLimits): number {
+  return limits.payloadBytesMax + limits.blockBytesMax + FRAME_HEADER_BYTES_MAX;
 }
 
 /**
@@ -103,7 +110,7 @@ function sendQueued(
   });
   if (items.length === 0) return "nothing";
   let entriesLeft = entries;
-  let roomBytes = bytes - limits.payloadBytesMax - limits.blockBytesMax - FRAME_HEADER_BYTES_MAX;
+  let roomBytes = bytes - entryBytesMax(limits);
   for (const item of items) {
     if (item.kind === "entries") roomBytes -= item.frames.length;
     if (entriesLeft <= 0 || attachment.isBlocked) break;
@@ -153,10 +160,7 @@ function hand(
 ): boolean {
   if (!pack(state, attachment, frames)) return false;
   state.kernel.setCursor(attachment.slot, last);
-  const counted = attachment.wasLive ? 0 : entries;
-  attachment.batches.push({ last, entries: counted, bytes: frames.length });
-  attachment.entriesOut += counted;
-  attachment.bytesOut += frames.length;
+  attachment.flight.add(last, entries, frames.length);
   return canTake(state, attachment);
 }
 

@@ -4,6 +4,7 @@ import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
 import type { RequestMeter } from "../rules/requests.js";
 import { noSignals } from "../rules/signals.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
+import { Flight } from "./flight.js";
 import { isHeld, Notices } from "./notices.js";
 import { Parcel } from "./parcel.js";
 import { SealedSends } from "./sealed.js";
@@ -30,14 +31,10 @@ export interface Attachment {
   readonly windowBytes: number;
   /** The socket holds bytes back: nothing more is sent until it is writable. */
   isBlocked: boolean;
-  /** It has been live: since then the kernel counts the entries that it is sent. */
-  wasLive: boolean;
   /** The live marker has gone out. */
   isAnnounced: boolean;
-  /** Sent by catch-up and not yet acked, oldest first, with their sums; entries only where the kernel does not count them. */
-  readonly batches: { readonly last: number; readonly entries: number; readonly bytes: number }[];
-  entriesOut: number;
-  bytesOut: number;
+  /** What it was sent before it went live last; the kernel counts what it sends since. */
+  readonly flight: Flight;
   /** What it cost in the turn of this number. */
   costTurn: number;
   readonly costs: { answers: number; loads: number; memberLoads: number };
@@ -54,12 +51,9 @@ export function newAttachment(
   return {
     ...is,
     isBlocked: false,
-    wasLive: false,
     // A device of the node's own waits for no live marker.
     isAnnounced: is.isOwn,
-    batches: [],
-    entriesOut: 0,
-    bytesOut: 0,
+    flight: new Flight(),
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
     requests: { underWay: 0, fullAtMs: 0 },

@@ -15,9 +15,14 @@ export function begin(device: ModelDevice, connection: number, window: Window): 
   device.positionDurable = 0;
   device.positionTold = 0;
   device.inFlightBytes = 0;
-  device.liveBase = 0;
+  device.liveBase = device.floor;
   device.windowEntries = window.windowEntries;
   device.windowBytes = window.windowBytes;
+}
+
+/** Entries that the kernel has sent itself and that are not acked. */
+export function inFlight(device: ModelDevice): number {
+  return device.cursor - Math.max(device.floor, device.liveBase);
 }
 
 /** False when entries above its cursor wait in the tail, or nobody is there. */
@@ -25,12 +30,16 @@ export function goLive(device: ModelDevice): boolean {
   if (device.connection === 0) return false;
   if (device.runs.length > 0 && device.last > device.cursor) return false;
   // Nothing that was ever queued lies between the cursor and the last sequence: that is no flight.
-  const jump = Math.max(0, device.last - device.cursor);
-  const counted = device.liveBase === 0 ? device.cursor : Math.max(device.floor, device.liveBase);
-  device.liveBase = counted + jump;
-  device.cursor += jump;
+  if (device.last > device.cursor) setCursor(device, device.last);
   device.isLive = true;
   return true;
+}
+
+/** What was sent up to there is the host's to count. */
+export function setCursor(device: ModelDevice, sequence: number): void {
+  device.cursor = sequence;
+  device.liveBase = sequence;
+  device.inFlightBytes = 0;
 }
 
 export function disconnect(device: ModelDevice): void {

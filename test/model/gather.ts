@@ -2,6 +2,7 @@
  * The model of the gather: at a batch's end each recipient device gets a run of its frames in the tail, in the order
  * of the devices' first items, and the same frames at once on its connection where the device has room for them all.
  */
+import { inFlight } from "./connections.js";
 import type { Receipts } from "./receipts.js";
 import type { ModelDevice } from "./residents.js";
 import { entryOf, frameOf, type Part, partBytes, type Run, runBytes, type Tail } from "./tail.js";
@@ -137,8 +138,7 @@ export class Gather {
 
 /** One frame alone always fits the bytes, however small they are, when nothing else is in flight. */
 function hasWindowFor(device: ModelDevice, entries: number, bytes: number): boolean {
-  const inFlight = device.cursor - Math.max(device.floor, device.liveBase);
   const isAlone = device.inFlightBytes === 0 && entries === 1;
   const bytesFit = device.inFlightBytes + bytes <= device.windowBytes || isAlone;
-  return inFlight + entries <= device.windowEntries && bytesFit;
+  return inFlight(device) + entries <= device.windowEntries && bytesFit;
 }

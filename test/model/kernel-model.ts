@@ -6,7 +6,7 @@
  */
 import { audienceOf, type ModelAudience } from "./audience.js";
 import { ByteReader, Unreadable } from "./byte-reader.js";
-import { begin, disconnect, goLive, type Window } from "./connections.js";
+import { begin, disconnect, goLive, setCursor, type Window } from "./connections.js";
 import { DedupWindow, dedupKey, textOf } from "./dedup-window.js";
 import { Gather, partBytesMax } from "./gather.js";
 import { type GroupRecord, Groups } from "./groups.js";
@@ -261,9 +261,9 @@ export class KernelModel {
     }
     if (sequence <= device.floor) return;
     const { floor, cursor } = device;
-    if (sequence === cursor) device.inFlightBytes = 0;
-    else if (floor >= device.liveBase) {
-      device.inFlightBytes = Math.floor((device.inFlightBytes * (cursor - sequence)) / (cursor - floor));
+    const since = Math.max(floor, device.liveBase);
+    if (sequence > since) {
+      device.inFlightBytes = Math.floor((device.inFlightBytes * (cursor - sequence)) / (cursor - since));
     }
     this.raiseFloor(device, sequence);
     this.counts.acks++;
@@ -382,7 +382,7 @@ export class KernelModel {
   }
 
   setCursor(slot: number, sequence: number): void {
-    this.device(slot).cursor = sequence;
+    setCursor(this.device(slot), sequence);
   }
 
   setWindow(slot: number, entries: number, bytes: number): void {

@@ -8,6 +8,7 @@
 import { Kernel, type KernelSizes, type SealedBatch, statuses } from "../../src/kernel/kernel.js";
 import { entryBytesAt, isReferenceAt, readReference } from "../../src/store/frames.js";
 import { composeFrame, decodePart, encodePart, partKey } from "../../src/store/part-rows.js";
+import { inFlight } from "./connections.js";
 import type { GroupRecord } from "./groups.js";
 import { KernelModel, type ModelBatch, type ModelOutcome } from "./kernel-model.js";
 import type { AccountRecord } from "./residents.js";
@@ -419,6 +420,8 @@ export class Lockstep {
     this.same("a device is queued", kernel.isQueued(slot), device.isQueued);
     this.same("a device's floor", kernel.floor(slot), device.floor);
     this.same("a device's cursor", kernel.cursor(slot), device.cursor);
+    this.same("a device's entries in flight", kernel.inFlight(slot), inFlight(device));
+    this.same("a device's bytes in flight", kernel.inFlightBytes(slot), device.inFlightBytes);
     this.same("a device's last sequence", kernel.last(slot), device.last);
   }
 }

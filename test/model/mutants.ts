@@ -292,8 +292,22 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     [{ file: "send.ts", from: "if (isUnknownListed(party, i, number)) return", to: "if (false) return" }],
   ],
   [
-    "forgets what is in flight whenever a device goes live",
-    [{ file: "connections.ts", from: "const counted = base == 0 ?", to: "const counted = true ?" }],
+    "counts what the host has sent as its own",
+    [{ file: "connections.ts", from: "  store<u64>(slot, <u64>sequence, L.SLOT_LIVE_BASE);\n", to: "" }],
+  ],
+  [
+    "takes bytes that the host has taken over for its own",
+    [
+      {
+        file: "connections.ts",
+        from: "L.SLOT_LIVE_BASE);\n  store<u32>(slot, 0, L.SLOT_IN_FLIGHT_BYTES);",
+        to: "L.SLOT_LIVE_BASE);",
+      },
+    ],
+  ],
+  [
+    "takes an ack of what the host has sent for one of its own",
+    [{ file: "tick.ts", from: "const from = floor > base ? floor : base;", to: "const from = floor;" }],
   ],
   [
     "sends beyond the device's window",

@@ -418,6 +418,32 @@ describe("a device that was away", () => {
     expect(bob.connection.texts).toEqual(texts);
   });
 
+  it.each([
+    ["entries, when it was behind", { windowEntries: 6, behind: 60, live: 0, bytes: 10 }],
+    ["entries, when it was live", { windowEntries: 6, behind: 0, live: 60, bytes: 10 }],
+    ["bytes, when it was behind", { windowBytes: 256 * 1024, behind: 16, live: 0, bytes: 65_000 }],
+    ["bytes, when it was live", { windowBytes: 256 * 1024, behind: 0, live: 16, bytes: 65_000 }],
+    ["bytes, when it was both", { windowBytes: 256 * 1024, behind: 2, live: 16, bytes: 65_000 }],
+  ])("gets all while it holds its newest two unacked, counted in %s", async (_name, wanted) => {
+    const alice = await world.device(1, 1).connect();
+    const bob = await world.device(2, 2).connect();
+    bob.leave();
+    const count = wanted.behind + wanted.live;
+    const texts = Array.from({ length: count }, (_, i) => `${i}`.padEnd(wanted.bytes, "."));
+    for (let i = 0; i < wanted.behind; i++) alice.send(i, texts[i] as string, bob);
+    await world.spillAll();
+    await bob.connect(wanted);
+    for (let i = wanted.behind; i < count; i++) {
+      alice.send(i, texts[i] as string, bob);
+      world.turn();
+    }
+    for (let round = 0; round < count && bob.connection.texts.length < count; round++) {
+      bob.ack(bob.connection.sequences.at(-3) as number);
+      world.turn();
+    }
+    expect(bob.connection.texts).toEqual(texts);
+  });
+
   it("resumes behind what it has acked, across connections and restarts", async () => {
     const alice = await world.device(1, 1).connect();
     const bob = await world.device(2, 2).connect();
