@@ -1,18 +1,19 @@
-/** `interline account`: a brand's accounts, and the names it gives them, as its own back end. */
+/** `interline account`: a brand's accounts, their devices, and the names it gives them, as its own back end. */
 import { Command } from "commander";
 import type { AccountAddress } from "../base/address.js";
 import { toHex } from "../base/bytes.js";
 import { type AdminFlags, adminVerb, asBackEnd } from "./admin-client.js";
+import { deviceNumberArgument } from "./brand-names.js";
 import type { CliContext } from "./output.js";
 import { brandName } from "./resolve.js";
 
 export function accountCommand(context: CliContext): Command {
   const command = new Command("account")
-    .summary("register and remove accounts, as a brand's back end")
+    .summary("register and remove accounts and devices, as a brand's back end")
     .description(
-      "A brand's accounts and the names it gives them, over the node's admin API. Where devices register themselves at sign-in an account comes with the first of them.",
+      "A brand's accounts, their devices and the names it gives them, over the node's admin API. Where devices register themselves at sign-in an account comes with the first of them.",
     );
-  const verbs = [registerVerb, showVerb, removeVerb, nameVerb, unnameVerb];
+  const verbs = [registerVerb, showVerb, removeVerb, addDeviceVerb, removeDeviceVerb, nameVerb, unnameVerb];
   for (const verb of verbs) command.addCommand(verb(context));
   return command;
 }
@@ -70,6 +71,45 @@ function removeVerb(context: CliContext): Command {
   );
 }
 
+function addDeviceVerb(context: CliContext): Command {
+  const texts = {
+    summary: "register a device ahead of its first sign-in",
+    examples: ["account add-device instagram/bob 2"],
+  };
+  return adminVerb("add-device", texts, deviceArguments).action(
+    (text: string, device: number, flags: AdminFlags) =>
+      asBackEnd(flags, context, async ({ names, out, ask }) => {
+        const account = names.account(text);
+        const meanings = { notFound: isNotRegistered(names.format(account)) };
+        const asked = { method: "PUT", path: devicePath(account, device), meanings } as const;
+        const { status, body } = await ask(brandOf(account), asked);
+        const isNew = status === 201;
+        out.line(`${names.format(account)}: device ${device}`);
+        out.note(isNew ? "registered" : "it was registered before");
+        out.json({ ok: true, isNew, ...body, account: names.format(account) });
+      }),
+  );
+}
+
+function removeDeviceVerb(context: CliContext): Command {
+  const texts = {
+    summary: "remove a device: its connection and its queue go at once",
+    examples: ["account remove-device instagram/bob 2"],
+  };
+  return adminVerb("remove-device", texts, deviceArguments).action(
+    (text: string, device: number, flags: AdminFlags) =>
+      asBackEnd(flags, context, async ({ names, out, ask }) => {
+        const account = names.account(text);
+        const meanings = {
+          notFound: `${names.format(account)} has no device ${device}: "interline account show" prints those it has`,
+        };
+        await ask(brandOf(account), { method: "DELETE", path: devicePath(account, device), meanings });
+        out.line(`${names.format(account)}: device ${device} removed`);
+        out.json({ ok: true, account: names.format(account), device });
+      }),
+  );
+}
+
 function nameVerb(context: CliContext): Command {
   const texts = {
     summary: "give an account a name, by which others find it (interline resolve)",
@@ -81,9 +121,7 @@ function nameVerb(context: CliContext): Command {
     asBackEnd(flags, context, async ({ names, out, ask }) => {
       const account = names.account(text);
       const body = { account: toHex(account.subarray(2)) };
-      const meanings = {
-        notFound: `${names.format(account)} is not registered: "interline account register" does that`,
-      };
+      const meanings = { notFound: isNotRegistered(names.format(account)) };
       await ask(brandOf(account), { method: "PUT", path: namePath(name), body, meanings });
       const whole = `${names.brand(brandOf(account))}/${name}`;
       out.line(`${whole} is ${names.format(account)}`);
@@ -106,7 +144,12 @@ function unnameVerb(context: CliContext): Command {
   );
 }
 
+const isNotRegistered = (account: string): string =>
+  `${account} is not registered: "interline account register" does that`;
 const accountArgument = (command: Command): Command => command.argument("<brand/account>", "the account");
 const brandOf = (account: AccountAddress): number => ((account[0] as number) << 8) | (account[1] as number);
 const pathOf = (account: AccountAddress): string => `/accounts/${toHex(account.subarray(2))}`;
+const devicePath = (account: AccountAddress, device: number): string =>
+  `${pathOf(account)}/devices/${device}`;
+const deviceArguments = (command: Command): Command => deviceNumberArgument(accountArgument(command));
 const namePath = (name: string): string => `/names/${Buffer.from(name).toString("base64url")}`;

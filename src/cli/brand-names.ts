@@ -3,7 +3,7 @@
  * `2/00112233445566778899aabbccddeeff/1`. Brands come from the configuration, or
  * from the data directory's development brands; without either, by number only.
  */
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import {
   type AccountAddress,
   accountAddress,
@@ -16,7 +16,8 @@ import { toHex } from "../base/bytes.js";
 import { type Config, type Flags, loadConfig } from "../config.js";
 import { accountIdFor, DevelopmentBrands } from "../directory/development-brands.js";
 import type { BrandSettings } from "../directory/sign-in.js";
-import { type CliContext, CliError, exitCodes } from "./output.js";
+import { limits } from "../rules/limits.js";
+import { type CliContext, CliError, exitCodes, wholeNumber } from "./output.js";
 
 /** Options of every verb that reads the configuration for a data directory. */
 export interface DirectoryFlags extends Flags {
@@ -95,6 +96,10 @@ export class BrandNames {
     const slash = text.indexOf("/");
     return `${this.brand(Number(text.slice(0, slash)))}${text.slice(slash)}`;
   }
+}
+
+export function deviceNumberArgument(command: Command): Command {
+  return command.argument("<number>", "the device's number", wholeNumber(1, limits.deviceNumberMax));
 }
 
 /** The device number in a device address. */

@@ -1,10 +1,9 @@
 /** `interline device`: the devices of the account that signs in. None of them is primary: each may add and remove any other. */
 import { Command } from "commander";
 import type { OwnDevices } from "../client/client.js";
-import { limits } from "../rules/limits.js";
-import { deviceNumber } from "./brand-names.js";
+import { deviceNumber, deviceNumberArgument } from "./brand-names.js";
 import { type AskFlags, asDevice, askVerb, meaning } from "./device-client.js";
-import { type CliContext, counted, type Output, wholeNumber } from "./output.js";
+import { type CliContext, counted, type Output } from "./output.js";
 
 const WHO = "-b whatsapp -a alice";
 
@@ -38,7 +37,7 @@ function addVerb(context: CliContext): Command {
       more: "Needed where the brand's configuration lets in only devices that were registered.",
       examples: [`device add ${WHO} 2`],
     },
-    numberArgument,
+    deviceNumberArgument,
   ).action((number: number, flags: AskFlags) =>
     asDevice(flags, context, async ({ client, out }) => tell(out, await client.devices.add(number))),
   );
@@ -52,7 +51,7 @@ function removeVerb(context: CliContext): Command {
       more: "Tokens that it had until now sign it in no more.",
       examples: [`device remove ${WHO} 2`],
     },
-    numberArgument,
+    deviceNumberArgument,
   ).action((number: number, flags: AskFlags) =>
     asDevice(flags, context, async ({ client, out }) => {
       const meanings = {
@@ -62,10 +61,6 @@ function removeVerb(context: CliContext): Command {
       tell(out, await meaning(meanings, client.devices.remove(number)));
     }),
   );
-}
-
-function numberArgument(command: Command): Command {
-  return command.argument("<number>", "the device's number", wholeNumber(1, limits.deviceNumberMax));
 }
 
 function tell(out: Output, { version, devices }: OwnDevices): void {

@@ -38,6 +38,28 @@ describe("account", () => {
     ]);
   });
 
+  test("its devices are registered ahead of their sign-in, and removed", async () => {
+    const whose = "instagram/hal";
+    expect(told(await account("add-device", whose, "7")).says).toContain("account register");
+    await account("register", whose);
+    expect(await account("add-device", whose, "7")).toMatchObject({
+      code: 0,
+      out: `${printed(whose)}: device 7\n`,
+      err: "registered\n",
+    });
+    expect((await account("add-device", whose, "7", "--json")).json()).toMatchObject([
+      { ok: true, account: printed(whose), device: 7, isNew: false },
+    ]);
+    expect((await account("show", whose, "--json")).json()).toMatchObject([{ devices: [7] }]);
+    expect((await account("remove-device", whose, "7")).out).toBe(`${printed(whose)}: device 7 removed\n`);
+    expect((await account("show", whose, "--json")).json()).toMatchObject([{ devices: [] }]);
+    expect(told(await account("remove-device", whose, "7"))).toEqual({
+      code: 1,
+      says: expect.stringContaining("no device 7"),
+    });
+    expect(told(await account("add-device", whose, "0")).code).toBe(2);
+  });
+
   test("a name that is given is found with resolve, until it is taken back", async () => {
     const find = (...more: string[]) => stage.run("resolve", ...ALICE, "instagram/dora@home/1", ...more);
     expect(told(await account("name", "instagram/dora", "dora@home/1")).says).toContain("account register");

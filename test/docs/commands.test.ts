@@ -52,7 +52,7 @@ describe("commands in documents", () => {
       expect(Object.keys(scripts)).toContain(script);
       return;
     }
-    const ours = /^(?:npx )?interline ([\w-]+)(?: (\w+))?(.*)$/.exec(command);
+    const ours = /^(?:npx )?interline ([\w-]+)(?: ([\w-]+))?(.*)$/.exec(command);
     if (ours === null) {
       expect(command).toMatch(foreign);
       return;
