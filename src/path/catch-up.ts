@@ -49,12 +49,12 @@ function fill(state: PathState, attachment: Attachment): void {
   const { slot, flight, windowEntries, windowBytes } = attachment;
   takeFlight(state, attachment);
   // Room for any entry; but the least windows are hardly larger than that, and would have one entry out at a time.
-  const roomBytes = Math.min(windowBytes / 2, entryBytesMax(limits));
+  const leastBytes = Math.min(windowBytes / 2, entryBytesMax(limits));
   let isQueueRead = !kernel.isQueued(slot);
   while (canTake(state, attachment)) {
     const entries = windowEntries - flight.entries;
     const bytes = windowBytes - flight.bytes;
-    if (entries <= 0 || (bytes < roomBytes && flight.entries > 0)) return;
+    if (entries <= 0 || (bytes < leastBytes && flight.entries > 0)) return;
     if (!isQueueRead) {
       const found = sendQueued(state, attachment, entries, bytes);
       isQueueRead = found === "theEnd";

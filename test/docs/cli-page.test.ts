@@ -120,7 +120,9 @@ const sections: readonly (readonly [string, (ran: Ran & { readonly beside: strin
   [
     "Devices, accounts and names",
     ({ out }) => {
-      expect(out).toMatch(/instagram\/dora\.d: taken back\n.*version \d+, devices: 1\n.*: device 1 removed\n.*: removed\n$/);
+      expect(out).toMatch(
+        /instagram\/dora\.d: taken back\n.*version \d+, devices: 1\n.*: device 1 removed\n.*: removed\n$/,
+      );
     },
   ],
   ["Keys", ({ out }) => expect(out).toMatch(/^identity 1, 33 bytes:\n {2}\S+$/m)],
