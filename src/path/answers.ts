@@ -13,10 +13,11 @@ import { encodeRefusal } from "../wire/control.js";
 import type { RosterDifference } from "../wire/protocol.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import type { PlainServerFrame } from "../wire/server-frames.js";
+import { type Attachment, mayCost } from "./attachment.js";
 import { closeAttachment, handOver } from "./connections.js";
 import { serve } from "./requests.js";
 import { groupSignalsOf, signalsOf } from "./signals.js";
-import { type Attachment, mayCost, type PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 /** How long a sender should wait before it repeats what the node could not take. */
 const RETRY_LATER_MS = 250;

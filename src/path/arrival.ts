@@ -6,10 +6,11 @@ import type { DeviceAddress } from "../base/address.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import { encodeWelcome } from "../wire/control.js";
+import { newAttachment } from "./attachment.js";
 import { advance } from "./catch-up.js";
 import { replace } from "./connections.js";
 import type { Connection } from "./shapes.js";
-import { newAttachment, type PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 /** What hello asked for; 0 leaves a choice to the node. */
 export interface Wanted {

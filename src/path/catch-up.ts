@@ -6,9 +6,10 @@
 import type { QueueItem } from "../store/store.js";
 import { gapReasons } from "../wire/protocol.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
+import type { Attachment } from "./attachment.js";
 import { handOver } from "./connections.js";
 import type { PathLimits } from "./shapes.js";
-import type { Attachment, PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 /** Of any delivery, without its payload, block and shared part. */
 const FRAME_HEADER_BYTES_MAX = 128;

@@ -5,8 +5,9 @@
 import { numberedDevice } from "../base/address.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
+import type { Attachment } from "./attachment.js";
 import type { Connection } from "./shapes.js";
-import type { Attachment, PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 /** The kernel already has the newer connection's number: the older one only has to be told and forgotten. */
 export function replace(state: PathState, older: Attachment): void {

@@ -32,70 +32,13 @@ import { encodeClientFrame } from "../wire/client-frames.js";
 import { codeName, codes } from "../wire/codes.js";
 import { NODE_ACCOUNT } from "../wire/notices.js";
 import { decodeServerMessage } from "../wire/server-frames.js";
+import type { Attachment } from "./attachment.js";
+import type { Audience, Delivery, Lane, Notices, Sent } from "./notice-lanes.js";
 import { attachOwn } from "./own-device.js";
-import type { Attachment, PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 const NO_BLOCK = new Uint8Array(0);
 const NODE = { account: NODE_ACCOUNT, ordinal: 0 };
-
-/** Whom one envelope of a notice is for. */
-type Audience = "members" | StoredNotice["recipients"];
-
-/** A notice that was read and is not done. */
-interface Delivery {
-  readonly notice: StoredNotice;
-  /** One for each of its envelopes; empty until the first is about to go out. */
-  audiences: readonly Audience[];
-  /** Envelopes that are not on their way, by their index, in order. */
-  readonly waiting: number[];
-  /** Envelopes that the kernel has yet to take, and that have yet to be receipted. */
-  untaken: number;
-  unreceipted: number;
-}
-
-/** What one brand's accounts have to be told. */
-interface Lane {
-  readThrough: number;
-  /** In order. */
-  readonly deliveries: Delivery[];
-  inFlightCount: number;
-}
-
-interface Sent {
-  readonly lane: Lane;
-  readonly delivery: Delivery;
-  readonly index: number;
-}
-
-export class Notices {
-  /** The node's own device in the kernel; undefined until it first had something to say. */
-  device: Attachment | undefined;
-  /** Sends of the device so far. */
-  position = 0;
-  /** The store may hold notices that no lane has read. */
-  isUnread = true;
-  /** By brand; who had a turn stands last. */
-  readonly lanes = new Map<number, Lane>();
-  readonly inFlight = new Map<number, Sent>();
-  /** Positions of what went into the inbox in this turn. */
-  readonly injected: number[] = [];
-  /** Numbers of group events that the kernel has taken and the store still holds. */
-  readonly takenEvents = new Set<number>();
-  /** Groups whose event is taken, or never will be, and that are still held. */
-  readonly opening: AccountAddress[] = [];
-  retryAtMs = 0;
-
-  stored(): void {
-    this.isUnread = true;
-  }
-
-  get isWaiting(): boolean {
-    if (this.isUnread) return true;
-    for (const { deliveries } of this.lanes.values())
-      if (deliveries.some(({ waiting }) => waiting.length > 0)) return true;
-    return false;
-  }
-}
 
 export function injectNotices(state: PathState): void {
   const { notices, moment, limits } = state;
@@ -285,12 +228,6 @@ function taken(notices: Notices, delivery: Delivery): void {
   if (--delivery.untaken > 0 || !isGroupEvent(notice)) return;
   notices.takenEvents.add(notice.number);
   notices.opening.push(notice.group.address);
-}
-
-/** Whether the event of the group's last change has yet to be taken. */
-export function isHeld({ store, notices }: PathState, group: AccountAddress): boolean {
-  const event = store.owedEvent(group);
-  return event !== undefined && !notices.takenEvents.has(event);
 }
 
 /** Receipts and refusals of what the node sent. */

@@ -5,8 +5,9 @@
  */
 import { type AccountAddress, numberedDevice } from "../base/address.js";
 import { assert } from "../base/assert.js";
+import { type Attachment, newAttachment } from "./attachment.js";
 import type { Connection } from "./shapes.js";
-import { type Attachment, newAttachment, type PathState } from "./state.js";
+import type { PathState } from "./state.js";
 
 export interface OwnDevice {
   /** Of a brand 0 account that has nothing but this device, with the number 0. */

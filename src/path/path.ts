@@ -13,12 +13,8 @@ import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { tell } from "./signals.js";
 import { PathState } from "./state.js";
 import { endAll, turn } from "./tick.js";
-import {
-  attachUnidentified,
-  detachUnidentified,
-  receiveUnidentified,
-  UNIDENTIFIED_FIRST,
-} from "./unidentified.js";
+import { attachUnidentified, detachUnidentified, receiveUnidentified } from "./unidentified.js";
+import { UNIDENTIFIED_FIRST } from "./unidentified-table.js";
 
 export type { Connection, Moment, PathEvents, PathLimits, PathOptions } from "./shapes.js";
 export type { Attached, Wanted };

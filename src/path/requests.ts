@@ -9,9 +9,11 @@ import type { RequestFrame } from "../wire/client-frames.js";
 import { codes } from "../wire/codes.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import type { AnswerFrame } from "../wire/server-frames.js";
+import type { Attachment } from "./attachment.js";
 import { handOver } from "./connections.js";
-import type { Attachment, PathState } from "./state.js";
-import { hold, say, type Unidentified } from "./unidentified.js";
+import type { PathState } from "./state.js";
+import { hold, say } from "./unidentified.js";
+import type { Unidentified } from "./unidentified-table.js";
 
 /** Begins to serve a request; the answer when it is refused at once. */
 export function serve(

@@ -35,46 +35,14 @@ import { type ClientFrame, encodeClientFrame } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
 import { codeName } from "../wire/codes.js";
 import { MsgpackReader } from "../wire/msgpack.js";
-import type { SendBounds } from "../wire/recipients.js";
 import { type AnySealedSendFrame, decodeUnidentifiedFrame, SEALED_ACCOUNT } from "../wire/sealed.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { decodeServerMessage } from "../wire/server-frames.js";
-import { BudgetTable } from "./budgets.js";
 import { attachOwn } from "./own-device.js";
 import { serveUnidentified } from "./requests.js";
-import type { PathLimits } from "./shapes.js";
-import type { Attachment, PathState } from "./state.js";
-import {
-  answerOpen,
-  dropRead,
-  endUnidentified,
-  firstUnread,
-  type OpenSend,
-  open,
-  say,
-  type Unidentified,
-} from "./unidentified.js";
-
-export class SealedSends {
-  /** The device that sealed envelopes come from; undefined until the first. */
-  device: Attachment | undefined;
-  /** Sends of the device so far. */
-  position = 0;
-  /** What the kernel has, by the device's positions, oldest first. */
-  readonly inKernel = new Map<number, OpenSend>();
-  readonly recipients: BudgetTable;
-  /** A send to more accounts than a connection may ever send to at once is refused by its shape. */
-  readonly bounds: SendBounds;
-
-  constructor(limits: PathLimits) {
-    const { accountsPerSharedSendMax, sealedConnectionMessages } = limits;
-    this.recipients = new BudgetTable(limits.sealedRecipientsMax);
-    this.bounds = {
-      ...limits,
-      accountsPerSharedSendMax: Math.min(accountsPerSharedSendMax, sealedConnectionMessages),
-    };
-  }
-}
+import type { PathState } from "./state.js";
+import { answerOpen, dropRead, endUnidentified, firstUnread, open, say } from "./unidentified.js";
+import type { OpenSend, Unidentified } from "./unidentified-table.js";
 
 /**
  * Reads what connections sent: some of each in turn, and of all a bounded number in a turn of the path. Counted are the

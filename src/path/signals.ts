@@ -17,9 +17,10 @@ import { judgeGroupSignal, judgeSignal } from "../rules/signals.js";
 import { spend } from "../rules/token-bucket.js";
 import type { EphemeralFrame, GroupEphemeralFrame } from "../wire/client-frames.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
+import type { Attachment } from "./attachment.js";
 import { handOver } from "./connections.js";
-import { isHeld } from "./notices.js";
-import { type Attachment, makeGroupResident, type PathState } from "./state.js";
+import { makeGroupResident } from "./residents.js";
+import type { PathState } from "./state.js";
 
 /** What an ephemeral brings to whom. */
 export interface SignalOut {
@@ -60,7 +61,7 @@ export function* groupSignalsOf(
 ): Generator<SignalOut> {
   const isInRate = maySend(state, from, 1);
   const isOverloaded = hasTooMuchUncommitted(state);
-  const isChanging = isHeld(state, group);
+  const isChanging = state.isHeld(group);
   const isSought = isInRate && !isOverloaded && !isChanging;
   const audience = isSought ? audienceOf(state, from, group) : "unknown";
   const isFound = typeof audience === "object";

@@ -1,15 +1,13 @@
 /** What the stages of the path share. Fields are changed only by the stage that is named beside them. */
 import type { AccountAddress } from "../base/address.js";
 import type { Kernel, ResidentGroup, SealedBatch } from "../kernel/kernel.js";
-import type { RequestMeter } from "../rules/requests.js";
 import { noSignals } from "../rules/signals.js";
 import type { AccountRecord, Commit, Store } from "../store/store.js";
-import { Flight } from "./flight.js";
-import { isHeld, Notices } from "./notices.js";
+import type { Attachment } from "./attachment.js";
+import { Notices } from "./notice-lanes.js";
 import { Parcel } from "./parcel.js";
-import { SealedSends } from "./sealed.js";
+import { SealedSends } from "./sealed-sends.js";
 import type {
-  Connection,
   Moment,
   PathEvents,
   PathLimits,
@@ -17,85 +15,7 @@ import type {
   ServeRequest,
   ServeUnidentified,
 } from "./shapes.js";
-import { UnidentifiedTable } from "./unidentified.js";
-
-/** A connection and how far the host has brought it; the kernel's slot record holds the rest. */
-export interface Attachment {
-  readonly slot: number;
-  /** Names this connection to the kernel; never reused. */
-  readonly number: number;
-  readonly connection: Connection;
-  /** A device of the node's own (own-device.ts). */
-  readonly isOwn: boolean;
-  readonly windowEntries: number;
-  readonly windowBytes: number;
-  /** The socket holds bytes back: nothing more is sent until it is writable. */
-  isBlocked: boolean;
-  /** The live marker has gone out. */
-  isAnnounced: boolean;
-  /** What it was sent before it went live last; the kernel counts what it sends since. */
-  readonly flight: Flight;
-  /** What it cost in the turn of this number. */
-  costTurn: number;
-  readonly costs: { answers: number; loads: number; memberLoads: number };
-  /** requests.ts */
-  readonly requests: RequestMeter;
-  /** signals.ts: what it may send, and what the turn of this number has brought it. */
-  readonly signals: { fullAtMs: number; turn: number; bytes: number };
-}
-
-/** A connection of which nothing is known yet but what it is. */
-export function newAttachment(
-  is: Pick<Attachment, "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes">,
-): Attachment {
-  return {
-    ...is,
-    isBlocked: false,
-    // A device of the node's own waits for no live marker.
-    isAnnounced: is.isOwn,
-    flight: new Flight(),
-    costTurn: 0,
-    costs: { answers: 0, loads: 0, memberLoads: 0 },
-    requests: { underWay: 0, fullAtMs: 0 },
-    signals: { fullAtMs: 0, turn: 0, bytes: 0 },
-  };
-}
-
-/**
- * Counts what a connection makes the host do in this turn, each of which costs a thousand times what asking for it does:
- * false when it has had as much of it as one connection gets.
- */
-export function mayCost(
-  state: PathState,
-  attachment: Attachment,
-  what: "answers" | "loads" | "memberLoads",
-  max: number,
-): boolean {
-  const { costs } = attachment;
-  if (attachment.costTurn !== state.turnCount) {
-    attachment.costTurn = state.turnCount;
-    costs.answers = 0;
-    costs.loads = 0;
-    costs.memberLoads = 0;
-  }
-  return ++costs[what] <= max;
-}
-
-/** A roster of so many members takes as long to read as one account. */
-const MEMBERS_PER_LOAD = 64;
-
-/** For a connection that names a group; false when it has had as many loads as one gets in a turn. */
-export function makeGroupResident(
-  state: PathState,
-  attachment: Attachment,
-  address: AccountAddress,
-): boolean {
-  if (!mayCost(state, attachment, "loads", state.limits.accountLoadsPerTurnMax)) return false;
-  const group = state.group(address);
-  attachment.costs.loads += Math.floor(group.members.length / MEMBERS_PER_LOAD);
-  state.kernel.loadGroup(group);
-  return true;
-}
+import { UnidentifiedTable } from "./unidentified-table.js";
 
 export class PathState {
   readonly kernel: Kernel;
@@ -164,8 +84,14 @@ export class PathState {
       address,
       version,
       members: members.map(({ account }) => account),
-      isHeld: version > 0 && isHeld(this, address),
+      isHeld: version > 0 && this.isHeld(address),
     };
+  }
+
+  /** Whether the event of the group's last change has yet to be taken (notices.ts). */
+  isHeld(group: AccountAddress): boolean {
+    const event = this.store.owedEvent(group);
+    return event !== undefined && !this.notices.takenEvents.has(event);
   }
 
   get hasUncommitted(): boolean {

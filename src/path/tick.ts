@@ -22,10 +22,11 @@ import { catchUp } from "./catch-up.js";
 import { commit, flushWaitMs, settleCommit } from "./commit.js";
 import { closeAttachment, dropClosed } from "./connections.js";
 import { injectNotices, openGroups } from "./notices.js";
+import { loadAccounts, loadGroup } from "./residents.js";
 import { injectSealed } from "./sealed.js";
 import type { Moment } from "./shapes.js";
 import { spill } from "./spill.js";
-import { makeGroupResident, mayCost, type PathState } from "./state.js";
+import type { PathState } from "./state.js";
 import { answerUnidentified, endUnidentified } from "./unidentified.js";
 
 export function turn(state: PathState, moment: Moment): void {
@@ -71,29 +72,6 @@ function route(state: PathState): void {
     if (status === statuses.done) break;
   }
   kernel.clearInbox();
-}
-
-/**
- * What the kernel asks for and does not get, it asks for a few times more and then refuses the send as overloaded: when
- * its tables are full of what is connected or in the tail, or when one connection asks for too much in one turn.
- */
-function loadAccounts(state: PathState): void {
-  const { kernel, limits } = state;
-  const attachment = state.connections[kernel.neededBy()];
-  if (attachment === undefined) return;
-  const [cost, max] = kernel.areMembersNeeded
-    ? (["memberLoads", limits.memberLoadsPerTurnMax] as const)
-    : (["loads", limits.accountLoadsPerTurnMax] as const);
-  const count = kernel.neededCount;
-  for (let i = 0; i < count && mayCost(state, attachment, cost, max); i++)
-    kernel.loadAccount(state.account(kernel.neededAccount(i)));
-}
-
-/** Its members are asked for next, those that are not resident. */
-function loadGroup(state: PathState): void {
-  const { kernel } = state;
-  const attachment = state.connections[kernel.neededBy()];
-  if (attachment !== undefined) makeGroupResident(state, attachment, kernel.neededGroup());
 }
 
 function send(state: PathState): void {

@@ -1,31 +1,24 @@
 /**
- * Connections that speak for nobody in particular. They have no device, no queue and no slot in the kernel, and all that
- * is known of them is here, in memory, until they go: the brand that let them in, and what they sent or asked and were not
- * answered.
+ * Connections that speak for nobody in particular. They have no device, no queue and no slot in the kernel; what is known of
+ * them (unidentified-table.ts) lies in memory until they go.
  *
  *   message ─▶ unread ─▶ read (sealed.ts) ─▶ open ─▶ answered, in the order of the sends
  *
  * Invariants. A connection's sends are read and answered in its order, so that a receipt never passes a refusal before
- * it, and a late refusal holds back what follows it; answers to requests come when they come. What is unread and what is open are bounded; beyond, the connection
- * is ended. Nothing of a connection leaves this folder but frames to itself.
+ * it, and a late refusal holds back what follows it; answers to requests come when they come. What is unread is bounded:
+ * beyond, the connection is ended. What is open is bounded too: beyond, what comes stays unread. Nothing of a connection
+ * leaves this folder but frames to itself.
  */
-
 import { concatBytes } from "../base/bytes.js";
-import type { RequestMeter } from "../rules/requests.js";
-import { type Budget, fullBudget } from "../rules/sealed.js";
-import type { RefusalDetail } from "../wire/bodies.js";
 import type { CodeName } from "../wire/codes.js";
 import { encodeRefusal } from "../wire/control.js";
 import { durabilities } from "../wire/protocol.js";
 import { SEALED_DEVICE } from "../wire/sealed.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import { type Attached, encodeWelcomeOf } from "./arrival.js";
-import { BudgetTable } from "./budgets.js";
 import type { Connection } from "./shapes.js";
 import type { PathState } from "./state.js";
-
-/** They are told from devices by their number: slots lie below. */
-export const UNIDENTIFIED_FIRST = 2 ** 30;
+import { type Held, type OpenSend, Unidentified } from "./unidentified-table.js";
 
 const OVERLOADED_RETRY_MS = 1_000;
 /** What a message takes in memory beside its bytes. */
@@ -34,73 +27,6 @@ const MESSAGE_COST_BYTES = 256;
 const READ_KEPT_MAX = 256;
 
 const costOf = (message: Uint8Array): number => message.length + MESSAGE_COST_BYTES;
-
-export interface Refused {
-  readonly code: CodeName;
-  readonly retryAfterMs: number;
-  readonly detail?: RefusalDetail;
-}
-
-/** One send, from the moment it was read until it is answered. */
-export interface OpenSend {
-  readonly position: number;
-  /** Undefined while the kernel has it. */
-  outcome: "durable" | Refused | undefined;
-  /** Monotonic: not answered before. */
-  dueMs: number;
-}
-
-/** Frames that are not to be sent before. */
-interface Held {
-  readonly bytes: Uint8Array;
-  /** Monotonic. */
-  readonly dueMs: number;
-}
-
-export class Unidentified {
-  readonly number: number;
-  /** The first two bytes of its brand's addresses. */
-  readonly brand: Uint8Array;
-  readonly connection: Connection;
-  /** Messages in the order they came; of the first unread one, up to `readTo` was read. */
-  unread: Uint8Array[] = [];
-  /** Place in `unread` of the first that was not read to its end. */
-  unreadFrom = 0;
-  readTo = 0;
-  unreadBytes = 0;
-  /** Sends so far. */
-  position = 0;
-  readonly open: OpenSend[] = [];
-  /** Answers to requests, in the order in which they are due. */
-  readonly held: Held[] = [];
-  readonly requests: RequestMeter = { underWay: 0, fullAtMs: 0 };
-  budget: Budget = fullBudget;
-  /** What it has left of the accounts it sends to. */
-  readonly pairs: BudgetTable;
-  isGone = false;
-
-  constructor(number: number, brand: number, connection: Connection, pairsMax: number) {
-    this.number = number;
-    this.brand = Uint8Array.of(brand >> 8, brand & 0xff);
-    this.connection = connection;
-    this.pairs = new BudgetTable(pairsMax);
-  }
-}
-
-/** All of them. */
-export class UnidentifiedTable {
-  readonly connections = new Map<number, Unidentified>();
-  /** Those that have something unread, whose turn it is first. */
-  readonly reading = new Set<Unidentified>();
-  /** Those that wait for an answer. */
-  readonly waiting = new Set<Unidentified>();
-  unreadBytes = 0;
-  lastNumber = UNIDENTIFIED_FIRST - 1;
-
-  get isWaiting(): boolean {
-    return this.reading.size > 0 || this.waiting.size > 0;
-  }
-}
 
 export function attachUnidentified(
   state: PathState,

@@ -111,7 +111,7 @@ export const mutants = {
   /** B2: one connection may make the host answer and load as much as it likes. */
   costUnbounded: [
     {
-      file: "src/path/state.js",
+      file: "src/path/attachment.js",
       find: "return ++costs[what] <= max;",
       put: "return true;",
     },
