@@ -108,6 +108,27 @@ describe("structure", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("no files of src or bench import each other in a circle, types or not", () => {
+    const wanted = new Map<string, string[]>();
+    for (const { from, to, isPackage } of [...imports, ...files("bench").flatMap(importsOf)])
+      if (!isPackage) wanted.set(from, [...(wanted.get(from) ?? []), to]);
+    const done = new Set<string>();
+    const circleAt = (file: string, way: readonly string[]): readonly string[] | undefined => {
+      const met = way.indexOf(file);
+      if (met >= 0) return [...way.slice(met), file];
+      if (done.has(file)) return undefined;
+      for (const next of wanted.get(file) ?? []) {
+        const found = circleAt(next, [...way, file]);
+        if (found !== undefined) return found;
+      }
+      done.add(file);
+      return undefined;
+    };
+    let circle: readonly string[] | undefined;
+    for (const file of wanted.keys()) circle ??= circleAt(file, []);
+    expect(circle ?? []).toEqual([]);
+  });
+
   it("a folder with a front file is entered through it", () => {
     const wrong = imports
       .filter((entry) => !entry.isPackage && entry.to.startsWith("src/"))

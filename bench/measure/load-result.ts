@@ -11,8 +11,9 @@ import type { Judgement } from "../generator/merged-ledger.js";
 import type { RoundResult } from "../generator/orders.js";
 import { scheduleHash } from "../generator/schedule.js";
 import type { ServerSnapshot } from "../systems/server-telemetry.js";
-import type { LoadRun } from "./load.js";
+import type { LoadWorkload } from "../workloads/schemas.js";
 import type { LoadMoment } from "./load-monitor.js";
+import type { LoadTarget } from "./load-target.js";
 
 export interface LoadResult {
   readonly workload: string;
@@ -96,7 +97,10 @@ const GENERATOR_BUSY_MAX = 0.95;
 const LAG_P99_MS_MAX = 1;
 const SLEEPER_LAG_P99_MS_MAX = 3;
 
-export function resultOf({ workload, target }: LoadRun, outcome: LoadOutcome): LoadResult {
+export function resultOf(
+  { workload, target }: { readonly workload: LoadWorkload; readonly target: LoadTarget },
+  outcome: LoadOutcome,
+): LoadResult {
   const { rounds, judgement, windowMs, deliveryLatency, receiptLatency } = outcome;
   const { pace, devices, payloadBytes, processes, seed } = workload;
   const peers = Math.min(workload.peers, devices - 1);

@@ -35,7 +35,7 @@ import { LoadMonitor, type LoadStatus } from "./load-monitor.js";
 import { type LoadOutcome, type LoadResult, resultOf } from "./load-result.js";
 import type { LoadTarget } from "./load-target.js";
 
-export interface LoadRun {
+interface LoadRun {
   readonly workload: LoadWorkload;
   readonly target: LoadTarget;
   /** One for each device. */

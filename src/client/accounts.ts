@@ -1,7 +1,8 @@
 /** Other people's accounts, by the names that their brands gave them. */
 import { ACCOUNT_ADDRESS_BYTES } from "../base/address.js";
 import { Fields } from "../wire/fields.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { Ask, Roster } from "./types.js";
 
 const DEVICES_MAX = 1024;

@@ -26,7 +26,7 @@
  *
  * Runs in browsers and in Node, imports nothing but src/base and src/wire.
  */
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { WelcomeBody } from "../wire/protocol.js";
 import type { ServerFrame } from "../wire/server-frames.js";
 import { Accounts } from "./accounts.js";

@@ -4,7 +4,8 @@
  */
 import { COVERS_ALL, coverage, readAgreements } from "../wire/contacts.js";
 import { Fields } from "../wire/fields.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { PresenceFrame } from "../wire/server-frames.js";
 import type { Emitter } from "./emitter.js";
 import type { InterlineError } from "./errors.js";

@@ -3,7 +3,8 @@
  * with those who may, and with the account's other devices; the node keeps only a digest.
  */
 import { Fields } from "../wire/fields.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
 import { checkedToken } from "./requests.js";
 import type { Ask, DeliveryTokenState } from "./types.js";

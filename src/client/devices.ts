@@ -1,6 +1,7 @@
 /** The account's own devices, as the server knows them. */
 import { Fields } from "../wire/fields.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { Ask, OwnDevices } from "./types.js";
 
 const DEVICES_MAX = 1024;

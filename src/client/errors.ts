@@ -4,7 +4,7 @@
  */
 import type { RefusalDetail } from "../wire/bodies.js";
 import { type CodeName, codeName, codes, type RetryAdvice } from "../wire/codes.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 
 /** What can go wrong on this side of the socket. */
 const localCodes = {

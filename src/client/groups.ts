@@ -9,7 +9,8 @@ import { ACCOUNT_ADDRESS_BYTES } from "../base/address.js";
 import { concatBytes } from "../base/bytes.js";
 import { Fields } from "../wire/fields.js";
 import { readAccounts, roleOf } from "../wire/groups.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { accountOfLike } from "./requests.js";
 import type { AccountLike, Ask, GroupChangeRequest, GroupRoster, GroupVersion, Role } from "./types.js";
 

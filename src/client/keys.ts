@@ -21,7 +21,8 @@ import {
   type PublicKey,
   type SuiteName,
 } from "../wire/keys.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { deviceOfLike } from "./requests.js";
 import type { Ask, DeviceLike, KeyBundles, KeyDigests, KeyStocks, KeyUpload } from "./types.js";
 

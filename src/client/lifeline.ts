@@ -13,9 +13,10 @@ import type { WelcomeBody } from "../wire/protocol.js";
 import type { ServerFrame } from "../wire/server-frames.js";
 import { BackOff } from "./back-off.js";
 import { Connection } from "./connection.js";
+import { defaultTransport } from "./default-transport.js";
 import type { Emitter } from "./emitter.js";
 import { InterlineError } from "./errors.js";
-import { defaultTransport, type Transport } from "./transport.js";
+import type { Transport } from "./transport.js";
 import type { ClientEvents, ClientOptions, ClientState } from "./types.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;

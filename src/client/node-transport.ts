@@ -1,6 +1,6 @@
 /**
  * A WebSocket client (RFC 6455) on node:net and node:tls, for Node 20, which has
- * no global WebSocket. Loaded only there (transport.ts); never part of a bundle
+ * no global WebSocket. Loaded only there (default-transport.ts); never part of a bundle
  * for browsers.
  *
  * It offers one subprotocol and no extension, writes each message as one masked

@@ -5,7 +5,7 @@
 
 import { encodeClientFrame } from "../wire/client-frames.js";
 import { CodedError } from "../wire/coded-error.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { MsgpackWriter } from "../wire/msgpack-writer.js";
 import { METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "../wire/protocol.js";
 import type { AnswerFrame } from "../wire/server-frames.js";

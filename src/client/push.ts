@@ -10,7 +10,8 @@
  *   await client.push.register({ kind: "webPush", target: subscription.endpoint });
  */
 import { Fields } from "../wire/fields.js";
-import { badFrame, type MsgpackMap } from "../wire/msgpack.js";
+import { badFrame } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { Ask, PushKind, PushTarget } from "./types.js";
 
 const KINDS_MAX = 64;

@@ -7,7 +7,6 @@
  */
 import type { SuiteName } from "../wire/keys.js";
 import type { WelcomeBody } from "../wire/protocol.js";
-import type { Client } from "./client.js";
 import type { Listener } from "./emitter.js";
 import { readBundle } from "./keys.js";
 import { type Renewal, renewalOf } from "./renewal.js";
@@ -26,7 +25,19 @@ import type {
 /** Of the events of a client, those that such a connection has. */
 export type SealedClientEvents = Pick<ClientEvents, "state" | "refused" | "disconnected" | "closed">;
 
-/** How it does what it does: with the client's own means. */
+/** The client that keeps its connection up. */
+interface Underlying {
+  readonly state: ClientState;
+  readonly unreceiptedCount: number;
+  on<Name extends keyof SealedClientEvents>(
+    name: Name,
+    listener: Listener<SealedClientEvents[Name]>,
+  ): () => void;
+  connect(): Promise<WelcomeBody>;
+  close(): Promise<void>;
+}
+
+/** How it does what it does: with that client's own means. */
 interface Means {
   readonly send: Send;
   readonly ask: Ask;
@@ -39,11 +50,11 @@ type Send = <R extends { readonly attemptsMax?: number }>(
 ) => Promise<Receipt>;
 
 export class SealedClient {
-  readonly #client: Client;
+  readonly #client: Underlying;
   readonly #means: Means;
 
   /** Made by createSealedClient. */
-  constructor(client: Client, means: Means) {
+  constructor(client: Underlying, means: Means) {
     this.#client = client;
     this.#means = means;
   }

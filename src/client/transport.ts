@@ -56,15 +56,3 @@ export const webSocketTransport: Transport = {
     return socket;
   },
 };
-
-/** The module that Node 20 needs; a variable, so that bundlers for browsers neither follow nor include it. */
-const nodeTransportModule = "./node-transport.js";
-
-/** The platform's WebSocket, or where there is none (Node 20) our own over node:net. */
-export async function defaultTransport(): Promise<Transport> {
-  if (typeof globalThis.WebSocket === "function") return webSocketTransport;
-  const module: typeof import("./node-transport.js") = await import(
-    /* webpackIgnore: true */ /* @vite-ignore */ nodeTransportModule
-  );
-  return module.nodeTransport();
-}

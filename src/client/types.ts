@@ -3,7 +3,7 @@ import type { DeviceAddress, EnvelopeId } from "../base/address.js";
 import type { Coverage } from "../wire/contacts.js";
 import type { GroupEvent, Member } from "../wire/groups.js";
 import type { KeyKind, KeyStock, PublicKey, SuiteName } from "../wire/keys.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import type { NoticeBody } from "../wire/notices.js";
 import type { Durability, GapReason, RosterDifference, WelcomeBody } from "../wire/protocol.js";
 import type { InterlineError } from "./errors.js";

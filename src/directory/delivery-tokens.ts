@@ -7,7 +7,7 @@ import { equalBytes } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import { type DeliveryTokens, noTokens, type TokenChange } from "../rules/sealed.js";
 import type { Store } from "../store/store.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
 import { RateLimiter } from "./rate-limiter.js";
 import type { Methods } from "./requests.js";

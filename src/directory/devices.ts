@@ -14,7 +14,7 @@ import { limits } from "../rules/limits.js";
 import type { AccountRecord, Store } from "../store/store.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { Fields } from "../wire/fields.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { RateLimiter } from "./rate-limiter.js";
 import { badRequest, type Methods } from "./requests.js";
 

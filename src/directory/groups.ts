@@ -44,7 +44,7 @@ import {
   roleNamed,
   roles,
 } from "../wire/groups.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { RateLimiter } from "./rate-limiter.js";
 import type { Methods } from "./requests.js";
 

@@ -13,7 +13,7 @@ import type { Store } from "../store/store.js";
 import { CodedError } from "../wire/coded-error.js";
 import type { Fields } from "../wire/fields.js";
 import { type KeyKind, keyKindNames, keySuites, type PublicKey, type SuiteName } from "../wire/keys.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { DELIVERY_TOKEN_BYTES } from "../wire/sealed.js";
 import type { Methods } from "./requests.js";
 

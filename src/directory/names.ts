@@ -13,7 +13,7 @@ import {
 import type { Clock } from "../base/clock.js";
 import type { AccountRecord, Store } from "../store/store.js";
 import { CodedError } from "../wire/coded-error.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { RateLimiter } from "./rate-limiter.js";
 import { badRequest, type Methods } from "./requests.js";
 

@@ -7,7 +7,8 @@ import type { DeviceAddress } from "../base/address.js";
 import type { RequestOutcome } from "../rules/requests.js";
 import { CodedError } from "../wire/coded-error.js";
 import { Fields } from "../wire/fields.js";
-import { type MsgpackMap, MsgpackReader } from "../wire/msgpack.js";
+import { MsgpackReader } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 
 export type Method<Caller> = (caller: Caller, body: Fields) => Promise<MsgpackMap> | MsgpackMap;
 

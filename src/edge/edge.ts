@@ -27,7 +27,7 @@ import type { CodeName } from "../wire/codes.js";
 import { decodeHello, type HelloFrame } from "../wire/hello.js";
 import { SUBPROTOCOL } from "../wire/protocol.js";
 import { Deadlines } from "./deadlines.js";
-import { refuseWith, routeHttp } from "./http.js";
+import { type HttpHandlers, refuseWith, routeHttp } from "./http.js";
 import { type Attached, type Connection, Link, type Socket, stages } from "./link.js";
 import { createApp, listenOn } from "./listen.js";
 import {
@@ -46,7 +46,7 @@ export type { Connection } from "./link.js";
 export { platformAdvice } from "./native.js";
 
 /** What the edge asks of the rest of the node. */
-export interface EdgeHandlers {
+export interface EdgeHandlers extends HttpHandlers {
   /** Who the token speaks for; throws CodedError for a token that is not accepted. */
   signIn(token: string): Promise<SignedIn>;
   /** Attaches the connection to the path; welcome has been sent when it resolves, within the turn of the attach. */
@@ -57,9 +57,6 @@ export interface EdgeHandlers {
   writable(slot: number): void;
   /** The connection is gone. Idempotent; ignored if it is no longer the slot's. */
   detach(slot: number, connection: Connection): void;
-  ready(): boolean | { readonly ready: boolean };
-  /** Text for `GET /metrics`; without it there is no such path. */
-  metrics?: () => Promise<string>;
 }
 
 export type Entered =

@@ -5,11 +5,17 @@
  * steps of 4 s), whatever its peer does.
  */
 import { randomInt } from "node:crypto";
-import type { EdgeHandlers } from "./edge.js";
 import type { HttpResponse, TemplatedApp } from "./native.js";
 import type { UpgradeRefusal } from "./upgrade.js";
 
-export function routeHttp(app: TemplatedApp, path: string, handlers: EdgeHandlers): void {
+/** What is told over HTTP. */
+export interface HttpHandlers {
+  ready(): boolean | { readonly ready: boolean };
+  /** Text for `GET /metrics`; without it there is no such path. */
+  metrics?: () => Promise<string>;
+}
+
+export function routeHttp(app: TemplatedApp, path: string, handlers: HttpHandlers): void {
   const readiness = (): { readonly ready: boolean } => {
     const ready = handlers.ready();
     return typeof ready === "boolean" ? { ready } : ready;

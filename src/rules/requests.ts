@@ -1,6 +1,6 @@
 /** Whether a connection may have one more request served: the bounds that hold for every method. */
 import type { CodeName } from "../wire/codes.js";
-import type { MsgpackMap } from "../wire/msgpack.js";
+import type { MsgpackMap } from "../wire/msgpack-value.js";
 import { spend } from "./token-bucket.js";
 
 /** What one connection has asked for. */

@@ -2,7 +2,8 @@
 import { accountAddress } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
 import { decodeAccount, decodeDeliveryTokens, decodeName, decodeNotice } from "./account-rows.js";
-import type { Checker, CheckReport } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import { nameAddress } from "./names.js";
 import { decodeTarget } from "./push-targets.js";
 import { accountKey, addressInKey, decodeNumber, NAMED_KEY_BYTES, namedKey, readU64BE } from "./schema.js";

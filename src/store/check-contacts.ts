@@ -2,17 +2,12 @@
 import { equalBytes, toHex } from "../base/bytes.js";
 import { isCoverage } from "../rules/contacts.js";
 import { limits } from "../rules/limits.js";
-import type { Checker } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import { decodeContacts } from "./contacts.js";
 import { addressInKey } from "./schema.js";
 
-export interface ContactCounts {
-  readonly agreements: number;
-  /** Accounts that were removed, with which what was agreed is over. */
-  readonly ends: number;
-}
-
-export async function checkContacts(checker: Checker): Promise<ContactCounts> {
+export async function checkContacts(checker: Checker): Promise<CheckReport["contacts"]> {
   const counts = { agreements: 0, ends: 0 };
   await checker.eachRow("contacts", ({ key, value }) => {
     const account = addressInKey(key);

@@ -5,19 +5,13 @@
 import type { AccountAddress } from "../base/address.js";
 import { equalBytes, toHex } from "../base/bytes.js";
 import { limits } from "../rules/limits.js";
-import type { Checker } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import { decodeGroup, type GroupRow } from "./group-rows.js";
 import { decodeMemberships, type MembershipTable } from "./memberships.js";
 import { accountKey, addressInKey } from "./schema.js";
 
-export interface GroupCounts {
-  readonly groups: number;
-  readonly members: number;
-  /** Members that were removed and have yet to leave. */
-  readonly leaving: number;
-}
-
-export async function checkGroups(checker: Checker): Promise<GroupCounts> {
+export async function checkGroups(checker: Checker): Promise<CheckReport["groups"]> {
   const counts = { groups: 0, members: 0, leaving: 0 };
   let found = 0;
   // A directory of version 2 has none.

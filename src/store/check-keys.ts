@@ -1,6 +1,7 @@
 /** The part of check.ts that reads the key directory: all rows of a device in one snapshot, its head first. */
 import { isOneTime, type KeyKind, oneTimeKinds } from "../wire/keys.js";
-import type { Checker, CheckReport } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import type { Row } from "./database.js";
 import {
   decodeHead,

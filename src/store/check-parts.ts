@@ -2,7 +2,8 @@
  * The part of check.ts that reads shared parts: each is whole, entries of queues refer to it, and its count says how
  * many. What refers to a part was counted by check-queues.ts before.
  */
-import type { Checker, CheckReport } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import { countKey, decodePart, isCountKey, numberInKey, partKey } from "./part-rows.js";
 import { decodeNumber } from "./schema.js";
 

@@ -1,6 +1,7 @@
 /** The part of check.ts that reads device queues: each as a whole, in one snapshot. */
 import { deviceParts } from "../base/address.js";
-import type { Checker, CheckReport } from "./check.js";
+import type { CheckReport } from "./check-report.js";
+import type { Checker } from "./checker.js";
 import { addedBy } from "./chunk-rows.js";
 import { entryBytesAt, isReferenceAt, partAt, passFrames } from "./frames.js";
 import {

@@ -22,9 +22,7 @@
  *
  * A live directory is read one queue, or some rows of another table, at a time.
  */
-import { type AccountAddress, accountOf, type DeviceAddress, deviceNumber } from "../base/address.js";
 import { SEALED_ORDINAL } from "../rules/sealed.js";
-import { type AccountRow, decodeAccount } from "./account-rows.js";
 import { brandInRow } from "./brand-bytes.js";
 import {
   checkAccounts,
@@ -34,149 +32,16 @@ import {
   checkPush,
   checkRemovals,
 } from "./check-accounts.js";
-import { type ContactCounts, checkContacts } from "./check-contacts.js";
-import { checkGroups, type GroupCounts } from "./check-groups.js";
+import { checkContacts } from "./check-contacts.js";
+import { checkGroups } from "./check-groups.js";
 import { checkKeys } from "./check-keys.js";
 import { checkParts } from "./check-parts.js";
 import { checkQueues } from "./check-queues.js";
-import type { Database, Row } from "./database.js";
+import type { CheckReport } from "./check-report.js";
+import { Checker } from "./checker.js";
 import { entryBytesAt, isReferenceAt, partAt } from "./frames.js";
-import { type DirectoryState, openReadOnly, visitJournal } from "./read-only.js";
-import {
-  accountKey,
-  addressInKey,
-  DEDUP_KEY_BYTES,
-  decodeDedup,
-  deviceKey,
-  partitionOf,
-  readU32,
-  readU64BE,
-  type StorePart,
-  type TableName,
-} from "./schema.js";
-
-export interface CheckFinding {
-  readonly table: StorePart;
-  readonly kind: "damaged" | "order" | "totals" | "reference" | "unreadable";
-  readonly detail: string;
-  readonly address?: DeviceAddress | AccountAddress;
-  /** Of the journal's block, the dedup row, the shared part, or the queue row's first entry. */
-  readonly number?: number;
-}
-
-export interface CheckReport extends DirectoryState {
-  /** True when nothing was found. */
-  readonly ok: boolean;
-  readonly journal: { readonly blocks: number; readonly entries: number; readonly acks: number };
-  readonly queues: {
-    readonly devices: number;
-    readonly rows: number;
-    readonly entries: number;
-    readonly gapEntries: number;
-    readonly bytes: number;
-  };
-  readonly dedup: { readonly rows: number; readonly keys: number };
-  /** Parts, entries of queues that refer to them, and their bytes on disk. */
-  readonly shared: { readonly parts: number; readonly references: number; readonly bytes: number };
-  readonly accounts: { readonly accounts: number; readonly devices: number };
-  /** Devices and accounts whose older tokens are refused, and what of them the next open erases. */
-  readonly removals: { readonly tombstones: number; readonly erasures: number };
-  readonly names: { readonly names: number };
-  readonly groups: GroupCounts;
-  readonly contacts: ContactCounts;
-  /** Notices that the node still owes. */
-  readonly outbox: { readonly notices: number };
-  /** Accounts that take sealed sends. */
-  readonly deliveryTokens: { readonly accounts: number };
-  /** Devices with key rows, those rows, and the keys among them. */
-  readonly keys: { readonly devices: number; readonly rows: number; readonly keys: number };
-  /** Devices that want to be woken. */
-  readonly push: { readonly targets: number };
-  /** The first `findingsMax` of them. */
-  readonly findings: readonly CheckFinding[];
-  readonly findingCount: number;
-}
-
-const ROWS_PER_READ = 64;
-/** Where a device's rows go in the transaction that removes it; elsewhere they are erased afterwards. */
-const goWithDevice: ReadonlySet<StorePart> = new Set(["keys", "push"]);
-
-/** What the parts of a check share. */
-export class Checker {
-  readonly database: Database;
-  readonly state: DirectoryState;
-  readonly findings: CheckFinding[] = [];
-  findingCount = 0;
-  readonly brandBytes = new Map<number, number>();
-  /** By the number of a shared part: entries of queues that refer to it. */
-  readonly references = new Map<number, number>();
-  readonly #findingsMax: number;
-
-  constructor(database: Database, state: DirectoryState, findingsMax: number) {
-    this.database = database;
-    this.state = state;
-    this.#findingsMax = findingsMax;
-  }
-
-  find(finding: CheckFinding): void {
-    this.findingCount++;
-    if (this.findings.length < this.#findingsMax) this.findings.push(finding);
-  }
-
-  /** Hands every row of a table to `visit`, with a pause and a fresh read after some. */
-  async eachRow(table: TableName, visit: (row: Row) => void): Promise<void> {
-    if (!this.database.has(table)) return;
-    let start: Uint8Array | undefined;
-    try {
-      for (;;) {
-        this.database.refresh();
-        let count = 0;
-        for (const row of this.database.rows(table, { ...(start && { start }), limit: ROWS_PER_READ })) {
-          visit(row);
-          start = Buffer.concat([row.key, Buffer.of(0)]);
-          count++;
-        }
-        if (count < ROWS_PER_READ) return;
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    } catch (error) {
-      this.find({ table, kind: "unreadable", detail: (error as Error).message });
-    }
-  }
-
-  /** A row, if the directory has the table at all: an earlier version may not. */
-  row(table: TableName, key: Uint8Array): Uint8Array | undefined {
-    return this.database.has(table) ? this.database.get(table, key) : undefined;
-  }
-
-  account(address: AccountAddress): AccountRow | undefined {
-    const key = accountKey(address);
-    const row = this.row("accounts", key);
-    return row && decodeAccount(key, row);
-  }
-
-  /** Finds fault with a device that no roster lists, unless it was removed and what it had is still to be erased. */
-  requireRegistered(table: StorePart, device: DeviceAddress, number?: number): void {
-    const isListed = this.account(accountOf(device))?.devices.some(
-      (entry) => entry.number === deviceNumber(device),
-    );
-    const isErasedLater = !goWithDevice.has(table) && this.row("erasures", deviceKey(device)) !== undefined;
-    if (isListed || isErasedLater) return;
-    this.find({
-      table,
-      kind: "reference",
-      detail: "its device is not registered",
-      address: device,
-      ...(number !== undefined && { number }),
-    });
-  }
-
-  requirePartition(table: TableName, key: Uint8Array): void {
-    const address = addressInKey(key);
-    if (partitionOf(address) === (((key[0] as number) << 8) | (key[1] as number))) return;
-    this.find({ table, kind: "damaged", detail: "the key names a wrong partition", address });
-  }
-}
+import { openReadOnly, visitJournal } from "./read-only.js";
+import { DEDUP_KEY_BYTES, decodeDedup, readU32, readU64BE } from "./schema.js";
 
 function checkJournal(checker: Checker): CheckReport["journal"] {
   const counts = { blocks: 0, entries: 0, acks: 0 };

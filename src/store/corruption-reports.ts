@@ -1,5 +1,5 @@
 /** What was found damaged: told once per place and run, and counted. */
-import type { CorruptionReport } from "./store.js";
+import type { CorruptionReport } from "./shapes.js";
 
 const REMEMBERED_MAX = 10_000;
 

@@ -11,7 +11,7 @@ import type { DedupWindow } from "./dedup-window.js";
 import type { BlockWrite, JournalFile } from "./journal-file.js";
 import { assertRecord } from "./journal-record.js";
 import { encodeNumber, metaKeys } from "./schema.js";
-import type { JournalCommit } from "./store.js";
+import type { JournalCommit } from "./shapes.js";
 
 interface LiveBlock {
   readonly number: number;

@@ -27,7 +27,7 @@ import { QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
 import { blocksBefore, JOURNAL_FILE, type TableName } from "./schema.js";
-import type { StoreOptions } from "./store.js";
+import type { StoreOptions } from "./shapes.js";
 import type { StoreBase } from "./store-base.js";
 import { Tombstones } from "./tombstones.js";
 

@@ -6,7 +6,8 @@
 import { ACCOUNT_ADDRESS_BYTES, type AccountAddress, DEVICE_ADDRESS_BYTES } from "../base/address.js";
 import { Fields } from "./fields.js";
 import { readAccounts } from "./groups.js";
-import { badFrame, DETAIL_ITEMS_MAX, type MsgpackMap } from "./msgpack.js";
+import { badFrame, DETAIL_ITEMS_MAX } from "./msgpack.js";
+import type { MsgpackMap } from "./msgpack-value.js";
 import { durabilities, type RosterDifference, type WelcomeBody } from "./protocol.js";
 
 /** What a refusal says beyond its code; empty for most codes. */

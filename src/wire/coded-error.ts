@@ -1,6 +1,6 @@
 /** A cold-path failure: it carries a code of the registry, and says whether the node can go on. */
 import { type CodeName, codes } from "./codes.js";
-import type { MsgpackMap } from "./msgpack.js";
+import type { MsgpackMap } from "./msgpack-value.js";
 
 export class CodedError extends Error {
   override readonly name = "CodedError";

@@ -9,7 +9,7 @@ import type { AccountAddress } from "../base/address.js";
 import { concatBytes } from "../base/bytes.js";
 import type { Fields } from "./fields.js";
 import { readAccounts } from "./groups.js";
-import type { MsgpackMap } from "./msgpack.js";
+import type { MsgpackMap } from "./msgpack-value.js";
 
 export const coverage = { signals: 1, presence: 2 } as const;
 export type Coverage = keyof typeof coverage;

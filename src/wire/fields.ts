@@ -3,7 +3,7 @@
  * nobody takes is ignored, because a later version may say more. Throws the CodedError that `fault` makes.
  */
 import type { CodedError } from "./coded-error.js";
-import type { MsgpackMap, MsgpackValue } from "./msgpack.js";
+import type { MsgpackMap, MsgpackValue } from "./msgpack-value.js";
 
 export class Fields {
   readonly #map: MsgpackMap;

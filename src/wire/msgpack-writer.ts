@@ -3,7 +3,7 @@
  * form. `uint64` and `bin32` are for frames whose shape on the wire is fixed.
  */
 import { assert } from "../base/assert.js";
-import type { MsgpackValue } from "./msgpack.js";
+import type { MsgpackValue } from "./msgpack-value.js";
 
 const UINT32_RANGE = 0x1_0000_0000;
 

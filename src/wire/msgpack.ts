@@ -21,20 +21,7 @@
  */
 import { assert } from "../base/assert.js";
 import { CodedError } from "./coded-error.js";
-
-/** What `value` returns; maps come as objects without a prototype. */
-export type MsgpackValue =
-  | null
-  | boolean
-  | number
-  | string
-  | Uint8Array
-  | readonly MsgpackValue[]
-  | MsgpackMap;
-
-export interface MsgpackMap {
-  readonly [key: string]: MsgpackValue;
-}
+import type { MsgpackMap, MsgpackValue } from "./msgpack-value.js";
 
 /** A body (welcome, a refusal's detail) nests at most this deep … */
 export const BODY_DEPTH_MAX = 8;

@@ -6,7 +6,8 @@
  * and passed over like any other, because a later node may say more.
  */
 import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
-import { badFrame, type MsgpackMap, MsgpackReader } from "./msgpack.js";
+import { badFrame, MsgpackReader } from "./msgpack.js";
+import type { MsgpackMap } from "./msgpack-value.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 
 /** The node's own account and device, as the sender of notices. */

@@ -17,7 +17,8 @@ import {
 } from "../base/address.js";
 import { type RefusalDetail, readDetail, readWelcome } from "./bodies.js";
 import { readAccounts } from "./groups.js";
-import { badFrame, DETAIL_ITEMS_MAX, type MsgpackMap, MsgpackReader } from "./msgpack.js";
+import { badFrame, DETAIL_ITEMS_MAX, MsgpackReader } from "./msgpack.js";
+import type { MsgpackMap } from "./msgpack-value.js";
 import { durabilities, gapReasons, kinds, type WelcomeBody } from "./protocol.js";
 
 const DEVICE_NUMBER_MAX = 0xffff;

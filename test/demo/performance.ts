@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeviceAddress } from "../../src/base/address.js";
-import { defaultTransport } from "../../src/client/transport.js";
+import { defaultTransport } from "../../src/client/default-transport.js";
 import { Authorities } from "../ciphers/authorities.js";
 import type { SignalCipher } from "../ciphers/signal-cipher.js";
 import { freePort, NodeProcess } from "../support/node-process.js";

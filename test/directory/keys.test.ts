@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Client, KeyUpload } from "../../src/client/client.js";
 import { createNode, type InterlineNode, type NodeOptions } from "../../src/index.js";
 import { limits } from "../../src/rules/limits.js";
-import type { MsgpackMap } from "../../src/wire/msgpack.js";
+import type { MsgpackMap } from "../../src/wire/msgpack-value.js";
 import { until } from "../support/until.js";
 
 let directory: string;

@@ -6,7 +6,7 @@ import { deviceMethods } from "../../src/directory/devices.js";
 import { type GroupStore, Groups, groupMethods } from "../../src/directory/groups.js";
 import { type Methods, Requests } from "../../src/directory/requests.js";
 import type { RequestOutcome } from "../../src/rules/requests.js";
-import type { MsgpackMap } from "../../src/wire/msgpack.js";
+import type { MsgpackMap } from "../../src/wire/msgpack-value.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 
 const person = (n: number) => accountAddress(1, new Uint8Array(16).fill(n));

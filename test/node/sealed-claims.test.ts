@@ -7,7 +7,7 @@ import { type Client, createClient, createSealedClient, type SealedClient } from
 import { createNode, type InterlineNode } from "../../src/index.js";
 import { limits } from "../../src/rules/limits.js";
 import { checkDirectory } from "../../src/store/store.js";
-import type { MsgpackMap } from "../../src/wire/msgpack.js";
+import type { MsgpackMap } from "../../src/wire/msgpack-value.js";
 import { Stranger } from "../support/stranger.js";
 import { bin, map, text } from "../support/stranger-codec.js";
 import { until } from "../support/until.js";

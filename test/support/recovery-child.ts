@@ -16,9 +16,10 @@ import type { KeyUpload } from "../../src/rules/keys.js";
 import { limits } from "../../src/rules/limits.js";
 import { type AccountRecord, openStore } from "../../src/store/store.js";
 import { Fields } from "../../src/wire/fields.js";
-import type { MsgpackMap } from "../../src/wire/msgpack.js";
+import type { MsgpackMap } from "../../src/wire/msgpack-value.js";
 import { SeededRandom } from "../demo/seeded-random.js";
 import {
+  bytesOf,
   type Change,
   type ChildOrders,
   deviceOf,
@@ -34,7 +35,7 @@ import {
   worldNames,
   worldNumbers,
 } from "./recovery-operations.js";
-import { bytesOf, NAMING_BRAND, nameBytes, noticesAfter, readState } from "./recovery-reader.js";
+import { NAMING_BRAND, nameBytes, noticesAfter, readState } from "./recovery-reader.js";
 import { RecoveryWriter } from "./recovery-writer.js";
 
 const WORKERS = 4;

@@ -32,6 +32,7 @@ export function deviceOf(account: string, number: number): string {
   return `${account}000${number}`;
 }
 
+export const bytesOf = (address: string): Uint8Array => Uint8Array.from(Buffer.from(address, "hex"));
 export const accountIn = (device: string): string => device.slice(0, 36);
 export const numberIn = (device: string): number => Number.parseInt(device.slice(36), 16);
 

@@ -1,6 +1,6 @@
 /** Reads the whole state of a data directory through an open store, as recovery-operations.ts says it. */
 import type { AccountAddress } from "../../src/base/address.js";
-import { equalBytes, fromHex, toHex } from "../../src/base/bytes.js";
+import { equalBytes, toHex } from "../../src/base/bytes.js";
 import { limits } from "../../src/rules/limits.js";
 import { noTokens } from "../../src/rules/sealed.js";
 import type { QueueItem, Store } from "../../src/store/store.js";
@@ -8,6 +8,7 @@ import { framesIn, testPayload } from "./journal-record.js";
 import { sorted } from "./recovery-contact-model.js";
 import {
   accountIn,
+  bytesOf,
   type FoundNotice,
   type FoundState,
   type Kind,
@@ -24,7 +25,6 @@ import { repeatsIn } from "./recovery-repeats.js";
 const ALL = 1 << 30;
 /** Brand 1 gives the names. */
 export const NAMING_BRAND = 1;
-export const bytesOf = (hex: string): Uint8Array => fromHex(hex) as Uint8Array;
 export const nameBytes = (name: string): Uint8Array => new TextEncoder().encode(name);
 
 /** Two accounts, the lesser first. */

@@ -8,8 +8,7 @@ import { Kernel, statuses } from "../../src/kernel/kernel.js";
 import type { AccountRecord, Store } from "../../src/store/store.js";
 import { encodeClientFrame, type SendAccount } from "../../src/wire/client-frames.js";
 import { decodeServerMessage } from "../../src/wire/server-frames.js";
-import { worldAccounts } from "./recovery-operations.js";
-import { bytesOf } from "./recovery-reader.js";
+import { bytesOf, worldAccounts } from "./recovery-operations.js";
 
 const NOW_MS = 1_000;
 const WINDOW = { floor: 0, windowEntries: 100, windowBytes: 1 << 20 };

@@ -8,8 +8,7 @@ import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 import type { Store } from "../../src/store/store.js";
 import type { SeededRandom } from "../demo/seeded-random.js";
 import { journalRecord, numberedRun, referenceRun, testPart, testPayload } from "./journal-record.js";
-import type { AskedAck, Operation, Outcome, Run } from "./recovery-operations.js";
-import { bytesOf } from "./recovery-reader.js";
+import { type AskedAck, bytesOf, type Operation, type Outcome, type Run } from "./recovery-operations.js";
 import { sendId } from "./recovery-repeats.js";
 
 interface Present {

@@ -12,7 +12,7 @@ import { CodedError } from "../../src/wire/coded-error.js";
 import { codes } from "../../src/wire/codes.js";
 import { encodeRefusal, encodeWelcome } from "../../src/wire/control.js";
 import { decodeHello } from "../../src/wire/hello.js";
-import type { MsgpackMap, MsgpackValue } from "../../src/wire/msgpack.js";
+import type { MsgpackMap, MsgpackValue } from "../../src/wire/msgpack-value.js";
 import { MsgpackWriter } from "../../src/wire/msgpack-writer.js";
 import type { WelcomeBody } from "../../src/wire/protocol.js";
 import {
