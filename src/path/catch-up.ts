@@ -4,15 +4,12 @@
  * behind when it connects, when its window is full, or when its socket holds bytes back.
  */
 import type { QueueItem } from "../store/store.js";
-import { gapReasons } from "../wire/protocol.js";
+import { DELIVERY_HEADER_BYTES_MAX, gapReasons } from "../wire/protocol.js";
 import { encodeServerFrame } from "../wire/server-frame-writer.js";
 import type { Attachment } from "./attachment.js";
 import { handOver } from "./connections.js";
 import type { PathLimits } from "./shapes.js";
 import type { PathState } from "./state.js";
-
-/** Of any delivery, without its payload, block and shared part. */
-const FRAME_HEADER_BYTES_MAX = 128;
 
 export function catchUp(state: PathState): void {
   for (const slot of state.kernel.takeAttention()) {
@@ -90,12 +87,13 @@ function takeFlight({ kernel }: PathState, { slot, flight }: Attachment): void {
 
 /** Of the frame of any delivery. */
 function entryBytesMax(limits: PathLimits): number {
-  return limits.payloadBytesMax + limits.blockBytesMax + FRAME_HEADER_BYTES_MAX;
+  return limits.payloadBytesMax + limits.blockBytesMax + DELIVERY_HEADER_BYTES_MAX;
 }
 
 /**
  * One read of the queue, above the cursor. A read that left room for another entry of any size and kind was the last
- * one, because what is on its way from the tail to the queue is still in the tail.
+ * one: the store reads on while there is room (Store.readQueue), and what is on its way from the tail to the queue is still
+ * in the tail.
  */
 function sendQueued(
   state: PathState,

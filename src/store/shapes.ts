@@ -108,7 +108,8 @@ export interface Store {
   lastQueuedMs(device: DeviceAddress): number | undefined;
   /**
    * Items beyond `after` and the floor, in order: at least one if there is any, of frames at most `bytesMax` or one
-   * whole frame, of entries at most `entriesMax`, where a gap counts as one.
+   * whole frame, of entries at most `entriesMax`, where a gap counts as one. It stops only where the next entry does not
+   * fit: one that leaves room for another of any size has come to the queue's end.
    */
   readQueue(
     device: DeviceAddress,

@@ -80,6 +80,8 @@ export const kinds = {
   groupSignal: 49,
 } as const;
 
+/** Of a frame that brings an entry, whatever its kind: what is not payload, shared part or block. */
+export const DELIVERY_HEADER_BYTES_MAX = 128;
 /** A whole `request` frame, and the method's name in it. */
 export const REQUEST_BYTES_MAX = 256 * 1024;
 export const METHOD_BYTES_MAX = 64;

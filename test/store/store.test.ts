@@ -5,7 +5,15 @@ import { accountOf } from "../../src/base/address.js";
 import { limits } from "../../src/rules/limits.js";
 import { encodeNumber, FORMAT_VERSION, metaKeys } from "../../src/store/schema.js";
 import { checkDirectory, inspectDirectory, openStore, type Store } from "../../src/store/store.js";
-import { journalRecord, numberedRun, testDevice, testPayload, testRun } from "../support/journal-record.js";
+import {
+  journalRecord,
+  numberedRun,
+  referenceRun,
+  testDevice,
+  testPart,
+  testPayload,
+  testRun,
+} from "../support/journal-record.js";
 import { gapsOf, range, readAll, StoreFixture, sequencesOf } from "../support/store-fixture.js";
 
 let fixture: StoreFixture;
@@ -165,6 +173,34 @@ test("reading goes on after any sequence, in portions of any size", async () => 
     }
   }
   expect(store.readQueue(ann, 40, { bytesMax: 100, entriesMax: 1_000 })).toEqual([]);
+});
+
+test("a read that leaves room for one more entry of any size was the last one", async () => {
+  const store = await fixture.open({ quotas: { chunkBytesMax: 2_000, chunkMergeBytesMax: 100 } });
+  const [payload, block, entryBytesMax] = [testPayload(1, 400), testPayload(2, 30), 68 + 400 + 30];
+  await store.spill([numberedRun(ann, 1, 20, 200)], 0);
+  const shared = [21, 22, 23].map((sequence) =>
+    referenceRun(ann, sequence, { number: 5, payloadBytes: payload.length, block }),
+  );
+  for (const run of shared) await store.spill([run], 0, () => testPart(5, payload));
+  await store.spill([numberedRun(ann, 24, 20, 200)], 0);
+  const lasts = new Set<boolean>();
+  for (const bytesMax of [500, 1_000, 2_000, 3_500, 7_000, 12_000]) {
+    for (const entriesMax of [1, 8, 20, 21, 24, 50]) {
+      for (const after of [0, 1, 19, 20, 22, 30, 42]) {
+        const items = store.readQueue(ann, after, { bytesMax, entriesMax });
+        const entries = items.reduce((sum, { entryCount }) => sum + entryCount, 0);
+        const bytes = items.reduce(
+          (sum, item) => sum + (item.kind === "entries" ? item.frames.length : 0),
+          0,
+        );
+        const isLast = entries < entriesMax && bytesMax - bytes > entryBytesMax;
+        lasts.add(isLast);
+        if (isLast) expect(items.at(-1)?.lastSequence, `${after} ${bytesMax} ${entriesMax}`).toBe(43);
+      }
+    }
+  }
+  expect([...lasts].sort()).toEqual([false, true]);
 });
 
 test("bytes read from a queue belong to the caller", async () => {

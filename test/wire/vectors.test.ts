@@ -4,6 +4,7 @@ import { limits } from "../../src/rules/limits.js";
 import { decodeClientMessage, encodeClientFrame } from "../../src/wire/client-frames.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 import { decodeHello } from "../../src/wire/hello.js";
+import { DELIVERY_HEADER_BYTES_MAX } from "../../src/wire/protocol.js";
 import {
   decodeUnidentifiedFrame,
   encodeSealedSend,
@@ -91,6 +92,20 @@ describe("messages of a connection that speaks for nobody", () => {
 describe("messages of a server", () => {
   test.each(fromServer.messages.good)("$name", (vector) => {
     expect([...decodeServerMessage(vectorBytes(vector))].map(plain)).toEqual(vector.frames);
+  });
+
+  test("what a delivery has beside payload, shared part and block is within its bound, of every kind", () => {
+    const seen = new Set<string>();
+    for (const vector of fromServer.messages.good) {
+      const bytes = vectorBytes(vector);
+      const [frame, second] = [...decodeServerMessage(bytes)];
+      if (frame === undefined || second !== undefined || !("sender" in frame && "sequence" in frame))
+        continue;
+      seen.add(frame.kind);
+      const brought = "payload" in frame ? frame.payload.length : frame.shared.length + frame.block.length;
+      expect(bytes.length - brought, vector.name).toBeLessThanOrEqual(DELIVERY_HEADER_BYTES_MAX);
+    }
+    expect([...seen].sort()).toEqual(["deliver", "groupDeliver", "ownDeliver", "sharedDeliver"]);
   });
 
   test.each(fromServer.messages.bad)("$name: $code", (vector) => {
