@@ -9,7 +9,7 @@ export const LINE_END: Uint8Array = Buffer.from("\r\n");
 
 const KEY_PREFIX = "device:";
 
-export function streamKey(device: number): string {
+function streamKey(device: number): string {
   return `${KEY_PREFIX}${deviceName(device)}`;
 }
 

@@ -2,7 +2,7 @@
  * What a device of the benchmark writes in XMPP (RFC 6120, 6121; stream
  * management: XEP-0198), as text. Names and base64 need no escaping.
  */
-export const XMPP_RESOURCE = "b";
+const XMPP_RESOURCE = "b";
 
 /** The id of the one request that a device makes. */
 export const BIND_ID = "bind";

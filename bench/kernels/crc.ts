@@ -83,7 +83,7 @@ export function measureCrc(
 }
 
 /** Throws unless all give the same sum for the bytes and for their beginnings of every length up to 64. */
-export function checkCrcAgreement(contestants: readonly CrcContestant[], bytes: Uint8Array): void {
+function checkCrcAgreement(contestants: readonly CrcContestant[], bytes: Uint8Array): void {
   const [first, ...others] = contestants;
   assert(first !== undefined, "there is a contestant");
   const parts = [bytes, ...Array.from({ length: 64 }, (_, length) => bytes.subarray(0, length))];

@@ -25,10 +25,6 @@ export type AccountAddress = Branded<Uint8Array, "AccountAddress">;
 export type DeviceAddress = Branded<Uint8Array, "DeviceAddress">;
 /** 16 bytes chosen by the sending device; names one envelope of that device. */
 export type EnvelopeId = Branded<Uint8Array, "EnvelopeId">;
-/** A device's position in the kernel's tables, for this process's life. */
-export type DeviceSlot = Branded<number, "DeviceSlot">;
-/** An entry's position in its queue: rises by at least one, never reused, at most 2^53 - 1. */
-export type Sequence = Branded<number, "Sequence">;
 
 /** The parts of a device address. */
 export interface DeviceParts {

@@ -4,12 +4,11 @@
  * per envelope or per connection below `debug`.
  *
  * Redaction by construction: a field is a number, a truth value or a short text
- * that we wrote ourselves. Bytes, objects and addresses do not fit the type; an
- * address is written as its pseudonym, which means something within one run of
- * one process only. Errors give their name, code and message, and at `debug`
- * their stack; messages of ours hold no values from tokens or envelopes.
+ * that we wrote ourselves. Bytes, objects and addresses do not fit the type: no
+ * account and no device is named. Errors give their name, code and message, and
+ * at `debug` their stack; messages of ours hold no values from tokens or
+ * envelopes.
  */
-import { createHmac, randomBytes } from "node:crypto";
 import { destination, type Logger, pino } from "pino";
 
 export type LogFields = { readonly [Name: string]: number | boolean | string | undefined };
@@ -52,15 +51,6 @@ export function createLog({ level, isReadable, hasColours = false, sink }: LogOp
   return new PinoLog(logger);
 }
 
-/** Nothing is written. */
-export const silentLog: Log = {
-  debug: () => {},
-  info: () => {},
-  warn: () => {},
-  error: () => {},
-  failure: () => {},
-};
-
 class PinoLog implements Log {
   readonly #logger: Logger;
 
@@ -98,26 +88,6 @@ class PinoLog implements Log {
       ...(error.cause instanceof Error ? { cause: error.cause.message } : {}),
       ...(this.#logger.isLevelEnabled("debug") ? { stack: error.stack } : {}),
     };
-  }
-}
-
-/**
- * Names addresses in logs: the brand in the clear, the rest as eight hex digits
- * of a keyed hash whose key lives and dies with this process.
- */
-export class Pseudonyms {
-  readonly #key = randomBytes(32);
-  readonly #brandNames: ReadonlyMap<number, string>;
-
-  constructor(brands: readonly { readonly number: number; readonly name: string }[]) {
-    this.#brandNames = new Map(brands.map(({ number, name }) => [number, name]));
-  }
-
-  /** Of an account or device address: `whatsapp:1f0c93ab`. */
-  of(address: Uint8Array): string {
-    const number = ((address[0] ?? 0) << 8) | (address[1] ?? 0);
-    const digest = createHmac("sha256", this.#key).update(address).digest("hex");
-    return `${this.#brandNames.get(number) ?? "unknown"}:${digest.slice(0, 8)}`;
   }
 }
 

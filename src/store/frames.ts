@@ -47,7 +47,12 @@ function isDeliverKind(byte: number | undefined): boolean {
 function referenceBytesAt(entries: Uint8Array, at: number): number {
   if (at + REFERENCE_BYTES > entries.length) return 0;
   const kind = entries[at + 1];
-  if ((kind !== 44 && kind !== 45) || entries[at + 2] !== 0 || entries[at + 11] !== 0) return 0;
+  if (
+    (kind !== kinds.sharedDeliver && kind !== kinds.groupDeliver) ||
+    entries[at + 2] !== 0 ||
+    entries[at + 11] !== 0
+  )
+    return 0;
   return REFERENCE_BYTES + blockBytesAt(entries, at);
 }
 

@@ -20,9 +20,9 @@ import { fstatSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { DEDUP_KEY_BYTES, readU32, readU64, writeU32, writeU64 } from "./schema.js";
 
-export const BLOCK_MAGIC = 0x324a4c49;
+const BLOCK_MAGIC = 0x324a4c49;
 export const BLOCK_HEADER_BYTES = 64;
-export const BLOCK_ALIGNMENT = 4096;
+const BLOCK_ALIGNMENT = 4096;
 const CRC_FROM = 4;
 /** Read at a time while looking for blocks. */
 const WINDOW_BYTES = 1 << 20;

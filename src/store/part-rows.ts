@@ -14,6 +14,7 @@
  *
  *   array header, kind | 0xcf sequence u64 BE | middle | 0xc5 block bytes u16 BE | block | 0xc6 … payload
  */
+import { kinds } from "../wire/protocol.js";
 import type { Reference } from "./frames.js";
 import { isSealed, numberKey, readU32, readU64, readU64BE, seal, writeU64BE } from "./schema.js";
 
@@ -22,9 +23,9 @@ const ROW_HEADER_BYTES = 12;
 const HEAD_BYTES = 11;
 const PAYLOAD_HEADER_BYTES = 5;
 /** Elements of the frame's array, by its kind. */
-const arrayHeads = new Map([
-  [44, 0x97],
-  [45, 0x99],
+const arrayHeads = new Map<number, number>([
+  [kinds.sharedDeliver, 0x97],
+  [kinds.groupDeliver, 0x99],
 ]);
 
 export interface Part {

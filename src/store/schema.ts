@@ -117,10 +117,10 @@ const NUMBER_ROW_BYTES = 16;
 export const PARTITIONS = 4096;
 export const ACCOUNT_KEY_BYTES = 20;
 export const DEVICE_KEY_BYTES = 22;
-export const QUEUE_KEY_BYTES = 30;
+const QUEUE_KEY_BYTES = 30;
 export const NAMED_KEY_BYTES = ACCOUNT_KEY_BYTES + 16;
 export const DEDUP_KEY_BYTES = 20;
-export const DEDUP_HEADER_BYTES = 16;
+const DEDUP_HEADER_BYTES = 16;
 const TWO_32 = 0x1_0000_0000;
 
 // --- numbers in bytes ---

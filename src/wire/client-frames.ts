@@ -248,7 +248,7 @@ function readEphemeral(reader: MsgpackReader, bounds: SendBounds): EphemeralFram
 }
 
 /** Appends one frame; several frames may share a message, except that hello is alone. */
-export function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): void {
+function writeClientFrame(writer: MsgpackWriter, frame: ClientFrame): void {
   switch (frame.kind) {
     case "hello":
       writeHead(writer, 5, kinds.hello);

@@ -20,7 +20,7 @@ export interface Member {
   readonly role: Role;
 }
 
-export const groupEventNames = ["created", "added", "removed", "left", "role"] as const;
+const groupEventNames = ["created", "added", "removed", "left", "role"] as const;
 export type GroupEventName = (typeof groupEventNames)[number];
 
 /** What has changed: everything that the group's members get before it was sent under an earlier version. */

@@ -5,14 +5,13 @@
  * which `notice` says the kind and the rest is the kind's own; docs/protocol.md lists them. An unknown kind is taken
  * and passed over like any other, because a later node may say more.
  */
-import { ACCOUNT_ADDRESS_BYTES, DEVICE_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
+import { ACCOUNT_ADDRESS_BYTES, type DeviceAddress } from "../base/address.js";
 import { badFrame, MsgpackReader } from "./msgpack.js";
 import type { MsgpackMap } from "./msgpack-value.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 
-/** The node's own account and device, as the sender of notices. */
+/** The node's own account, as the sender of notices. */
 export const NODE_ACCOUNT = new Uint8Array(ACCOUNT_ADDRESS_BYTES);
-export const NODE_DEVICE = new Uint8Array(DEVICE_ADDRESS_BYTES);
 
 /** Whether the sender of an envelope is the node itself: then its payload is a notice. */
 export function isNode(sender: DeviceAddress): boolean {

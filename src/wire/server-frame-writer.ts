@@ -15,7 +15,7 @@ import type {
 } from "./server-frames.js";
 
 /** Appends one frame; a message may hold many. */
-export function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame): void {
+function writeServerFrame(writer: MsgpackWriter, frame: PlainServerFrame): void {
   switch (frame.kind) {
     case "deliver":
     case "ownDeliver":

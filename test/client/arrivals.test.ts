@@ -1,7 +1,7 @@
 /** What comes in: order, repeats, acks, gaps, what survives the application's failures. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Envelope } from "../../src/client/client.js";
-import { encodeNotice, NODE_DEVICE } from "../../src/wire/notices.js";
+import { encodeNotice } from "../../src/wire/notices.js";
 import { gapReasons } from "../../src/wire/protocol.js";
 import { deliver, idOf, liveClient, requestOf, scriptedClient, sender, settle } from "./support.js";
 
@@ -24,7 +24,7 @@ describe("acks", () => {
     const { client, transport } = await liveClient({ acks: "none", ackHoldMs: 0 });
     const came: string[] = [];
     for (const event of ["envelope", "gap", "notice"] as const) client.on(event, () => void came.push(event));
-    const notice = { ...deliver(2), sender: NODE_DEVICE, payload: encodeNotice({ notice: "roster" }) };
+    const notice = { ...deliver(2), sender: new Uint8Array(20), payload: encodeNotice({ notice: "roster" }) };
     transport.socket.receive(deliver(1), notice);
     transport.socket.receive({ kind: "gap", sequence: 3, count: 1, reason: gapReasons.quota });
     await settle(20);

@@ -18,7 +18,7 @@ import { accountOf, createNode, type DeviceName, type InterlineNode } from "../.
 /** Where it is installed. */
 export const python = "/usr/bin/python3";
 const program = fileURLToPath(new URL("client.py", import.meta.url));
-export const isPresent = spawnSync(python, ["-c", "import websockets, msgpack"]).status === 0;
+const isPresent = spawnSync(python, ["-c", "import websockets, msgpack"]).status === 0;
 
 export interface PythonEvent {
   readonly event: string;

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { deviceAddress } from "../../src/base/address.js";
 import { descriptorAdvice, descriptorLimit } from "../../src/ops/descriptors.js";
 import { DiskWatch } from "../../src/ops/disk.js";
 import { Health } from "../../src/ops/health.js";
-import { createLog, Pseudonyms } from "../../src/ops/log.js";
+import { createLog } from "../../src/ops/log.js";
 import { Metrics, type MetricsSnapshot } from "../../src/ops/metrics.js";
 import { Sweeps } from "../../src/ops/sweeps.js";
 import { CodedError } from "../../src/wire/coded-error.js";
@@ -55,16 +54,6 @@ describe("the log", () => {
     const deep = lines({ level: "debug" });
     deep.log.failure("the storage failed", error);
     expect(JSON.parse(deep.written[0] as string).stack).toContain("ops.test");
-  });
-
-  test("a pseudonym names the brand, is the same within a run, and tells nothing across runs", () => {
-    const address = deviceAddress({ brand: 2, account: new Uint8Array(16).fill(7), device: 1 });
-    const brands = [{ number: 2, name: "blue" }];
-    const one = new Pseudonyms(brands);
-    expect(one.of(address)).toMatch(/^blue:[0-9a-f]{8}$/);
-    expect(one.of(address)).toBe(one.of(address.slice()));
-    expect(new Pseudonyms(brands).of(address)).not.toBe(one.of(address));
-    expect(one.of(deviceAddress({ brand: 9, account: new Uint8Array(16), device: 1 }))).toMatch(/^unknown:/);
   });
 });
 

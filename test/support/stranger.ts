@@ -391,7 +391,7 @@ function frameAt(
 }
 
 /** A masked frame; the mask is all zeros, which is allowed and costs nothing. */
-export function webSocketFrame(payload: Buffer, opcode = OPCODE_BINARY): Buffer {
+function webSocketFrame(payload: Buffer, opcode = OPCODE_BINARY): Buffer {
   const { length } = payload;
   const head = Buffer.alloc(length < 126 ? 6 : length < 65_536 ? 8 : 14);
   head[0] = 0x80 | opcode;

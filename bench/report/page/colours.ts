@@ -2,7 +2,7 @@
 import type { ResultRow } from "../schema.js";
 
 /** Custom properties --series-0 and so on, defined in style.ts. */
-export const COLOURS = 6;
+const COLOURS = 6;
 
 export function colourOf(system: string, rows: readonly ResultRow[]): number {
   const systems = [...new Set(rows.map((row) => row.system))];
