@@ -13,9 +13,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../src/base/assert.js";
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
-import { MsgpackReader } from "../../src/wire/msgpack.js";
 import { durabilities, kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
-import { readServerFrame, type ServerFrame } from "../../src/wire/server-frames.js";
+import type { ServerFrame } from "../../src/wire/server-frames.js";
 import { elapsedUs, sharedMs } from "../process/clock.js";
 import { Connections } from "./connections.js";
 import type { SignIn, Windows } from "./interline-dialect.js";
@@ -24,6 +23,7 @@ import { Ledger } from "./ledger.js";
 import { maskedMessage } from "./masked.js";
 import type { RoundResult } from "./orders.js";
 import { COUNTER_OFFSET, fillPayload, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
+import { readRareFrame } from "./rare-frames.js";
 import { ReadMemory } from "./reads.js";
 import { FrameScanner, type MessageReader, opcodes } from "./scanner.js";
 import { SendLog } from "./send-log.js";
@@ -353,15 +353,10 @@ export class Fanout implements MessageReader {
 
   /** Any other frame; `at` when it is not all there. */
   #readRare(device: number, bytes: Uint8Array, at: number, end: number, last: boolean): number {
-    const reader = new MsgpackReader(bytes.subarray(0, end), at);
-    try {
-      reader.skip();
-    } catch (error) {
-      if (last) throw error;
-      return at;
-    }
-    this.#takeRare(device, readServerFrame(new MsgpackReader(bytes.subarray(0, reader.offset), at)));
-    return reader.offset;
+    const found = readRareFrame(bytes, { at, end, isLast: last });
+    if (found === undefined) return at;
+    this.#takeRare(device, found.frame);
+    return found.next;
   }
 
   #takeRare(device: number, frame: ServerFrame): void {

@@ -14,17 +14,12 @@ import { ACCOUNT_ADDRESS_BYTES } from "../../src/base/address.js";
 import { assert } from "../../src/base/assert.js";
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { codeName, codes } from "../../src/wire/codes.js";
-import { MsgpackReader } from "../../src/wire/msgpack.js";
 import { kinds, SUBPROTOCOL } from "../../src/wire/protocol.js";
-import {
-  type RefusalFrame,
-  type RosterFrame,
-  readServerFrame,
-  type ServerFrame,
-} from "../../src/wire/server-frames.js";
+import type { RefusalFrame, RosterFrame, ServerFrame } from "../../src/wire/server-frames.js";
 import type { DeviceEvents, WebSocketDialect, Wire } from "./dialect.js";
 import { MASKED_HEADER_BYTES_MAX, maskedMessage, writeMaskedHeader } from "./masked.js";
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
+import { readRareFrame } from "./rare-frames.js";
 import { opcodes } from "./scanner.js";
 import type { SizedSends } from "./sized-sends.js";
 
@@ -349,15 +344,10 @@ export class InterlineDialect implements WebSocketDialect {
 
   /** Any other frame; `at` when it is not all there. */
   #readRare(device: number, bytes: Uint8Array, at: number, end: number, last: boolean): number {
-    const reader = new MsgpackReader(bytes.subarray(0, end), at);
-    try {
-      reader.skip();
-    } catch (error) {
-      if (last) throw error;
-      return at;
-    }
-    this.#takeRare(device, readServerFrame(new MsgpackReader(bytes.subarray(0, reader.offset), at)));
-    return reader.offset;
+    const found = readRareFrame(bytes, { at, end, isLast: last });
+    if (found === undefined) return at;
+    this.#takeRare(device, found.frame);
+    return found.next;
   }
 
   #takeRare(device: number, frame: ServerFrame): void {
