@@ -1,7 +1,13 @@
 /** The part of a check that is about accounts: rosters, what is left of removed devices, names, delivery tokens, notices owed, push targets. */
-import { accountAddress } from "../base/address.js";
+import { type AccountAddress, accountAddress } from "../base/address.js";
 import { equalBytes } from "../base/bytes.js";
-import { decodeAccount, decodeDeliveryTokens, decodeName, decodeNotice } from "./account-rows.js";
+import {
+  type AccountRow,
+  decodeAccount,
+  decodeDeliveryTokens,
+  decodeName,
+  decodeNotice,
+} from "./account-rows.js";
 import type { CheckReport } from "./check-report.js";
 import type { Checker } from "./checker.js";
 import { nameAddress } from "./names.js";
@@ -9,11 +15,10 @@ import { decodeTarget } from "./push-targets.js";
 import { accountKey, addressInKey, decodeNumber, NAMED_KEY_BYTES, namedKey, readU64BE } from "./schema.js";
 
 export async function checkAccounts(checker: Checker): Promise<CheckReport["accounts"]> {
+  const counts = { accounts: 0, devices: 0 };
   const ordinals = new Set<number>();
-  let accounts = 0;
-  let devices = 0;
   await checker.eachRow("accounts", ({ key, value }) => {
-    accounts++;
+    counts.accounts++;
     const address = addressInKey(key);
     checker.requirePartition("accounts", key);
     const row = decodeAccount(key, value);
@@ -21,49 +26,33 @@ export async function checkAccounts(checker: Checker): Promise<CheckReport["acco
       checker.find({ table: "accounts", kind: "damaged", detail: "the row is damaged", address });
       return;
     }
-    if (row.isRemoved && row.devices.length > 0)
-      checker.find({
-        table: "accounts",
-        kind: "reference",
-        detail: "a removed account has devices",
-        address,
-      });
-    const numbers = new Set<number>();
-    let previous = 0;
-    for (const { number, ordinal } of row.devices) {
-      devices++;
-      const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
-      if (!checker.state.ownerPid && !isGiven) {
-        checker.find({
-          table: "accounts",
-          kind: "reference",
-          detail: `ordinal ${ordinal} was never given`,
-          address,
-        });
-      }
-      if (ordinals.has(ordinal)) {
-        checker.find({
-          table: "accounts",
-          kind: "reference",
-          detail: `ordinal ${ordinal} is given twice`,
-          address,
-        });
-      }
-      // A roster is in the order of registration.
-      if (ordinal <= previous || numbers.has(number)) {
-        checker.find({
-          table: "accounts",
-          kind: "order",
-          detail: `device ${number} is out of order`,
-          address,
-        });
-      }
-      ordinals.add(ordinal);
-      numbers.add(number);
-      previous = ordinal;
-    }
+    counts.devices += row.devices.length;
+    checkRoster(checker, { address, ...row }, ordinals);
   });
-  return { accounts, devices };
+  return counts;
+}
+
+/** `ordinals` are those of the accounts before. */
+function checkRoster(
+  checker: Checker,
+  { address, devices, isRemoved }: AccountRow & { readonly address: AccountAddress },
+  ordinals: Set<number>,
+): void {
+  const find = (kind: "reference" | "order", detail: string): void =>
+    checker.find({ table: "accounts", kind, detail, address });
+  if (isRemoved && devices.length > 0) find("reference", "a removed account has devices");
+  const numbers = new Set<number>();
+  let previous = 0;
+  for (const { number, ordinal } of devices) {
+    const isGiven = ordinal > 0 && ordinal < (checker.state.nextOrdinal ?? Number.POSITIVE_INFINITY);
+    if (!checker.state.ownerPid && !isGiven) find("reference", `ordinal ${ordinal} was never given`);
+    if (ordinals.has(ordinal)) find("reference", `ordinal ${ordinal} is given twice`);
+    // A roster is in the order of registration.
+    if (ordinal <= previous || numbers.has(number)) find("order", `device ${number} is out of order`);
+    ordinals.add(ordinal);
+    numbers.add(number);
+    previous = ordinal;
+  }
 }
 
 export async function checkRemovals(checker: Checker): Promise<CheckReport["removals"]> {
