@@ -31,10 +31,12 @@ import { type HttpHandlers, refuseWith, routeHttp } from "./http.js";
 import { type Attached, type Connection, Link, type Socket, stages } from "./link.js";
 import { createApp, listenOn } from "./listen.js";
 import {
+  type HttpRequest,
   type HttpResponse,
   type ListenSocket,
   loadNative,
   type Native,
+  type SocketContext,
   type TemplatedApp,
 } from "./native.js";
 import { addressKey, Newcomers } from "./newcomers.js";
@@ -272,31 +274,7 @@ class SocketEdge implements Edge {
       // Deadlines of our own (deadlines.ts); 0 also gives an ended socket the addon's shortest margin.
       idleTimeout: 0,
       sendPingsAutomatically: false,
-      upgrade: (response, request, context) => {
-        const refusal = refuseUpgrade(
-          {
-            upgrade: request.getHeader("upgrade"),
-            connection: request.getHeader("connection"),
-            version: request.getHeader("sec-websocket-version"),
-            protocols: request.getHeader("sec-websocket-protocol"),
-          },
-          {
-            draining: this.#draining,
-            connections: this.#table.heldCount,
-            connectionsMax: this.#limits.connectionsMax,
-            unauthenticated: this.#table.waiting.size,
-            unauthenticatedMax: this.#limits.unauthenticatedConnectionsMax,
-          },
-        );
-        if (refusal !== undefined) {
-          this.#upgradesRefused.set(refusal.reason, (this.#upgradesRefused.get(refusal.reason) ?? 0) + 1);
-          refuseWith(response, refusal);
-          return;
-        }
-        const address = addressKey(response.getRemoteAddress());
-        const attached: Attached = { link: new Link(this.#table, address) };
-        response.upgrade(attached, request.getHeader("sec-websocket-key"), SUBPROTOCOL, "", context);
-      },
+      upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: (socket) => {
         this.#heads--;
         this.#opened++;
@@ -328,6 +306,32 @@ class SocketEdge implements Edge {
         this.#table.closed((socket as Socket).link);
       },
     });
+  }
+
+  #upgrade(response: HttpResponse, request: HttpRequest, context: SocketContext): void {
+    const refusal = refuseUpgrade(
+      {
+        upgrade: request.getHeader("upgrade"),
+        connection: request.getHeader("connection"),
+        version: request.getHeader("sec-websocket-version"),
+        protocols: request.getHeader("sec-websocket-protocol"),
+      },
+      {
+        draining: this.#draining,
+        connections: this.#table.heldCount,
+        connectionsMax: this.#limits.connectionsMax,
+        unauthenticated: this.#table.waiting.size,
+        unauthenticatedMax: this.#limits.unauthenticatedConnectionsMax,
+      },
+    );
+    if (refusal !== undefined) {
+      this.#upgradesRefused.set(refusal.reason, (this.#upgradesRefused.get(refusal.reason) ?? 0) + 1);
+      refuseWith(response, refusal);
+      return;
+    }
+    const address = addressKey(response.getRemoteAddress());
+    const attached: Attached = { link: new Link(this.#table, address) };
+    response.upgrade(attached, request.getHeader("sec-websocket-key"), SUBPROTOCOL, "", context);
   }
 
   /** Any message but a binary one of an attached connection. */
