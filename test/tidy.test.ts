@@ -256,6 +256,20 @@ describe("style", () => {
     expect(long).toEqual([]);
   });
 
+  it("a file that a comment of src, assembly or bench names is there", () => {
+    const tracked = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).split("\n");
+    const paths = tracked.map((path) => `/${path}`);
+    const named = [...sources, ...files("assembly"), ...files("bench")].flatMap((file) =>
+      [
+        ...readFileSync(join(root, file), "utf8").matchAll(/(?<![\w./"-])(?:[\w-]+\/)*[\w-]+\.ts\b(?!")/g),
+      ].map(([name]) => `${file} names ${name}`),
+    );
+    expect(named.length).toBeGreaterThan(100);
+    const isThere = (mention: string): boolean =>
+      paths.some((path) => path.endsWith(`/${mention.split(" ")[2]}`));
+    expect(named.filter((mention) => !isThere(mention))).toEqual([]);
+  });
+
   it("every file of src and assembly opens with a comment that says what it is", () => {
     const bare = [...sources, ...files("assembly")].filter((file) => {
       const text = readFileSync(join(root, file), "utf8").replace(/^#!.*\n/, "");

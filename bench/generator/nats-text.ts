@@ -1,6 +1,6 @@
 /**
  * What devices of both NATS dialects write: lines of the client protocol, and the
- * subjects that they and the server's set-up (systems/nats-jetstream.ts) agree on.
+ * subjects that they and the server's set-up (systems/jetstream.ts) agree on.
  */
 import { deviceName } from "./device-names.js";
 import { fillPayload } from "./payload.js";

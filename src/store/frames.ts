@@ -7,7 +7,7 @@
  *   reference   0xc1 | kind u8 (44, 45) | 0 | sequence u64 BE | 0 | block bytes u16 | part number u48 |
  *               bytes of its frame u32 | block
  *
- * 0xc1 begins nothing in msgpack. A reference stands for a frame, which parts.ts composes.
+ * 0xc1 begins nothing in msgpack. A reference stands for a frame, which part-rows.ts composes.
  */
 import { kinds } from "../wire/protocol.js";
 import { readU32, readU64BE, writeU32, writeU64BE } from "./schema.js";

@@ -17,12 +17,12 @@ import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transac
 import type { Memberships } from "./memberships.js";
 import type { BrandName } from "./names.js";
 import type { StoredNotice } from "./outbox.js";
-import type { PartSource } from "./parts.js";
 import type { PushTargets } from "./push-targets.js";
 import { nameOf, type QueueItem } from "./queue-reader.js";
 import { stageTotals } from "./queues.js";
 import { DEDUP_KEY_BYTES, deviceKey } from "./schema.js";
 import type { Commit, JournalCommit, Store, StoreOptions, StoreStats } from "./shapes.js";
+import type { PartSource } from "./shared-parts.js";
 import { Slice, trimSlice } from "./slices.js";
 import { SpillWork } from "./spill.js";
 import type { StoreBase } from "./store-base.js";

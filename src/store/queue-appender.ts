@@ -5,7 +5,7 @@
  * otherwise have a row for each.
  *
  * One with references is not grown for longer than sharedGrowMs, so that no
- * entry outlives its part (parts.ts).
+ * entry outlives its part (shared-parts.ts).
  *
  * A grown chunk counts as stored when its newest entries were, so that none
  * expires early.
@@ -15,10 +15,10 @@ import { addedBy, encodeRow } from "./chunk-rows.js";
 import type { Batch } from "./database.js";
 import { frameSequenceAt, passFrames } from "./frames.js";
 import type { SpillRun } from "./journal-record.js";
-import type { PartSource } from "./parts.js";
 import { entriesBefore, isIntact, nameOf, type QueueRow } from "./queue-reader.js";
 import { brandOf, type QueueContext } from "./queues.js";
 import { queueKey } from "./schema.js";
+import type { PartSource } from "./shared-parts.js";
 
 /** Entries in a row, with what the chunk's header needs to know of them. */
 type Piece = Pick<SpillRun, "firstSequence" | "lastSequence" | "entryCount" | "frames" | "hasReferences">;

@@ -25,8 +25,8 @@ import {
   readReference,
 } from "./frames.js";
 import { composeFrame } from "./part-rows.js";
-import type { SharedParts } from "./parts.js";
 import { addressInKey, decodeNumber, deviceKey, firstSequenceInKey, queueEnd, queueKey } from "./schema.js";
+import type { SharedParts } from "./shared-parts.js";
 
 export type QueueItem =
   | {

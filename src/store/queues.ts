@@ -1,13 +1,13 @@
 /**
  * What removes rows from device queues: trims (acked) and collapses (quota,
- * expiry), which leave a gap in place. What adds rows is spill.ts.
+ * expiry), which leave a gap in place. What adds rows is queue-appender.ts.
  *
  * Each function changes one device's queue by adding rows to a batch, from the
  * state as committed. A batch may therefore touch a device only once; the
  * writer's slices keep to that. Each leaves a queue that is whole, wherever it
  * is cut by `rowsMax`, so that a crash between two slices is harmless.
  *
- * What is removed refers to its shared parts no more; they go with their last reference (parts.ts).
+ * What is removed refers to its shared parts no more; they go with their last reference (shared-parts.ts).
  *
  * The quota in bytes counts what the device would be sent, so that nobody can be made to hold more by sending it shared
  * parts; a brand's counter counts what is stored for it.
@@ -23,7 +23,6 @@ import { encodeRow } from "./chunk-rows.js";
 import type { Batch, Database } from "./database.js";
 import type { Floors } from "./floors.js";
 import { entryBytesAt, frameBytesAt, frameSequenceAt } from "./frames.js";
-import type { SharedParts } from "./parts.js";
 import {
   addedBefore,
   bytesBefore,
@@ -34,6 +33,7 @@ import {
   type QueueRow,
 } from "./queue-reader.js";
 import { addressInKey, encodeNumber, queueKey } from "./schema.js";
+import type { SharedParts } from "./shared-parts.js";
 
 export interface QueueBounds {
   readonly queueEntriesMax: number;

@@ -12,12 +12,12 @@ import type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transac
 import type { Memberships } from "./memberships.js";
 import type { BrandName } from "./names.js";
 import type { OutboxBounds, StoredNotice } from "./outbox.js";
-import type { PartSource } from "./parts.js";
 import type { PushTargets } from "./push-targets.js";
 import type { QueueItem } from "./queue-reader.js";
 import type { QueueBounds, QueueStats } from "./queues.js";
 import type { RecoveryResult } from "./recovery.js";
 import type { StorePart } from "./schema.js";
+import type { PartSource } from "./shared-parts.js";
 import type { SweepResult } from "./sweep.js";
 
 export interface JournalCommit {

@@ -18,11 +18,11 @@
 import { assert } from "../base/assert.js";
 import type { Batch } from "./database.js";
 import type { SpillRun } from "./journal-record.js";
-import type { PartSource } from "./parts.js";
 import { QueueAppender } from "./queue-appender.js";
 import { nameOf } from "./queue-reader.js";
 import { enforceQuota, type QueueContext, stageTotals } from "./queues.js";
 import { deviceKey, PARTITIONS } from "./schema.js";
+import type { PartSource } from "./shared-parts.js";
 import { Slice, trimSlice } from "./slices.js";
 import type { Work } from "./writer.js";
 

@@ -21,13 +21,13 @@ import { Keys } from "./keys.js";
 import { Memberships } from "./memberships.js";
 import { Names } from "./names.js";
 import { Outbox } from "./outbox.js";
-import { SharedParts } from "./parts.js";
 import { PushTargets } from "./push-targets.js";
 import { QueueReader } from "./queue-reader.js";
 import type { QueueContext } from "./queues.js";
 import { type OpenedRun, openRun, type RecoveryResult, recover } from "./recovery.js";
 import { blocksBefore, JOURNAL_FILE, type TableName } from "./schema.js";
 import type { StoreOptions } from "./shapes.js";
+import { SharedParts } from "./shared-parts.js";
 import type { StoreBase } from "./store-base.js";
 import { Tombstones } from "./tombstones.js";
 

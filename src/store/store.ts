@@ -53,9 +53,9 @@ export type { SpillRun } from "./journal-record.js";
 export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 export type { BrandName } from "./names.js";
 export type { Notice, StoredNotice } from "./outbox.js";
-export type { PartSource } from "./parts.js";
 export type { QueueItem } from "./queue-reader.js";
 export type { Commit, CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./shapes.js";
+export type { PartSource } from "./shared-parts.js";
 export type { SweepResult } from "./sweep.js";
 
 /** Before the database is made: whoever finds that and no journal knows that the journal is lost. */
