@@ -34,7 +34,7 @@ export class PathState {
   readonly sealed: SealedSends;
   readonly wake: () => void;
   readonly turnNow: () => void;
-  /** By slot. Changed in connections.ts only. */
+  /** By slot. Changed in arrival.ts, own-device.ts and connections.ts only. */
   readonly connections: (Attachment | undefined)[] = [];
   connectionCount = 0;
   lastConnectionNumber = 0;

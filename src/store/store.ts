@@ -33,30 +33,15 @@ import type { Store, StoreOptions } from "./shapes.js";
 import { StoreBase } from "./store-base.js";
 import { openParts } from "./store-parts.js";
 
-export type { AccountRecord, Arrival, DeviceEntry, RosterChange } from "./accounts.js";
+export type { AccountRecord } from "./accounts.js";
 export { checkDirectory } from "./check.js";
-export type { CheckFinding, CheckReport } from "./check-report.js";
 export type { ContactChange } from "./contacts.js";
-export {
-  type AccountSummary,
-  type DeviceView,
-  Inspector,
-  inspectDirectory,
-  type JournalSummary,
-  type Overview,
-  type Page,
-  type PageRequest,
-  type QueueRowSummary,
-  type QueueSummary,
-} from "./inspect.js";
+export { inspectDirectory } from "./inspect.js";
 export type { SpillRun } from "./journal-record.js";
-export type { ClaimedKeys, KeyClaim, KeyDigests, KeyStocks } from "./key-transaction.js";
 export type { BrandName } from "./names.js";
 export type { Notice, StoredNotice } from "./outbox.js";
 export type { QueueItem } from "./queue-reader.js";
-export type { Commit, CorruptionReport, JournalCommit, Store, StoreOptions, StoreStats } from "./shapes.js";
-export type { PartSource } from "./shared-parts.js";
-export type { SweepResult } from "./sweep.js";
+export type { Commit, CorruptionReport, Store, StoreOptions } from "./shapes.js";
 
 /** Before the database is made: whoever finds that and no journal knows that the journal is lost. */
 function makeJournal(directory: string): void {
