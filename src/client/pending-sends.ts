@@ -17,6 +17,9 @@ import { errorOfNumber, InterlineError } from "./errors.js";
 import type { Receipt } from "./types.js";
 
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
+/** Pauses between attempts that the node gave no longer delay for: they double up to a bound, because attempts may have none. */
+const RETRY_BASE_MS = 250;
+const RETRY_CAP_MS = 30_000;
 
 /** Codes that say something about the node or the connection, not about one send: all sends wait. */
 const nodeWide = new Set<string>(["overloaded", "diskLow", "sealedTooFast"]);
@@ -187,7 +190,8 @@ export class PendingSends {
 
   #retry(send: PendingSend, error: InterlineError): void {
     // Without advice we still leave the node some time; the jitter spreads clients refused together.
-    const leastMs = error.retry === "now" ? 0 : 250 * 2 ** (send.attempts - 1);
+    const doubledMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** Math.min(send.attempts - 1, 30));
+    const leastMs = error.retry === "now" ? 0 : doubledMs;
     const delayMs = Math.max(error.retryAfterMs, leastMs) * (1 + Math.random() / 4);
     if (nodeWide.has(error.code)) {
       this.#wait(send);

@@ -124,6 +124,24 @@ describe("refusals", () => {
     expect(sentIds(transport.socket.take())).toEqual([]);
   });
 
+  test.each(["diskLow", "brandQuota"] as const)(
+    "%s may last: a send that may be repeated without end is never left waiting for long, nor repeated at once",
+    async (code) => {
+      const { client, transport } = await liveClient({}, { silenceMs: 3_600_000 });
+      void client.send({ ...requestOf(1), attemptsMax: Number.MAX_SAFE_INTEGER });
+      await settle();
+      for (let position = 1; position <= 40; position++) {
+        expect(sentIds(transport.socket.take())).toEqual([1]);
+        transport.socket.receive(encodeRefusal({ position, code, retryAfterMs: 250 }));
+        if (position > 10) {
+          await settle(20_000);
+          expect(sentIds(transport.socket.take())).toEqual([]);
+        }
+        await settle(40_000);
+      }
+    },
+  );
+
   test("a code of a newer server is given with its number", async () => {
     const { client, transport } = await liveClient();
     const error = errorOf(client.send({ ...requestOf(1), attemptsMax: 1 }));
