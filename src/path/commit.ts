@@ -27,6 +27,7 @@ export function commit(state: PathState): void {
   const { records, dedupKeys } = batch;
   const commit = state.store.commit({ records, dedupKeys, timeMs: moment.wallMs });
   state.underWay = { batch, commit, bytes: records.reduce((sum, record) => sum + record.bytes.length, 0) };
+  state.commitCount++;
   state.lastCommitMs = moment.monotonicMs;
   commit.durable.then(state.wake, () => failed(state));
 }
@@ -46,7 +47,8 @@ export function flushWaitMs({ underWay, moment, limits }: PathState): number {
   return isWorthIt ? limits.flushWaitMs : 0;
 }
 
-/** The store says `failed` to the node, which stops; from here on nothing is receipted. */
+/** The store says `failed` to the node, which stops; from here on nothing is receipted, and nobody waits for it. */
 export function failed(state: PathState): void {
   state.hasFailed = true;
+  state.settle();
 }

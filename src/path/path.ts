@@ -8,6 +8,7 @@ import type { SignalFate } from "../rules/signals.js";
 import type { AccountRecord } from "../store/store.js";
 import type { CodeName } from "../wire/codes.js";
 import { type Attached, attach, type Wanted } from "./arrival.js";
+import { failed } from "./commit.js";
 import { detach, receive, rosterChanged, writable } from "./connections.js";
 import type { Connection, Moment, PathOptions } from "./shapes.js";
 import { tell } from "./signals.js";
@@ -80,7 +81,7 @@ export class Path {
 
   /** Storage has failed: from here on nothing is receipted, committed or spilled. */
   fail(): void {
-    this.state.hasFailed = true;
+    failed(this.state);
   }
 
   /** Ends every connection with this code. */
@@ -88,7 +89,7 @@ export class Path {
     endAll(this.state, code, retryAfterMs);
   }
 
-  /** Resolves when everything accepted so far is committed; turns go on meanwhile. */
+  /** Resolves when everything accepted so far is committed and receipted, or never will be; turns go on meanwhile. */
   settled(): Promise<void> {
     return this.state.whenSettled();
   }

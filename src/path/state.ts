@@ -53,11 +53,14 @@ export class PathState {
   /** commit.ts: what is being flushed. */
   underWay: { readonly batch: SealedBatch; readonly commit: Commit; readonly bytes: number } | undefined;
   lastCommitMs = 0;
+  /** commit.ts: how many were begun. */
+  commitCount = 0;
   /** spill.ts */
   isSpilling = false;
   /** A write failed: the node is on its way out and nothing is committed, receipted or spilled any more. */
   hasFailed = false;
-  private readonly settling: (() => void)[] = [];
+  /** `commitsNeeded`: how many are to be done; known at the end of the turn in which the inbox was read. */
+  private readonly settling: { readonly resolve: () => void; commitsNeeded: number | undefined }[] = [];
 
   constructor(options: PathOptions) {
     this.kernel = options.kernel;
@@ -110,22 +113,33 @@ export class PathState {
     );
   }
 
+  /** Resolves when all that is accepted in the next turn, or was before, is committed and receipted, or never will be. */
   whenSettled(): Promise<void> {
     return new Promise((resolve) => {
-      this.settling.push(resolve);
+      this.settling.push({ resolve, commitsNeeded: undefined });
       this.wake();
     });
   }
 
-  /** Called at a turn's end: releases those who wait for everything to be committed. */
+  /** Somebody waits for what is accepted: no receipt waits for company meanwhile. */
+  get isSettling(): boolean {
+    return this.settling.length > 0;
+  }
+
+  /**
+   * Called at a turn's end, when no receipt that is due was held back, and when the storage has failed. Devices may go on
+   * sending: whoever waits for what was accepted waits for the commit that takes it, and not for a moment without any.
+   */
   settle(): void {
     if (this.settling.length === 0) return;
-    const isSettled =
-      this.underWay === undefined &&
-      this.kernel.uncommittedBytes === 0 &&
-      this.kernel.dueReceipts === 0 &&
-      !this.kernel.hasUnsealedReceipts;
-    if (!isSettled && !this.hasFailed) return;
-    for (const resolve of this.settling.splice(0)) resolve();
+    const { kernel, underWay } = this;
+    const isAllSealed = kernel.uncommittedBytes === 0 && !kernel.hasUnsealedReceipts;
+    const isSettled = underWay === undefined && isAllSealed && kernel.dueReceipts === 0;
+    const commitsDone = this.commitCount - (underWay === undefined ? 0 : 1);
+    for (const waiting of this.settling.splice(0)) {
+      waiting.commitsNeeded ??= this.commitCount + 1;
+      if (isSettled || this.hasFailed || commitsDone >= waiting.commitsNeeded) waiting.resolve();
+      else this.settling.push(waiting);
+    }
   }
 }

@@ -94,7 +94,7 @@ function send(state: PathState): void {
 const RECEIPTS_AT_ONCE = 256;
 
 function receipts(state: PathState): void {
-  const holdMs = state.limits.receiptHoldMs * state.moment.patience;
+  const holdMs = state.isSettling ? 0 : state.limits.receiptHoldMs * state.moment.patience;
   while (state.kernel.collectReceipts(state.moment.monotonicMs, holdMs, RECEIPTS_AT_ONCE) > 0) send(state);
 }
 
