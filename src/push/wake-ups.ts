@@ -90,7 +90,10 @@ interface Job {
   dueMs: number;
   state: "due" | "ready" | "underWay";
   attempts: number;
+  /** The device has come since it was begun … */
   hasConnected: boolean;
+  /** … and gone again, with an occasion that the attempt, which is older, does not cover. */
+  next: Occasion | undefined;
 }
 
 interface Lane {
@@ -233,6 +236,11 @@ export class WakeUps {
     const when = { occasion, nowMs: clock.wallMs(), intervalMs: limits.pushIntervalMs };
     const delayMs = wakeDelayMs(target, when);
     const job = this.#jobs.get(nameOf(device));
+    if (job?.state === "underWay" && job.hasConnected) {
+      // What was stored wakes sooner than a leaving does.
+      if (job.next !== "stored") job.next = occasion;
+      return;
+    }
     if (delayMs === undefined || job !== undefined) this.stats.coalesced++;
     else this.#add(device, delayMs);
     // It waits because the device had only left; after a failed attempt it waits for the target.
@@ -249,7 +257,8 @@ export class WakeUps {
     }
     const name = nameOf(device);
     const dueMs = clock.monotonicMs() + delayMs;
-    const job: Job = { name, device, lane, dueMs, state: "due", attempts: 0, hasConnected: false };
+    const isNew = { attempts: 0, hasConnected: false, next: undefined };
+    const job: Job = { name, device, lane, dueMs, state: "due", ...isNew };
     this.#jobs.set(name, job);
     this.stats.waiting = this.#jobs.size;
     lane.count++;
@@ -337,6 +346,7 @@ export class WakeUps {
       return;
     }
     this.#drop(job);
+    if (job.next !== undefined) this.#hear(job.device, job.next);
     const settledMs = clock.wallMs();
     if (next.step === "forget") store.pushTargets.unregister(job.device, target).catch(() => {});
     // Of a device that has come meanwhile the row says so already, and should go on saying it.

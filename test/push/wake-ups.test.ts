@@ -159,6 +159,24 @@ describe("one device", () => {
     expect(world.sends.length).toBe(1);
   });
 
+  test.each(["stored", "left"] as const)(
+    "that came and went while its wake-up was under way is woken for what was %s since",
+    async (occasion) => {
+      // The scan after the start would find what is owed, and there is no other.
+      await world.after(world.bounds.pushScanDelayMs);
+      world.wakeUps.stored(device);
+      await turns();
+      world.wakeUps.came(device);
+      await world.after(1_000);
+      world.add(device, { ...world.row(device), queuedMs: world.nowMs });
+      world.wakeUps[occasion](device);
+      await turns();
+      await world.answer({ result: "sent" });
+      await world.after(world.bounds.pushIntervalMs);
+      expect(world.sends.length).toBe(1);
+    },
+  );
+
   test("is remembered to have come or to have been woken while that is being written", async () => {
     let written = (): void => {};
     world.disk = new Promise((resolve) => {
