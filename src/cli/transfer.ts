@@ -122,11 +122,13 @@ async function ended(
     const stop = () => reject(new CliError(`interrupted: ${goesOn}`));
     if (interrupted.aborted) stop();
     interrupted.addEventListener("abort", stop, { once: true });
-    client.on("envelope", () => {
+    const leave = () => {
       reject(new CliError("envelopes wait for this device: print them with `interline listen` first"));
       // Not taken: it comes again.
       return new Promise(() => undefined);
-    });
+    };
+    client.on("envelope", leave);
+    client.on("sealed", leave);
   });
   try {
     return await Promise.race([transfer.done, cut]);

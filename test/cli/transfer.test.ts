@@ -101,6 +101,19 @@ test("takes no envelope that another command is to have, and overwrites nothing"
   expect((await runCli(setting(), ...listening, ...where)).out).toContain("hi");
 });
 
+test("says so too of a sealed envelope that waits, and takes it no more than others", async () => {
+  const where = ["-d", file("interline-data"), "-u", node.url as string];
+  const erin = ["-b", "whatsapp", "-a", "erin"];
+  const token = (
+    await runCli(setting(), "delivery-token", "set", ...erin, "-n", "2", ...where)
+  ).out.trimEnd();
+  const waiting = startCli(setting(), ...side("erin", 2), "--into", file("unheard"), "--timeout", "20s");
+  await waiting.shows("interline-transfer:");
+  const to = ["-b", "whatsapp", "--sealed", "-t", "whatsapp/erin", "--delivery-token", token];
+  expect((await runCli(setting(), "send", ...to, "-x", "guess who", ...where)).code).toBe(0);
+  expect(await waiting.outcome).toMatchObject({ code: 1, err: expect.stringContaining("interline listen") });
+});
+
 /** The first line that a running command prints. */
 async function first(run: ReturnType<typeof startCli>): Promise<string> {
   await run.shows("\n");
