@@ -221,8 +221,8 @@ export class IncomingTransfer extends TransferSide {
     try {
       await this.#options.store(part);
     } catch (error) {
-      // The old device waits: the application may mend what failed and resume.
-      this.fail(error);
+      // The old device waits: the application may mend what failed and resume. When all had come, it offers again.
+      if (!this.hasEnded) this.fail(error);
       throw error;
     }
     this.#state = state;

@@ -98,7 +98,9 @@ export abstract class TransferSide {
       payload,
       attemptsMax: Number.MAX_SAFE_INTEGER,
     });
-    await sent.catch((error) => this.fail(error));
+    await sent.catch((error) => {
+      if (!this.#hasEnded) this.fail(error);
+    });
   }
 
   protected succeed(result: TransferResult): void {
@@ -113,11 +115,19 @@ export abstract class TransferSide {
     this.#reject(error);
   }
 
+  /**
+   * Ends here and on the other device. `done` says so only when the node has that: whoever then ends the client must not
+   * take it away from the other device, which would wait for ever.
+   */
   protected async giveUp(error: unknown): Promise<void> {
     if (this.#hasEnded) return;
-    const { cipher } = this;
-    this.fail(error);
-    if (cipher === undefined) return;
+    this.#hasEnded = true;
+    this.stopListening();
+    if (this.cipher !== undefined) await this.#sendCancel(this.cipher, error);
+    this.#reject(error);
+  }
+
+  async #sendCancel(cipher: RunCipher, error: unknown): Promise<void> {
     const number = error instanceof InterlineError ? error.number : 0;
     const code = number >= 640 && number < 650 ? number : codes.transferCancelled.code;
     const nonce = this.cancelNonce();

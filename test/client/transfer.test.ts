@@ -402,6 +402,53 @@ describe("after the death of a side", () => {
   });
 });
 
+describe("nobody is left waiting", () => {
+  it("when a store failed after all had come: an old device that begins anew is told that it has", async () => {
+    const { oldDevice, newDevice } = await pair();
+    const disk = new Disk();
+    let isBroken = false;
+    const store = async (part: TransferPart) => {
+      if (isBroken) throw new Error("the disk is full");
+      await disk.options.store(part);
+    };
+    const incoming = await inviteTransfer(newDevice, { ...disk.options, store });
+    const { invitation } = incoming;
+    const whole = blob(3 * CHUNK);
+    const first = sendTransfer(oldDevice, { invitation, source: whole });
+    await Promise.all([first.done, incoming.done]);
+    isBroken = true;
+    const unheard = sendTransfer(oldDevice, { invitation, source: whole });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    isBroken = false;
+    const again = sendTransfer(oldDevice, { invitation, source: whole });
+    expect((await again.done).bytes).toBe(whole.length);
+    await unheard.cancel();
+  });
+
+  it("when a device gives up and its client is closed as soon as that is known", async () => {
+    const { oldDevice, newDevice } = await pair();
+    const incoming = await inviteTransfer(newDevice, new Disk(CHUNK).options);
+    const outgoing = sendTransfer(oldDevice, { invitation: incoming.invitation, source: blob(3 * CHUNK) });
+    const left = codeOf(incoming.done).then(async (code) => {
+      await newDevice.close();
+      return code;
+    });
+    expect(await left).toBe("transferTooLarge");
+    expect(await codeOf(outgoing.done)).toBe("transferTooLarge");
+  });
+
+  it("when a device gives up and its client is closed before the node has heard of it", async () => {
+    const { oldDevice, newDevice } = await pair();
+    const incoming = await inviteTransfer(newDevice, new Disk().options);
+    const outgoing = sendTransfer(oldDevice, { invitation: incoming.invitation, source: blob(30 * CHUNK) });
+    await until("it is under way", () => oldDevice.unreceiptedCount > 0);
+    const cancelled = outgoing.cancel();
+    await oldDevice.close();
+    await cancelled;
+    expect(await codeOf(outgoing.done)).toBe("transferCancelled");
+  });
+});
+
 describe("a node that lies", () => {
   const isChunk = (payload: Uint8Array, index: number): boolean =>
     payload[1] === 2 && Buffer.from(payload).readUInt32BE(42) === index;
