@@ -166,19 +166,19 @@ function writeKey(to: usize, ordinal: u32, id: usize): void {
   store<u64>(to, load<u64>(id, 8), 12);
 }
 
-/** Ages the window: called once a tick, and before a key is put. */
-export function rotateIfDue(nowMs: f64): void {
-  if (newestSince == 0) newestSince = nowMs;
-  if (newestCount < dedupKeysMax && nowMs - newestSince < generationMs) return;
+/** Ages the window: called once a tick, and before a key is put. By time that passes: a date would forget keys when the clock is set. */
+export function rotateIfDue(monotonicMs: f64): void {
+  if (newestSince == 0) newestSince = monotonicMs;
+  if (newestCount < dedupKeysMax && monotonicMs - newestSince < generationMs) return;
   newest ^= 1;
   newestCount = 0;
-  newestSince = nowMs;
+  newestSince = monotonicMs;
   for (let bucket: u32 = 0; bucket <= dedupBucketMask; bucket++) memory.fill(lineAt(bucket, newest), 0, LINE_BYTES);
 }
 
 /** Takes in the key of the last isDuplicate(), which answered no, and logs it for the journal. */
-export function remember(ordinal: u32, id: usize, nowMs: f64): void {
-  rotateIfDue(nowMs);
+export function remember(ordinal: u32, id: usize, monotonicMs: f64): void {
+  rotateIfDue(monotonicMs);
   put(ordinal, id);
   writeKey(dedupLog + <usize>(logCount++) * KEY_BYTES, ordinal, id);
 }
@@ -197,7 +197,7 @@ export function clearLog(): void {
  * `keyCount` keys of 20 bytes at `keys`, oldest first: takes in the new ones and writes a 1 for each duplicate,
  * a 0 for each new key, into `answers`. Recovery fills the window with it; the benchmark measures it.
  */
-export function dedupBatch(keys: usize, keyCount: u32, answers: usize, nowMs: f64): void {
+export function dedupBatch(keys: usize, keyCount: u32, answers: usize, monotonicMs: f64): void {
   for (let from: u32 = 0; from < keyCount; from += BATCH) {
     const part = min(BATCH, keyCount - from);
     const first = keys + <usize>from * KEY_BYTES;
@@ -208,7 +208,7 @@ export function dedupBatch(keys: usize, keyCount: u32, answers: usize, nowMs: f6
       const duplicate = isKnown(load<u32>(key), key + 4);
       store<u8>(answers + from + i, duplicate ? 1 : 0);
       if (duplicate) continue;
-      rotateIfDue(nowMs);
+      rotateIfDue(monotonicMs);
       put(load<u32>(key), key + 4);
     }
   }

@@ -64,14 +64,14 @@ export function forgetAsks(): void {
 }
 
 /** The rules of a send, in order of precedence; nothing takes effect unless all hold. */
-export function judgeSend(slot: usize, isGroup: bool, isShared: bool, timeMs: f64): u32 {
+export function judgeSend(slot: usize, isGroup: bool, isShared: bool, monotonicMs: f64): u32 {
   const shape = readSend(isGroup, isShared);
   if (shape != ACCEPTED) return shape;
   const early = judgeAny(slot);
   if (early != IS_NEW) return early;
   const recipients = isGroup ? judgeGroup(slot) : judgeParties(slot, isShared);
   if (recipients != ACCEPTED) return recipients;
-  accept(slot, isShared, L.DELIVER_HEAD, timeMs);
+  accept(slot, isShared, L.DELIVER_HEAD, monotonicMs);
   return ACCEPTED;
 }
 
@@ -79,7 +79,7 @@ export function judgeSend(slot: usize, isGroup: bool, isShared: bool, timeMs: f6
  * The same for a send to one other device of the sender's own account. The frame cannot name an account, and the roster
  * has no say: who is not meant is not left out.
  */
-export function judgeOwnSend(slot: usize, timeMs: f64): u32 {
+export function judgeOwnSend(slot: usize, monotonicMs: f64): u32 {
   if (readBin() != 16 || failed) return L.CODE_BAD_FRAME;
   idAt = binAt;
   readItems = itemCount;
@@ -97,7 +97,7 @@ export function judgeOwnSend(slot: usize, timeMs: f64): u32 {
   const position = devicePosition(account, load<u32>(item, L.ITEM_SLOT));
   if (position < 0 || slotAt(slotOf(account, position)) == slot) return L.CODE_DEVICE_NOT_OWN;
   store<u32>(item, slotOf(account, position), L.ITEM_SLOT);
-  accept(slot, false, L.OWN_DELIVER_HEAD, timeMs);
+  accept(slot, false, L.OWN_DELIVER_HEAD, monotonicMs);
   return ACCEPTED;
 }
 
@@ -170,8 +170,8 @@ export function setReadItems(end: u32): void {
 }
 
 /** `head` begins the frames of what is not shared. */
-function accept(slot: usize, isShared: bool, head: u32, timeMs: f64): void {
-  remember(load<u32>(slot, L.SLOT_ORDINAL), idAt, timeMs);
+function accept(slot: usize, isShared: bool, head: u32, monotonicMs: f64): void {
+  remember(load<u32>(slot, L.SLOT_ORDINAL), idAt, monotonicMs);
   count(L.CONTROL_COUNT_SENDS_ACCEPTED, 1);
   const last = readItems;
   let shared: u32 = 0;

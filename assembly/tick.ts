@@ -32,15 +32,17 @@ const KIND_GROUP_EPHEMERAL: u32 = 14;
 let messageAt: usize = 0;
 let frameAt: usize = 0;
 let timeMs: f64 = 0;
+let passedMs: f64 = 0;
 let fresh: bool = true;
 
 /** Runs over the inbox from `from` to `to`; see the statuses in layout.ts. */
-export function tick(from: usize, to: usize, nowMs: f64): u32 {
+export function tick(from: usize, to: usize, nowMs: f64, monotonicMs: f64): u32 {
   if (fresh) {
     timeMs = nowMs;
+    passedMs = monotonicMs;
     messageAt = from;
     frameAt = 0;
-    rotateIfDue(nowMs);
+    rotateIfDue(monotonicMs);
     forgetLooks();
     fresh = false;
   }
@@ -185,8 +187,8 @@ function readSend(slot: usize, index: u32, kind: u32): u32 {
   const isGroup = kind == KIND_GROUP_SEND;
   const code =
     kind == KIND_OWN_SEND
-      ? judgeOwnSend(slot, timeMs)
-      : judgeSend(slot, isGroup, kind == KIND_SHARED_SEND || isGroup, timeMs);
+      ? judgeOwnSend(slot, passedMs)
+      : judgeSend(slot, isGroup, kind == KIND_SHARED_SEND || isGroup, passedMs);
   if (code == BATCH_FULL) return L.STATUS_AGAIN;
   if (code == NEEDS_ACCOUNTS || code == NEEDS_GROUP) {
     store<u32>(control, index, L.CONTROL_NEEDED_BY);

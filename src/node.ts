@@ -192,7 +192,7 @@ export class RunningNode {
     let node: RunningNode | undefined;
     const store = await openStore({
       directory: parts.dataDirectory,
-      nowMs: systemClock.wallMs,
+      clock: systemClock,
       onCorruption: ({ table, detail }) => {
         parts.log.warn("damaged on disk and left out", { table, detail });
         parts.onCorruption(table, detail);
@@ -416,6 +416,7 @@ function buildKernel(parts: NodeParts, store: Store): Kernel {
     });
     kernel.setCrossing(brands.length, i, "open");
   });
-  for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
+  const nowMs = systemClock.monotonicMs();
+  for (const keys of store.recoveredDedupKeys()) kernel.restoreDedup(keys, nowMs);
   return kernel;
 }

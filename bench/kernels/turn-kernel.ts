@@ -66,7 +66,7 @@ export class KernelTurn implements TurnContestant {
   }
 
   turn(nowMs: number): void {
-    const status = this.#kernel.tick(nowMs);
+    const status = this.#kernel.tick(nowMs, nowMs);
     assert(status === statuses.done, "the batch fits, and its accounts are resident");
   }
 

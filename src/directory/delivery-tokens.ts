@@ -32,7 +32,7 @@ export function deliveryTokenMethods({ store, clock, limits }: DeliveryTokenPart
 
   const stateOf = ({ current, previousUntilMs }: DeliveryTokens): MsgpackMap => ({
     isSet: !equalBytes(current, noTokens.current),
-    previousForMs: Math.max(0, Math.ceil(previousUntilMs - clock.wallMs())),
+    previousForMs: Math.max(0, Math.ceil(previousUntilMs - clock.monotonicMs())),
   });
 
   const change = async (account: AccountAddress, wanted: TokenChange): Promise<MsgpackMap> => {

@@ -61,7 +61,7 @@ export function sealedKeyMethods({ store, clock, mayMeet }: SealedKeyParts): Met
       const target: DeviceAddress = body.binOf("device", DEVICE_ADDRESS_BYTES);
       const suite = suiteIn(body);
       const digest = tokenDigest(body.binOf("deliveryToken", DELIVERY_TOKEN_BYTES));
-      const isOpened = opens(digest, store.deliveryTokens(accountOf(target)), clock.wallMs());
+      const isOpened = opens(digest, store.deliveryTokens(accountOf(target)), clock.monotonicMs());
       if (!mayMeet(brand, brandOf(target))) throw new CodedError("brandsClosed");
       if (!isOpened) throw new CodedError("deliveryTokenRefused");
       return claimedMap(await store.claimKeys({ requester: undefined, target, suite, mayMeet: true }));

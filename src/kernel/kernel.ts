@@ -76,8 +76,8 @@ export class Kernel extends KernelTables {
   }
 
   /** One step of the turn; after `done` the inbox is empty. */
-  tick(nowMs: number): number {
-    return this.call("tick")(this.inboxAt, this.inboxWrite, nowMs);
+  tick(nowMs: number, monotonicMs: number): number {
+    return this.call("tick")(this.inboxAt, this.inboxWrite, nowMs, monotonicMs);
   }
 
   clearInbox(): void {
@@ -296,20 +296,20 @@ export class Kernel extends KernelTables {
   }
 
   /** Takes keys into the dedup window, oldest first, through the inbox (which must be empty). */
-  restoreDedup(keys: Uint8Array, nowMs: number): void {
+  restoreDedup(keys: Uint8Array, monotonicMs: number): void {
     assert(this.inboxWrite === this.inboxAt && keys.length % 20 === 0, "whole keys, and an empty inbox");
     const batch = Math.floor((this.inboxEnd - this.inboxAt) / 21);
     for (let from = 0; from < keys.length; from += batch * 20) {
       const part = keys.subarray(from, Math.min(keys.length, from + batch * 20));
       this.bytes.set(part, this.inboxAt);
-      this.call("dedupBatch")(this.inboxAt, part.length / 20, this.inboxAt + part.length, nowMs);
+      this.call("dedupBatch")(this.inboxAt, part.length / 20, this.inboxAt + part.length, monotonicMs);
     }
   }
 
   /** Answers, one byte a key (1 known, 0 new), for keys of 20 bytes that lie in the inbox; for measurement. */
-  dedupInPlace(keyCount: number, nowMs: number): number {
+  dedupInPlace(keyCount: number, monotonicMs: number): number {
     const answers = this.inboxAt + keyCount * 20;
-    this.call("dedupBatch")(this.inboxAt, keyCount, answers, nowMs);
+    this.call("dedupBatch")(this.inboxAt, keyCount, answers, monotonicMs);
     return answers;
   }
 

@@ -190,7 +190,7 @@ function look(
   one: Unidentified,
   { account, deliveryToken, bytes }: Party,
 ) {
-  const isOpened = opens(tokenDigest(deliveryToken), store.deliveryTokens(account), moment.wallMs);
+  const isOpened = opens(tokenDigest(deliveryToken), store.deliveryTokens(account), moment.monotonicMs);
   const name = toHex(account);
   const budgets: PartyBudgets = {
     pair: isOpened ? one.pairs.get(name) : fullBudget,

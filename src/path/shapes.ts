@@ -104,8 +104,9 @@ export interface PathLimits extends RequestBounds, SealedBounds {
 
 /** The moment of a turn. */
 export interface Moment {
+  /** For dates: it may jump. */
   readonly wallMs: number;
-  /** Whole milliseconds that never go back. */
+  /** For everything that lasts: whole milliseconds that never jump nor go back. */
   readonly monotonicMs: number;
   /** From 0 to 1: how busy the loop is, and so how much waiting for company pays. */
   readonly patience: number;

@@ -50,10 +50,10 @@ export function turn(state: PathState, moment: Moment): void {
 
 /** Runs the kernel until the inbox is empty, sending and answering what each batch gives. */
 function route(state: PathState): void {
-  const { kernel } = state;
+  const { kernel, moment } = state;
   if (kernel.inboxUsed === 0) return;
   for (;;) {
-    const status = kernel.tick(state.moment.wallMs);
+    const status = kernel.tick(moment.wallMs, moment.monotonicMs);
     if (status === statuses.accounts) {
       loadAccounts(state);
       continue;

@@ -2,10 +2,14 @@
  * The dedup keys of the window, so that a repeated send is still recognised
  * after a restart: those of the newest commits lie in the journal, and come
  * here, many commits to a row, when the journal is spilled. Exact comparison is the kernel's; the store
- * only keeps the keys as long as the window says: a row goes when it is older
- * than dedupWindowMs, or when more than dedupWindowCount newer keys exist.
+ * only keeps the keys as long as the window says: a row goes when it was here for
+ * longer than dedupWindowMs, or when more than dedupWindowCount newer keys exist.
  *
- * Which rows exist is kept in memory (number, time, count), oldest first.
+ * How long it was here is counted in time that passes while the store is open,
+ * and anew at each open: forgetting late is safe, and no clock that was set, in a
+ * run or between two, makes it forget early. Nothing goes by the time in a row.
+ *
+ * Which rows exist is kept in memory (number, since when, count), oldest first.
  */
 import { concatBytes } from "../base/bytes.js";
 import type { Batch, Database } from "./database.js";
@@ -13,7 +17,8 @@ import { DEDUP_KEY_BYTES, decodeDedup, encodeDedup, numberKey, readU64BE } from 
 
 interface WindowRow {
   readonly number: number;
-  readonly timeMs: number;
+  /** Monotonic: when it was added, or found at the open. */
+  readonly sinceMs: number;
   readonly count: number;
 }
 
@@ -25,13 +30,15 @@ export interface DedupBounds {
 
 export class DedupWindow {
   readonly #bounds: DedupBounds;
+  readonly #monotonicMs: () => number;
   #rows: WindowRow[] = [];
   #head = 0;
   #keyCount = 0;
   #nextNumber = 1;
 
-  constructor(bounds: DedupBounds) {
+  constructor(bounds: DedupBounds, monotonicMs: () => number) {
     this.#bounds = bounds;
+    this.#monotonicMs = monotonicMs;
   }
 
   get rowCount(): number {
@@ -48,18 +55,15 @@ export class DedupWindow {
       const number = readU64BE(key, 0);
       const row = decodeDedup(key, value);
       if (row === undefined) onDamage(number);
-      this.#push({
-        number,
-        timeMs: row?.timeMs ?? 0,
-        count: row === undefined ? 0 : row.keys.length / DEDUP_KEY_BYTES,
-      });
+      this.#push(number, row?.keys.length ?? 0);
       this.#nextNumber = number + 1;
     }
   }
 
-  #push(row: WindowRow): void {
-    this.#rows.push(row);
-    this.#keyCount += row.count;
+  #push(number: number, keysBytes: number): void {
+    const count = keysBytes / DEDUP_KEY_BYTES;
+    this.#rows.push({ number, sinceMs: this.#monotonicMs(), count });
+    this.#keyCount += count;
   }
 
   /** Keys of commits, oldest first, in rows of at most `dedupRowBytesMax`, or of one commit. */
@@ -81,21 +85,22 @@ export class DedupWindow {
     flush();
   }
 
-  /** The row's keys are as young as the youngest: forgetting late is safe. */
+  /** Its keys are as young as the youngest: forgetting late is safe. */
   #addRow(batch: Batch, timeMs: number, keys: Uint8Array): void {
     const number = this.#nextNumber++;
     const key = numberKey(number);
     batch.put("dedup", key, encodeDedup(key, { timeMs, keys }));
-    this.#push({ number, timeMs, count: keys.length / DEDUP_KEY_BYTES });
+    this.#push(number, keys.length);
   }
 
   #isOutside(row: WindowRow, nowMs: number): boolean {
     const newerCount = this.#keyCount - row.count;
-    return nowMs - row.timeMs > this.#bounds.dedupWindowMs || newerCount > this.#bounds.dedupWindowCount;
+    return nowMs - row.sinceMs > this.#bounds.dedupWindowMs || newerCount > this.#bounds.dedupWindowCount;
   }
 
   /** Removes up to `rowsMax` rows that are outside the window; tells how many. */
-  drop(batch: Batch, nowMs: number, rowsMax: number): number {
+  drop(batch: Batch, rowsMax: number): number {
+    const nowMs = this.#monotonicMs();
     let dropped = 0;
     while (dropped < rowsMax && this.#head < this.#rows.length) {
       const row = this.#rows[this.#head] as WindowRow;
@@ -112,18 +117,17 @@ export class DedupWindow {
     return dropped;
   }
 
-  /** The keys inside the window, oldest first. */
-  *keys(database: Database, nowMs: number): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }> {
+  /** The keys inside the window at the open, oldest first. */
+  *keys(database: Database): Iterable<Uint8Array> {
     let newerCount = this.#keyCount;
     const rows = this.#rows.slice(this.#head);
-    for (const { number, timeMs, count } of rows) {
+    for (const { number, count } of rows) {
       newerCount -= count;
-      if (count === 0 || nowMs - timeMs > this.#bounds.dedupWindowMs) continue;
-      if (newerCount > this.#bounds.dedupWindowCount) continue;
+      if (count === 0 || newerCount > this.#bounds.dedupWindowCount) continue;
       const key = numberKey(number);
       const value = database.get("dedup", key);
       const row = value && decodeDedup(key, value);
-      if (row) yield row;
+      if (row) yield row.keys;
     }
   }
 }

@@ -57,8 +57,8 @@ export class LmdbStore implements Store {
     return this.#parts.firstPart;
   }
 
-  recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }> {
-    return this.#base.read(() => this.#parts.dedup.keys(this.#base.database, this.#options.nowMs()));
+  recoveredDedupKeys(): Iterable<Uint8Array> {
+    return this.#base.read(() => this.#parts.dedup.keys(this.#base.database));
   }
 
   commit(commit: JournalCommit): Commit {
@@ -99,7 +99,7 @@ export class LmdbStore implements Store {
     let whenDurable = (): void => {};
     const release = (batch: Batch): void => {
       whenDurable = journal.release(batch, throughRecord, dedup);
-      dedup.drop(batch, this.#options.nowMs(), limits.dedupRowsPerSpill);
+      dedup.drop(batch, limits.dedupRowsPerSpill);
     };
     await this.#base.submitSlow(new SpillWork(queues, runs, { release, partOf, isRecovery: false }));
     whenDurable();
@@ -205,7 +205,11 @@ export class LmdbStore implements Store {
   }
 
   changeDeliveryTokens(address: AccountAddress, change: TokenChange): Promise<DeliveryTokens | undefined> {
-    return this.#accounts.changeDeliveryTokens(address, change, this.#options.nowMs());
+    return this.#accounts.changeDeliveryTokens(
+      address,
+      change,
+      Math.floor(this.#options.clock.monotonicMs()),
+    );
   }
 
   noticeBrands(): readonly number[] {

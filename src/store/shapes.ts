@@ -1,5 +1,6 @@
 /** What a store is asked for and with what; store.ts says what all of it may be relied on for. */
 import type { AccountAddress, DeviceAddress } from "../base/address.js";
+import type { Clock } from "../base/clock.js";
 import type { Group } from "../rules/groups.js";
 import type { KeyBounds, KeyUpload } from "../rules/keys.js";
 import type { DeliveryTokens, TokenChange } from "../rules/sealed.js";
@@ -70,7 +71,7 @@ export interface StoreStats extends Readonly<QueueStats> {
 
 export interface StoreOptions {
   readonly directory: string;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
   readonly onCorruption?: (report: CorruptionReport) => void;
   /** How long a commit took, its flush included. */
   readonly onCommitted?: (durationMs: number) => void;
@@ -91,7 +92,7 @@ export interface Store {
   /** Shared parts of this run are numbered from here: above all that are stored. */
   readonly firstPart: number;
   /** Dedup keys of the window at open, oldest first. For once, at start. */
-  recoveredDedupKeys(): Iterable<{ readonly timeMs: number; readonly keys: Uint8Array }>;
+  recoveredDedupKeys(): Iterable<Uint8Array>;
   /** Begins to write it; one at a time. */
   commit(commit: JournalCommit): Commit;
   /**

@@ -62,7 +62,7 @@ export async function openParts(options: StoreOptions, base: StoreBase): Promise
   const run = await openRun(database, base.writer);
   database.refresh();
   const directory = directoryIn(options, base, { queues, reports, nextOrdinal: run.nextOrdinal });
-  const dedup = new DedupWindow(boundsOf(options));
+  const dedup = new DedupWindow(boundsOf(options), options.clock.monotonicMs);
   dedup.load(database, (number) =>
     reports.add({ table: "dedup", detail: "a row of dedup keys is damaged", number }),
   );
@@ -86,7 +86,7 @@ function queuesIn(options: StoreOptions, { database }: StoreBase, reports: Corru
   const parts = new SharedParts(database, {
     // An entry is stored some time after its part, stays in a chunk that grows, and then as long as that is kept.
     livesMs: bounds.retentionMs + 2 * bounds.sharedGrowMs,
-    nowMs: options.nowMs,
+    nowMs: options.clock.wallMs,
     onDamage: (number, detail) => reports.add({ table: "shared", detail, number }),
   });
   const reader = new QueueReader(database, parts, ({ device, firstSequence, detail }) =>
@@ -99,7 +99,7 @@ function queuesIn(options: StoreOptions, { database }: StoreBase, reports: Corru
     brands: new BrandBytes(),
     parts,
     bounds,
-    nowMs: options.nowMs,
+    nowMs: options.clock.wallMs,
     stats: { spilledEntries: 0, chunksWritten: 0, trimmedRows: 0, quotaEntries: 0, expiredEntries: 0 },
   };
 }
@@ -143,7 +143,7 @@ function directoryIn(
   });
   const keys = new Keys(database, writer, outbox, {
     bounds,
-    nowMs: options.nowMs,
+    nowMs: () => Math.floor(options.clock.monotonicMs()),
     onDamage: (address, detail) => damaged("keys", detail, address),
   });
   const groups = new Groups({

@@ -78,7 +78,7 @@ export class SweepWork implements Work {
   stage(batch: Batch): boolean {
     const slice = new Slice();
     if (!this.#isTrimmed) {
-      const dropped = this.#dedup.drop(batch, this.#nowMs, Math.min(slice.rowsLeft, this.#rowsLeft));
+      const dropped = this.#dedup.drop(batch, Math.min(slice.rowsLeft, this.#rowsLeft));
       this.#droppedDedupRows += dropped;
       this.#isTrimmed = trimSlice(this.#context, batch, slice);
       stageTotals(this.#context, batch);

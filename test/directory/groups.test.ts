@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type AccountAddress, accountOf } from "../../src/base/address.js";
 import { concatBytes, toHex } from "../../src/base/bytes.js";
+import { systemClock } from "../../src/base/clock.js";
 import type { Client, GroupEvent } from "../../src/client/client.js";
 import { createNode, type InterlineNode } from "../../src/index.js";
 import { limits } from "../../src/rules/limits.js";
@@ -140,7 +141,7 @@ test("a crash right after a removal is made good by the next start", async () =>
   const { group } = await ada.client.groups.create([ben.account]);
   await until("everybody knows", () => ben.log.length === 1);
   await node.stop();
-  const store = await openStore({ directory, nowMs: Date.now });
+  const store = await openStore({ directory, clock: systemClock });
   await store.removeAccount(ada.account, Date.now());
   await store.close();
   expect(await checkDirectory(directory)).toMatchObject({ findings: [], groups: { members: 2, leaving: 1 } });

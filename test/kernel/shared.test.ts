@@ -50,13 +50,13 @@ describe("a group send", () => {
     };
     kernel.goLagging(second.slot);
     say(stage.newId());
-    kernel.tick(1);
+    kernel.tick(1, 1);
     kernel.clearInbox();
     kernel.clearSends();
     kernel.setCursor(second.slot, kernel.last(second.slot));
     expect(kernel.goLive(second.slot)).toBe(true);
     say(stage.newId());
-    kernel.tick(1);
+    kernel.tick(1, 1);
     const sequenceOf = (bytes: Uint8Array): number =>
       ([...decodeServerMessage(bytes.slice())][0] as { sequence: number }).sequence;
     expect(kernel.sendCount).toBe(2);

@@ -135,15 +135,18 @@ export class Stage {
       outcomes: { slot: number; code: number; position: number }[];
       batches: number;
     };
-    this.pair.turn(WALL_MS, {
-      account: (address) => this.record(address),
-      group: (address) => this.groupRecord(address),
-      take: (batch) => {
-        result.sends.push(...batch.sends);
-        result.outcomes.push(...batch.outcomes);
-        result.batches++;
+    this.pair.turn(
+      { wallMs: WALL_MS, monotonicMs: this.monotonicMs },
+      {
+        account: (address) => this.record(address),
+        group: (address) => this.groupRecord(address),
+        take: (batch) => {
+          result.sends.push(...batch.sends);
+          result.outcomes.push(...batch.outcomes);
+          result.batches++;
+        },
       },
-    });
+    );
     this.pair.compareState(this.monotonicMs);
     return result;
   }

@@ -13,20 +13,20 @@ export class DedupWindow {
   ) {}
 
   /** Looked at once a turn, and before a key is taken in. */
-  age(nowMs: number): void {
-    if (this.since === 0) this.since = nowMs;
-    if (this.newer.size < this.keysMax && nowMs - this.since < this.ms) return;
+  age(monotonicMs: number): void {
+    if (this.since === 0) this.since = monotonicMs;
+    if (this.newer.size < this.keysMax && monotonicMs - this.since < this.ms) return;
     this.older = this.newer;
     this.newer = new Set();
-    this.since = nowMs;
+    this.since = monotonicMs;
   }
 
   has(key: string): boolean {
     return this.older.has(key) || this.newer.has(key);
   }
 
-  add(key: string, nowMs: number): void {
-    this.age(nowMs);
+  add(key: string, monotonicMs: number): void {
+    this.age(monotonicMs);
     this.newer.add(key);
   }
 }

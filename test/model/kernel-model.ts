@@ -90,6 +90,7 @@ export class KernelModel {
   inboxUsed = 0;
   private turn: Generator<Status, void> | undefined;
   private timeMs = 0;
+  private passedMs = 0;
   private attention: ModelDevice[] = [];
   private spilling: ModelSpill[] = [];
   private readonly crossings = new Map<string, Crossing>();
@@ -163,17 +164,18 @@ export class KernelModel {
     this.inboxUsed = 0;
   }
 
-  tick(nowMs: number): Status {
-    this.turn ??= this.run(nowMs);
+  tick(nowMs: number, monotonicMs: number): Status {
+    this.turn ??= this.run(nowMs, monotonicMs);
     const step = this.turn.next();
     if (!step.done) return step.value;
     this.turn = undefined;
     return "done";
   }
 
-  private *run(nowMs: number): Generator<Status, void> {
+  private *run(nowMs: number, monotonicMs: number): Generator<Status, void> {
     this.timeMs = nowMs;
-    this.window.age(nowMs);
+    this.passedMs = monotonicMs;
+    this.window.age(monotonicMs);
     for (const message of this.inbox) {
       const reader = new ByteReader(message.bytes);
       while (!reader.isAtEnd) {
@@ -341,7 +343,7 @@ export class KernelModel {
 
   private accept(sender: ModelDevice, send: AnySend, recipients: readonly Recipient[]): void {
     const key = dedupKey(sender.ordinal, send.id);
-    this.window.add(textOf(key), this.timeMs);
+    this.window.add(textOf(key), this.passedMs);
     this.dedupLog.push(key);
     this.counts.accepted++;
     const part = recipients.length > 0 ? this.partOf(send) : undefined;
@@ -452,12 +454,12 @@ export class KernelModel {
   }
 
   /** Takes keys into the dedup window, as recovery does; an answer a key: whether it was known. */
-  restoreDedup(keys: Uint8Array, nowMs: number): boolean[] {
+  restoreDedup(keys: Uint8Array, monotonicMs: number): boolean[] {
     const answers: boolean[] = [];
     for (let from = 0; from < keys.length; from += 20) {
       const key = textOf(keys.subarray(from, from + 20));
       answers.push(this.window.has(key));
-      if (!this.window.has(key)) this.window.add(key, nowMs);
+      if (!this.window.has(key)) this.window.add(key, monotonicMs);
     }
     return answers;
   }

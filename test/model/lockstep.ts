@@ -9,6 +9,7 @@ import { Kernel, type KernelSizes, type SealedBatch, statuses } from "../../src/
 import { entryBytesAt, isReferenceAt, readReference } from "../../src/store/frames.js";
 import { composeFrame, decodePart, encodePart, partKey } from "../../src/store/part-rows.js";
 import { inFlight } from "./connections.js";
+import type { Moment } from "./disk.js";
 import type { GroupRecord } from "./groups.js";
 import { KernelModel, type ModelBatch, type ModelOutcome } from "./kernel-model.js";
 import type { AccountRecord } from "./residents.js";
@@ -199,10 +200,10 @@ export class Lockstep {
   }
 
   /** A whole turn; `take` gets each batch before the kernel goes on. */
-  turn(nowMs: number, host: TurnHost): void {
+  turn({ wallMs, monotonicMs }: Moment, host: TurnHost): void {
     for (;;) {
-      const kernel = this.kernel.tick(nowMs);
-      const model = this.model.tick(nowMs);
+      const kernel = this.kernel.tick(wallMs, monotonicMs);
+      const model = this.model.tick(wallMs, monotonicMs);
       this.same("the status of a tick", kernel, statuses[model]);
       if (kernel === statuses.accounts) {
         this.loadNeeded(host);
@@ -369,10 +370,10 @@ export class Lockstep {
   }
 
   /** Keys into the dedup window, with an answer for each. */
-  dedup(keys: Uint8Array, nowMs: number): void {
+  dedup(keys: Uint8Array, monotonicMs: number): void {
     this.kernel.bytes.set(keys, this.kernel.inboxAt);
-    const answersAt = this.kernel.dedupInPlace(keys.length / 20, nowMs);
-    this.model.restoreDedup(keys, nowMs).forEach((isKnown, i) => {
+    const answersAt = this.kernel.dedupInPlace(keys.length / 20, monotonicMs);
+    this.model.restoreDedup(keys, monotonicMs).forEach((isKnown, i) => {
       this.same("a dedup key is known", this.kernel.bytes[answersAt + i] === 1, isKnown);
     });
     this.operations += keys.length / 20;

@@ -27,11 +27,14 @@ function connected(build: "release" | "debug"): { pair: Lockstep; send: (message
   const send = (message: Uint8Array): void => {
     pair.attach(0, ++connection, { floor: 0, windowEntries: 10, windowBytes: 10_000 });
     pair.push(0, connection, message);
-    pair.turn(1, {
-      account: (address) => ({ address, version: 0, devices: [] }),
-      group: noGroup,
-      take: () => {},
-    });
+    pair.turn(
+      { wallMs: 1, monotonicMs: 1 },
+      {
+        account: (address) => ({ address, version: 0, devices: [] }),
+        group: noGroup,
+        take: () => {},
+      },
+    );
     pair.takeAttention();
     pair.compareState(1);
   };

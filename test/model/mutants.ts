@@ -93,6 +93,10 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
       { file: "dedup.ts", from: "x = (x + ordinal) *", to: "x = x *" },
     ],
   ],
+  [
+    "forgets ids by the wall clock",
+    [{ file: "tick.ts", from: "rotateIfDue(monotonicMs);", to: "rotateIfDue(nowMs);" }],
+  ],
   ["forgets a generation of ids too early", [{ file: "dedup.ts", from: "  newest ^= 1;\n", to: "" }]],
   [
     "gives the first run after the ring's beginning a wrong sequence",
@@ -512,8 +516,8 @@ export const mutants: readonly (readonly [string, readonly Change[]])[] = [
     [
       {
         file: "send.ts",
-        from: "accept(slot, false, L.OWN_DELIVER_HEAD, timeMs)",
-        to: "accept(slot, false, L.DELIVER_HEAD, timeMs)",
+        from: "accept(slot, false, L.OWN_DELIVER_HEAD, monotonicMs)",
+        to: "accept(slot, false, L.DELIVER_HEAD, monotonicMs)",
       },
     ],
   ],

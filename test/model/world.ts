@@ -46,8 +46,8 @@ export class World {
     private readonly shape: WorldShape = shapeOf(random),
   ) {
     const { brands } = shape.sizes;
-    // The kernel keeps 32 bits of the monotonic time.
-    const monotonicMs = random.pick([1000, 2 ** 31 - 500, 2 ** 32 - 500]);
+    // The kernel keeps 32 bits of the monotonic time, which reads like a date.
+    const monotonicMs = random.pick([1000, 400 * 2 ** 32 + 2 ** 31 - 500, 401 * 2 ** 32 - 500]);
     this.moment = { wallMs: 1_700_000_000_000, monotonicMs };
     const firstPart = random.pick([1, 2 ** 32 - 20, 2 ** 45]);
     this.pair = new Lockstep(shape.sizes, random.between(1, 2000), build, firstPart);
@@ -83,7 +83,8 @@ export class World {
     if (random.chance(0.7)) this.tellReceipts();
     this.sealOrCommit();
     this.scanOrRelease();
-    if (random.chance(0.02)) pair.dedup(this.people.dedupKeys(random.between(1, 80)), this.moment.wallMs);
+    if (random.chance(0.02))
+      pair.dedup(this.people.dedupKeys(random.between(1, 80)), this.moment.monotonicMs);
     pair.compareState(this.moment.monotonicMs);
     pair.findDevice(this.people.device());
     this.askAudience();
@@ -100,9 +101,11 @@ export class World {
 
   private passTime(): void {
     const ms = this.random.chance(0.002) ? this.random.below(100_000) : this.random.below(8);
-    const backMs = this.random.chance(0.01) ? this.random.below(50) : 0;
+    // The wall clock is set now and then, by up to three quarters of an hour, on or back.
+    const minutes = this.random.chance(0.01) ? this.random.below(50) : 0;
+    const stepMs = (minutes % 2 === 0 ? minutes : -minutes) * 60_000;
     const { wallMs, monotonicMs } = this.moment;
-    this.moment = { wallMs: wallMs + ms - backMs, monotonicMs: monotonicMs + ms };
+    this.moment = { wallMs: wallMs + ms + stepMs, monotonicMs: monotonicMs + ms };
   }
 
   private changeRules(): void {
@@ -277,7 +280,7 @@ export class World {
   }
 
   private turn(): void {
-    this.pair.turn(this.moment.wallMs, {
+    this.pair.turn(this.moment, {
       account: (address) => this.people.record(address),
       group: (address) => this.people.group(address),
       beforeSends: () => {

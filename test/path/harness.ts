@@ -186,7 +186,7 @@ export function envelopeId(n: number | Uint8Array): Uint8Array {
 }
 
 export class World {
-  wallMs = 1_800_000_000_000;
+  wallMs: number;
   monotonicMs = 1_000;
   patience = 0;
   /** Commits that were handed to the store and are held back until the test lets them go. */
@@ -210,11 +210,15 @@ export class World {
     readonly store: Store,
     readonly kernel: Kernel,
     readonly path: Path,
-  ) {}
+    wallMs: number,
+  ) {
+    this.wallMs = wallMs;
+  }
 
   static async open(
     options: {
       directory?: string;
+      wallMs?: number;
       limits?: { readonly [Name in keyof typeof limits]?: number };
       events?: PathEvents;
       serveRequest?: PathOptions["serveRequest"];
@@ -230,10 +234,11 @@ export class World {
     // Here time stands unless the test says otherwise, and commits keep no distance.
     const still = { journalTailBytes: options.tailBytes ?? 4 << 20, commitSpacingMs: 0 };
     const bounds = { ...limits, ...still, ...options.limits };
+    const { wallMs = 1_800_000_000_000 } = options;
     let world: World | undefined;
     const store = await openStore({
       directory,
-      nowMs: () => world?.wallMs ?? 1_800_000_000_000,
+      clock: { wallMs: () => world?.wallMs ?? wallMs, monotonicMs: () => world?.monotonicMs ?? 1_000 },
       onRosterChanged: (record, removed) => world?.path.rosterChanged(record, removed),
       onNotices: () => world?.path.noticesStored(),
       quotas: bounds,
@@ -256,7 +261,7 @@ export class World {
     );
     for (const from of [0, 1, 2]) for (const to of [0, 1, 2]) kernel.setCrossing(from, to, "open");
     for (const to of [0, 1, 2]) kernel.setCrossing(3, to, "open");
-    for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
+    for (const keys of store.recoveredDedupKeys()) kernel.restoreDedup(keys, 1_000);
     const commit = store.commit.bind(store);
     const gated: Store = Object.assign(Object.create(store), {
       commit: (batch: Parameters<Store["commit"]>[0]) => {
@@ -285,7 +290,7 @@ export class World {
       maySignal: options.maySignal ?? (() => true),
       ...(options.events && { events: options.events }),
     });
-    world = new World(directory, store, kernel, path);
+    world = new World(directory, store, kernel, path, wallMs);
     return world;
   }
 

@@ -314,7 +314,7 @@ test("a damaged row of dedup keys is passed over", async () => {
   await store.close();
   await fixture.flipBit("dedup", { row: 1, byte: 20 });
   const next = await fixture.open();
-  expect([...next.recoveredDedupKeys()].map(({ keys }) => keys[0])).toEqual([1, 3]);
+  expect([...next.recoveredDedupKeys()].map((keys) => keys[0])).toEqual([1, 3]);
   expect(fixture.reports).toMatchObject([{ table: "dedup", number: 2 }]);
 });
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { accountOf } from "../../src/base/address.js";
+import { systemClock } from "../../src/base/clock.js";
 import { checkDirectory, openStore, type Store } from "../../src/store/store.js";
 import { referenceRun, testDevice, testPart, testPayload } from "../support/journal-record.js";
 
@@ -31,7 +32,7 @@ function killedCopy(directory: string): string {
 }
 
 async function open(directory: string): Promise<Store> {
-  const store = await openStore({ directory, nowMs: () => 1_700_000_000_000 });
+  const store = await openStore({ directory, clock: systemClock });
   stores.push(store);
   return store;
 }

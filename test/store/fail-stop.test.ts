@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
 import { checkDirectory, openStore } from "../../src/store/store.js";
 import { compiledProgram } from "../support/compiled.js";
 import { testDevice } from "../support/journal-record.js";
@@ -53,7 +54,7 @@ test.runIf(process.platform !== "win32")(
     }
     expect(dones).toBeGreaterThan(10);
     expect((await checkDirectory(directory)).findings).toEqual([]);
-    const store = await openStore({ directory, nowMs: () => 1 });
+    const store = await openStore({ directory, clock: systemClock });
     const floors = new Map(
       lines
         .filter((line) => line.startsWith("acked"))

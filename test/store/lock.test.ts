@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
 import { currentOwner, lockDirectory, lockFileName, lockHolderHere } from "../../src/store/lock.js";
 import { JOURNAL_FILE } from "../../src/store/schema.js";
 import { openStore } from "../../src/store/store.js";
@@ -151,7 +152,7 @@ test.each([
   ["read", (path: string) => mkdirSync(path)],
   ["made", (path: string) => symlinkSync("/nowhere/at/all", path)],
 ])("a directory whose journal cannot be %s is let go, and opens when that is mended", async (_, spoil) => {
-  const options = { directory, nowMs: () => 1 };
+  const options = { directory, clock: systemClock };
   await (await openStore(options)).close();
   const journal = join(directory, JOURNAL_FILE);
   rmSync(journal);

@@ -120,7 +120,7 @@ class World {
     };
     this.store = await openStore({
       directory: this.directory,
-      nowMs: () => this.nowMs,
+      clock: { wallMs: () => this.nowMs, monotonicMs: () => this.nowMs },
       onCorruption,
       quotas: QUOTAS,
     });

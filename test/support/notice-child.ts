@@ -5,7 +5,9 @@
  *
  * It adds so many devices to the account, and kills itself when the transaction of the last one is on disk.
  */
+
 import { fromHex } from "../../src/base/bytes.js";
+import { systemClock } from "../../src/base/clock.js";
 import { openStore } from "../../src/store/store.js";
 
 const [directory = "", accountText = "", changesText = "1"] = process.argv.slice(2);
@@ -14,7 +16,7 @@ let changesLeft = Number(changesText);
 
 const store = await openStore({
   directory,
-  nowMs: () => Date.now(),
+  clock: systemClock,
   onNotices: () => {
     changesLeft--;
     if (changesLeft === 0) process.kill(process.pid, "SIGKILL");

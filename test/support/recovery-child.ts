@@ -74,7 +74,7 @@ function called(): void {
 
 const store = await openStore({
   directory,
-  nowMs: () => clockMs,
+  clock: { wallMs: () => clockMs, monotonicMs: () => clockMs },
   onCorruption: ({ table, detail }) => say("bad", `${table}: ${detail}`),
   onCommitted: called,
   onNotices: called,

@@ -37,7 +37,7 @@ export function repeatsIn(store: Store, sends: readonly string[]): Record<string
   if (sends.length === 0) return {};
   const kernel = new Kernel(SIZES, { epoch: 1, firstPart: 1 });
   for (const from of [0, 1]) for (const to of [0, 1]) kernel.setCrossing(from, to, "open");
-  for (const { keys, timeMs } of store.recoveredDedupKeys()) kernel.restoreDedup(keys, timeMs);
+  for (const keys of store.recoveredDedupKeys()) kernel.restoreDedup(keys, NOW_MS);
   const records = worldAccounts.map(
     (address) =>
       store.readAccount(bytesOf(address)) ?? { address: bytesOf(address), version: 0, devices: [] },
@@ -79,7 +79,7 @@ function isRepeat(
 ): boolean {
   const before = kernel.counters();
   kernel.push(slot, slot + 1, frame);
-  const status = kernel.tick(NOW_MS);
+  const status = kernel.tick(NOW_MS, NOW_MS);
   kernel.clearInbox();
   kernel.clearSends();
   const after = kernel.counters();

@@ -20,6 +20,7 @@
 import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { accountOf } from "../../src/base/address.js";
+import { systemClock } from "../../src/base/clock.js";
 import type { Ack, SpillRun } from "../../src/store/journal-record.js";
 import { openStore, type QueueItem, type Store } from "../../src/store/store.js";
 import {
@@ -181,7 +182,7 @@ class Driver {
 async function write(): Promise<void> {
   const store = await openStore({
     directory,
-    nowMs: () => Date.now(),
+    clock: systemClock,
     onCorruption: (report) => say(`bad ${report.detail}`),
   });
   const driver = new Driver(store);
@@ -194,7 +195,7 @@ async function write(): Promise<void> {
 }
 
 async function fill(): Promise<void> {
-  const store = await openStore({ directory, nowMs: () => Date.now() });
+  const store = await openStore({ directory, clock: systemClock });
   const driver = new Driver(store);
   await driver.start();
   let rejected = "";
@@ -232,7 +233,7 @@ async function contend(): Promise<void> {
   let opened = 0;
   for (let i = 0; i < 60 && opened < 4; i++) {
     try {
-      const store = await openStore({ directory, nowMs: () => Date.now() });
+      const store = await openStore({ directory, clock: systemClock });
       opened++;
       closeSync(openSync(mark, "wx"));
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -18,13 +18,15 @@ import { sequencesIn } from "./journal-record.js";
 export class StoreFixture {
   readonly directory = mkdtempSync(join(tmpdir(), "interline-store-"));
   nowMs = 1_700_000_000_000;
+  /** Of the wall clock, before the time that has passed. */
+  aheadMs = 0;
   readonly reports: CorruptionReport[] = [];
   readonly #opened: Store[] = [];
 
   async open(options: Partial<StoreOptions> = {}): Promise<Store> {
     const store = await openStore({
       directory: this.directory,
-      nowMs: () => this.nowMs,
+      clock: { wallMs: () => this.nowMs + this.aheadMs, monotonicMs: () => this.nowMs },
       onCorruption: (report) => this.reports.push(report),
       ...options,
     });
