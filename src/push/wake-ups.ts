@@ -394,8 +394,12 @@ export class WakeUps {
 
   #isOwed(device: DeviceAddress): boolean {
     if (this.#jobs.has(nameOf(device))) return false;
+    const { store, clock } = this.#parts;
     const settledMs = this.#read(device)?.settledMs;
-    return settledMs !== undefined && (this.#parts.store.lastQueuedMs(device) ?? 0) > settledMs;
+    const queuedMs = store.lastQueuedMs(device);
+    if (settledMs === undefined || queuedMs === undefined) return false;
+    // One that lies ahead is of a clock that has been set back since.
+    return queuedMs > settledMs || settledMs > clock.wallMs();
   }
 }
 

@@ -82,9 +82,9 @@ export function wakeDelayMs(
   { settledMs, hasConnected }: WakeHistory,
   { occasion, nowMs, intervalMs }: { occasion: Occasion; nowMs: number; intervalMs: number },
 ): number | undefined {
-  // The clock may have been set back.
+  // The clock may have been set back: how long ago it was is not known then, and nobody waits until the clock gets there.
   const restMs = Math.min(intervalMs, settledMs + intervalMs - nowMs);
-  if (occasion === "stored" && hasConnected) return 0;
+  if (occasion === "stored" && (hasConnected || settledMs > nowMs)) return 0;
   if (restMs <= 0) return 0;
   return occasion === "left" ? restMs : undefined;
 }

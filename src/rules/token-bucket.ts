@@ -4,7 +4,9 @@
  * ahead. Each token spent moves it by `refillMs`. Pure: the caller keeps the number, and says what time it is by whichever
  * clock suits, always the same one.
  *
- * The clock may jump. Back: a bucket never lies further ahead than empty. On: it fills, as if the time had passed.
+ * A bucket that is stored may be read by another clock than it was made by. By one that is ahead it fills, as if the time had
+ * passed. By one that is behind it is empty at most; behind by more than the bucket is long, nothing is known of it, and it
+ * is full: else it would give nothing until that clock gets there.
  */
 export interface BucketSize {
   readonly tokens: number;
@@ -35,8 +37,10 @@ export function spend(
   nowMs: number,
   count = 1,
 ): Spending {
-  const emptyMs = nowMs + tokens * refillMs;
-  const before = Math.min(Math.max(fullAtMs, nowMs), emptyMs);
+  const lengthMs = tokens * refillMs;
+  const emptyMs = nowMs + lengthMs;
+  const isKnown = fullAtMs <= emptyMs + lengthMs;
+  const before = isKnown ? Math.min(Math.max(fullAtMs, nowMs), emptyMs) : nowMs;
   const after = before + count * refillMs;
   const missingMs = after - emptyMs;
   if (missingMs <= ROUNDING_MS) return { isAllowed: true, fullAtMs: after, retryAfterMs: 0 };

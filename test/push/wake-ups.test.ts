@@ -372,11 +372,14 @@ test("after the start those are woken who have something queued since their last
   world.add(deviceOf(3), { settledMs: 5, queuedMs: 0 });
   world.add(deviceOf(4), { settledMs: 5, queuedMs: 6 });
   world.add(deviceOf(5), { settledMs: 5, hasConnected: true, queuedMs: 6 });
+  // By a clock that has been set back since: whether that was before or after is not known.
+  world.add(deviceOf(6), { settledMs: 10 ** 12, queuedMs: 6 });
+  world.add(deviceOf(7), { settledMs: 10 ** 12, queuedMs: 0 });
   world.connected.add(toHex(deviceOf(4)));
   await world.after(world.bounds.pushScanDelayMs - 1);
   expect(world.sends).toEqual([]);
   await world.after(1);
-  expect(world.sends.map(({ device: number }) => number)).toEqual([1, 5]);
+  expect(world.sends.map(({ device: number }) => number)).toEqual([1, 5, 6]);
   await world.answer({ result: "sent" });
   await world.after(world.bounds.pushScanDelayMs);
   expect(world.sends).toEqual([]);

@@ -23,7 +23,14 @@ describe("a wake-up", () => {
     ["woken just now, and it left", { settledMs: 990, hasConnected: false }, "left", 50],
     ["connected just now, and it left", { settledMs: 990, hasConnected: true }, "left", 50],
     ["connected long ago, and it left", { settledMs: 900, hasConnected: true }, "left", 0],
-    ["woken in what the clock says is the future", { settledMs: 5_000, hasConnected: false }, "left", 60],
+    [
+      "left, woken in what the clock says is the future",
+      { settledMs: 5_000, hasConnected: false },
+      "left",
+      60,
+    ],
+    ["woken in what the clock says is the future", { settledMs: 1_001, hasConnected: false }, "stored", 0],
+    ["woken at this moment", { settledMs: 1_000, hasConnected: false }, "stored", undefined],
   ] as const)("%s", (_, history, occasion, expected) => {
     expect(wakeDelayMs(history, { occasion, nowMs, intervalMs })).toBe(expected);
   });

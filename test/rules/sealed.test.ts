@@ -106,14 +106,17 @@ describe("a sealed send", () => {
   const party: SealedParty = { bytes: 100, crossing: "open", isOpened: true };
   const full: Budgets = { connection: fullBudget, parties: [fullParty] };
   const facts: SealedFacts = { bytes: 100, parties: [party] };
-  const spent = { messagesFullAtMs: 10 ** 15, bytesFullAtMs: 0 };
+  const connectionMs = bounds.sealedConnectionMessages * bounds.sealedConnectionMessageRefillMs;
+  const recipientMs = bounds.sealedRecipientMessages * bounds.sealedRecipientMessageRefillMs;
+  const spentConnection = { messagesFullAtMs: connectionMs, bytesFullAtMs: 0 };
+  const spent = { messagesFullAtMs: recipientMs, bytesFullAtMs: 0 };
 
   it.each<[string, Partial<SealedParty>, Partial<PartyBudgets & Budgets>, string | undefined]>([
     ["goes on when all is well", {}, {}, undefined],
     [
       "waits for its connection before anything is asked",
       { crossing: "closed", isOpened: false },
-      { connection: spent },
+      { connection: spentConnection },
       "sealedTooFast",
     ],
     [

@@ -27,8 +27,13 @@ describe("a token bucket", () => {
 
   it("is full again when its number has passed, and empty at most, however the clock jumped back", () => {
     expect(spend(NOW - 1, size, NOW)).toEqual(spend(0, size, NOW));
-    const jumped = spend(NOW + 10 ** 9, size, NOW);
+    const jumped = spend(NOW + 6_000, size, NOW);
     expect(jumped).toEqual({ isAllowed: false, fullAtMs: NOW + 3_000, retryAfterMs: 1_000 });
+  });
+
+  it("is full when its number was made by a clock that was further ahead than the bucket is long", () => {
+    expect(spend(NOW + 6_001, size, NOW)).toEqual(spend(0, size, NOW));
+    expect(spend(NOW + 10 ** 12, size, NOW)).toEqual(spend(0, size, NOW));
   });
 
   it("never gives more in any span of time than its size and what the span refills", () => {

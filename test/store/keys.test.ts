@@ -210,6 +210,28 @@ describe("limits of claims", () => {
     await expect(claim(store, ann, bob)).rejects.toMatchObject({ code: "rateLimited" });
   });
 
+  test.each([3_600_000, -3_600_000])(
+    "and uploads go by time that passes when the wall clock is set by %i ms",
+    async (stepMs) => {
+      const store = await open(ann, bob, eve);
+      await store.uploadKeys(bob, signalKeys(1, 100));
+      for (let i = 0; i < 6; i++) await claim(store, ann, bob);
+      for (let i = 0; i < 3; i++) await claim(store, eve, bob);
+      for (let i = 1; i < limits.keyUploadTokens; i++) await store.keyDigests(bob);
+      fixture.aheadMs += stepMs;
+      const refused = (retryAfterMs: number) => ({ code: "rateLimited", retryAfterMs });
+      await expect(claim(store, ann, bob)).rejects.toMatchObject(refused(600_000));
+      await expect(store.keyDigests(bob)).rejects.toMatchObject(refused(30_000));
+      for (let i = 0; i < 3; i++) await claim(store, eve, bob);
+      await expect(claim(store, eve, bob)).rejects.toMatchObject(refused(600_000));
+      fixture.nowMs += 600_000;
+      for (const requester of [ann, eve]) {
+        await claim(store, requester, bob);
+        await expect(claim(store, requester, bob)).rejects.toMatchObject(refused(600_000));
+      }
+    },
+  );
+
   test("a crowd takes no more one-time keys than the device's own limit; then it gets the last resort", async () => {
     const store = await open(bob);
     await store.uploadKeys(bob, signalKeys(1, 100));
