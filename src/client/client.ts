@@ -189,7 +189,7 @@ export class Client {
     return remove;
   }
 
-  /** The next event of this name. */
+  /** The next event of this name; never settles when none comes, also when the client has closed. */
   once<Name extends keyof ClientEvents>(name: Name): Promise<ClientEvents[Name]> {
     return new Promise((resolve) => {
       const remove = this.on(name, (event) => {
