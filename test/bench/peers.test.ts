@@ -18,7 +18,7 @@ import { peers } from "../../bench/systems/peers.js";
 import type { RunningSystem, System } from "../../bench/systems/system.js";
 import { workloads } from "../../bench/workloads/workloads.js";
 
-const workload = { ...workloads.pairs.smoke, devices: 10, warmUpMs: 50, windowMs: 200 };
+const workload = { ...workloads.pairs.smoke, devices: 10, warmUpMs: 50, windowMs: 500 };
 
 /** The system, and the servers that were started of it. */
 function watched(system: System): { system: System; started: RunningSystem[] } {
