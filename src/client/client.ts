@@ -279,9 +279,9 @@ export class Client {
   roster(account: AccountLike): Promise<Roster> {
     if (this.#life.isOver) return Promise.reject(new InterlineError("clientClosed"));
     try {
-      return this.#rosters.add(accountOfLike(account), (frame) => {
-        if (this.#life.welcome !== undefined) this.#write(frame);
-      });
+      const answered = this.#rosters.ask(accountOfLike(account));
+      this.#askWhatIsDue();
+      return answered;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -299,15 +299,15 @@ export class Client {
   #ask<T>(request: ServiceRequest, read: (body: MsgpackMap) => T): Promise<T> {
     if (this.#life.isOver) return Promise.reject(new InterlineError("clientClosed"));
     const { method, body = {}, isRepeatable = false } = request;
-    try {
-      return this.#requests.add({ method, body, isRepeatable }, read, (frame) => {
-        if (this.#life.welcome === undefined) return false;
-        this.#write(frame);
-        return true;
-      });
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const answered = this.#requests.ask({ method, body, isRepeatable }, read);
+    this.#askWhatIsDue();
+    return answered;
+  }
+
+  /** What there is to ask of the node, as far as the answers to what it was asked before have come. */
+  #askWhatIsDue(): void {
+    if (this.#life.welcome === undefined) return;
+    for (const frame of [...this.#rosters.due(), ...this.#requests.due()]) this.#write(frame);
   }
 
   /**
@@ -325,18 +325,21 @@ export class Client {
       welcomed: (welcome) => {
         this.#arrivals.connected(welcome.position);
         this.#acks.start(welcome);
+        this.#askWhatIsDue();
         this.contacts.welcomed();
-        this.#outgoing.restart([...this.#rosters.frames(), ...this.#requests.frames()]);
       },
       frame: (frame) => this.#frame(frame),
       messageEnded: () => this.#arrivals.handOver(),
       collect: (bytesMax) => this.#outgoing.collect(bytesMax),
       cut: () => {
-        this.#outgoing.restart();
+        this.#outgoing.clear();
         this.#acks.stop();
         this.#sends.disconnected();
       },
-      pausing: () => this.#requests.disconnected(),
+      pausing: () => {
+        this.#rosters.disconnected();
+        this.#requests.disconnected();
+      },
       closing: () => {
         this.#acks.hurry();
         this.#arrivals.stop();
@@ -381,9 +384,11 @@ export class Client {
         return;
       case "roster":
         this.#rosters.answer(frame);
+        this.#askWhatIsDue();
         return;
       case "answer":
         this.#requests.answer(frame);
+        this.#askWhatIsDue();
         return;
     }
   }

@@ -17,9 +17,9 @@ export class Outgoing {
     this.#sends = sends;
   }
 
-  /** A connection begins, with these frames to be said again, or has ended. */
-  restart(frames: readonly Uint8Array[] = []): void {
-    this.#loose = [...frames];
+  /** The connection has ended. */
+  clear(): void {
+    this.#loose = [];
   }
 
   add(frame: Uint8Array): void {

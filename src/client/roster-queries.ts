@@ -2,44 +2,32 @@
 import type { AccountAddress } from "../base/address.js";
 import { encodeClientFrame } from "../wire/client-frames.js";
 import type { RosterFrame } from "../wire/server-frames.js";
-import { InterlineError } from "./errors.js";
+import { type Question, Questions } from "./questions.js";
 import type { Roster } from "./types.js";
 
-const PENDING_COUNT_MAX = 1024;
+/** A quarter of what a node answers of one connection in a turn (docs/protocol.md, answersPerTurnMax): sends may be refused beside it. */
+const UNDER_WAY_MAX = 128;
 
-interface RosterQuery {
-  readonly frame: Uint8Array;
+interface RosterQuery extends Question {
   readonly resolve: (roster: Roster) => void;
-  readonly reject: (error: InterlineError) => void;
 }
 
-export class RosterQueries {
-  readonly #pending = new Map<number, RosterQuery>();
-  #nextRequest = 1;
+export class RosterQueries extends Questions<RosterQuery> {
+  constructor() {
+    super(UNDER_WAY_MAX);
+  }
 
-  /** Calls `ask` with the frame to write. */
-  add(account: AccountAddress, ask: (frame: Uint8Array) => void): Promise<Roster> {
-    if (this.#pending.size >= PENDING_COUNT_MAX) return Promise.reject(new InterlineError("queueFull"));
-    const request = this.#nextRequest++;
-    const frame = encodeClientFrame({ kind: "rosterQuery", request, account });
+  /** Rejects with InterlineError. */
+  ask(account: AccountAddress): Promise<Roster> {
     return new Promise((resolve, reject) => {
-      this.#pending.set(request, { frame, resolve, reject });
-      ask(frame);
+      this.add((request) => {
+        const frame = encodeClientFrame({ kind: "rosterQuery", request, account });
+        return { frame, isRepeatable: true, resolve, reject };
+      });
     });
   }
 
   answer({ request, account, version, devices }: RosterFrame): void {
-    this.#pending.get(request)?.resolve({ account, version, devices });
-    this.#pending.delete(request);
-  }
-
-  /** The frames to write on a new connection. */
-  frames(): Uint8Array[] {
-    return [...this.#pending.values()].map(({ frame }) => frame);
-  }
-
-  rejectAll(error: InterlineError): void {
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+    this.take(request)?.resolve({ account, version, devices });
   }
 }

@@ -4,7 +4,7 @@
  * of protocol v1 or of the memory layout.
  */
 import { assert } from "../base/assert.js";
-import { GROUP_SIGNAL_BYTES_MAX, METHOD_BYTES_MAX, REQUEST_BYTES_MAX } from "../wire/protocol.js";
+import * as protocol from "../wire/protocol.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -35,9 +35,9 @@ export const limits = {
   brandsMax: 62,
 
   /** Requests to the cold services: one frame, and what one connection may have under way and ask for in a second. */
-  requestBytesMax: REQUEST_BYTES_MAX,
-  requestMethodBytesMax: METHOD_BYTES_MAX,
-  requestsUnderWayMax: 16,
+  requestBytesMax: protocol.REQUEST_BYTES_MAX,
+  requestMethodBytesMax: protocol.METHOD_BYTES_MAX,
+  requestsUnderWayMax: protocol.REQUESTS_UNDER_WAY_MAX,
   requestsPerSecond: 50,
   /** How many requests may come at once after a time without any. */
   requestsBurst: 200,
@@ -133,7 +133,7 @@ export const limits = {
    */
   groupSignalMembersMax: 256,
   /** One signal to a group, which is short and is copied to everybody. */
-  groupSignalBytesMax: GROUP_SIGNAL_BYTES_MAX,
+  groupSignalBytesMax: protocol.GROUP_SIGNAL_BYTES_MAX,
   /**
    * Writes that signals to groups may cause in one turn of the node, whoever sends them; more are dropped. Each takes about
    * 12 µs of it (256 connected members, 64 B and 4 KiB alike, measured), so that what is delivered beside waits 6 ms for these.

@@ -85,6 +85,8 @@ export const DELIVERY_HEADER_BYTES_MAX = 128;
 /** A whole `request` frame, and the method's name in it. */
 export const REQUEST_BYTES_MAX = 256 * 1024;
 export const METHOD_BYTES_MAX = 64;
+/** Requests of one connection that have no answer. */
+export const REQUESTS_UNDER_WAY_MAX = 16;
 /** What a signal to a group carries, which is copied to everybody in it. */
 export const GROUP_SIGNAL_BYTES_MAX = 4 * 1024;
 

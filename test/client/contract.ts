@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
+import { formatAddress } from "../../src/base/address.js";
 import type { Client, ClientOptions, Envelope, SendRequest } from "../../src/client/client.js";
 import type { DeviceName } from "../../src/index.js";
 import { limits } from "../../src/rules/limits.js";
@@ -280,6 +281,23 @@ export function describeContract(way: string, node: () => ContractNode): void {
       await connected({ ...to, device: 3 });
       const { version, devices } = await alice.roster(to.text);
       expect([version, [...devices].sort((a, b) => a - b)]).toEqual([2, [3, 40_000]]);
+    });
+
+    test("asks more at once than its connection may have under way, and is answered all of it", async () => {
+      const alice = await connected({ ...freshAccount("whatsapp"), device: 1 });
+      const ends: unknown[] = [];
+      alice.on("disconnected", (end) => ends.push(end));
+      const accounts = Array.from(
+        { length: 2 * limits.answersPerTurnMax },
+        () => freshAccount("instagram").text,
+      );
+      const lists = Array.from({ length: limits.requestsBurst / 2 }, () => alice.devices.list());
+      const rosters = await Promise.all(accounts.map((account) => alice.roster(account)));
+      expect(rosters.map(({ account }) => formatAddress(account))).toEqual(accounts);
+      expect(new Set((await Promise.all(lists)).map(({ devices }) => String(devices)))).toEqual(
+        new Set(["1"]),
+      );
+      expect(ends).toEqual([]);
     });
 
     test("is refused with positionAhead when it claims more than its queue ever held", async () => {

@@ -1,7 +1,9 @@
 /** Requests to the node's services, and what the node says: told to the application, acked like envelopes. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { InterlineError } from "../../src/client/errors.js";
 import { codes } from "../../src/wire/codes.js";
 import { encodeNotice } from "../../src/wire/notices.js";
+import { REQUESTS_UNDER_WAY_MAX } from "../../src/wire/protocol.js";
 import { deliver, errorOf, liveClient, scriptedClient, settle } from "./support.js";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -71,6 +73,36 @@ describe("a request", () => {
     ]);
     transport.socket.receive({ ...answer, request: 2, body: { version: 3, devices: [1, 5] } });
     expect(await list).toEqual({ version: 3, devices: [1, 5] });
+  });
+
+  test("beyond those that may be under way waits for an answer, and loses nothing with the connection", async () => {
+    const { client, transport } = await liveClient();
+    const asked = Array.from({ length: REQUESTS_UNDER_WAY_MAX + 3 }, () =>
+      client.request({ method: "things.do" }).then(
+        () => "done",
+        (error: InterlineError) => error.code,
+      ),
+    );
+    await settle();
+    const written = () =>
+      transport.socket
+        .take()
+        .flat()
+        .flatMap((frame) => (frame.kind === "request" ? [frame.request] : []));
+    expect(written()).toEqual(Array.from({ length: REQUESTS_UNDER_WAY_MAX }, (_, i) => i + 1));
+    transport.socket.receive({ ...answer, request: 5 });
+    await settle();
+    expect(written()).toEqual([REQUESTS_UNDER_WAY_MAX + 1]);
+    transport.socket.end(1006);
+    await settle(600);
+    transport.socket.welcome();
+    await settle();
+    const waited = [REQUESTS_UNDER_WAY_MAX + 2, REQUESTS_UNDER_WAY_MAX + 3];
+    expect(written()).toEqual(waited);
+    transport.socket.receive(...waited.map((request) => ({ ...answer, request })));
+    const outcomes = await Promise.all(asked);
+    expect(outcomes.flatMap((outcome, i) => (outcome === "done" ? [i + 1] : []))).toEqual([5, ...waited]);
+    expect(outcomes.filter((outcome) => outcome === "connectionLost").length).toBe(REQUESTS_UNDER_WAY_MAX);
   });
 
   test("whose answer lacks what it should hold rejects", async () => {

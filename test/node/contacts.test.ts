@@ -286,14 +286,14 @@ it("a restart keeps agreements, and the client asks anew to be told", async () =
   );
   await node.stop();
   ada.seen.length = 0;
-  // More than the new connection may ask at once, and before it asks to be told.
+  // More than the new connection may have under way, and asked before it asks to be told.
   const asked = Array.from({ length: limits.requestsUnderWayMax + 1 }, () => ada.client.contacts.list());
   const answers = Promise.allSettled(asked);
   await start();
   // A drained node's devices come back within drainRetryMaxMs.
   const backMs = limits.drainRetryMaxMs + 5_000;
   await until("both are seen again", () => ada.seen.includes("+1") && ada.seen.includes("+2"), backMs);
-  expect(new Set((await answers).map(({ status }) => status))).toEqual(new Set(["fulfilled", "rejected"]));
+  expect(new Set((await answers).map(({ status }) => status))).toEqual(new Set(["fulfilled"]));
   ada.type("again", ben, other);
   await until("the signal came", () => ben.signals.length > 0);
   await delay(QUIET_MS);
