@@ -6,6 +6,7 @@
 import type { InterlineManners } from "../generator/interline-dialect.js";
 import type { Mix } from "../generator/mix.js";
 import type { GeneratorOptions, RoundResult } from "../generator/orders.js";
+import { both } from "../process/both.js";
 import { Child } from "../process/child.js";
 import type { Cores } from "../process/cores.js";
 import type { RunningSystem, System } from "../systems/system.js";
@@ -36,9 +37,10 @@ export interface DeviceRange {
 export const OPEN_TIMEOUT_MS = 120_000;
 export const HOST = "127.0.0.1";
 
+const GENERATOR = new URL("../generator/generator-process.js", import.meta.url);
+
 /** A generator process on its core, not set up yet. */
-export async function startGenerator(cores: Pick<Cores, "generator">): Promise<Child> {
-  const module = new URL("../generator/generator-process.js", import.meta.url);
+export async function startGenerator(cores: Pick<Cores, "generator">, module = GENERATOR): Promise<Child> {
   const { child } = await Child.start({ module, core: cores.generator });
   return child;
 }
@@ -57,10 +59,9 @@ export class Contestant {
   /** Server and generator running, the generator set up, no connection yet. */
   static async start(system: System, options: ContestantOptions): Promise<Contestant> {
     const { cores, directory, manners, mix, exposeGc = false } = options;
-    const server = await system.start({ core: cores.server, directory, exposeGc });
-    let generator: Child | undefined;
+    const serverStarts = system.start({ core: cores.server, directory, exposeGc });
+    const [server, generator] = await both(serverStarts, startGenerator(cores));
     try {
-      generator = await startGenerator(cores);
       const groups = mix === undefined ? [] : await server.groupsOf?.(mix.groups);
       if (groups === undefined) throw new Error(`${system.name} has no groups`);
       const dialect = options.dialect ?? (await server.dialectFor(options.devices));
@@ -77,7 +78,7 @@ export class Contestant {
       await generator.request("setUp", setUp);
       return new Contestant(system, server, generator);
     } catch (error) {
-      await Promise.allSettled([generator?.kill(), server.kill()]);
+      await Promise.allSettled([generator.kill(), server.kill()]);
       throw error;
     }
   }
@@ -97,7 +98,6 @@ export class Contestant {
   }
 
   async stop(): Promise<void> {
-    await this.generator.kill();
-    await this.server.stop();
+    await Promise.all([this.generator.kill(), this.server.stop()]);
   }
 }

@@ -9,18 +9,21 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "../../src/rules/limits.js";
 import type { FanoutOptions } from "../generator/fanout.js";
 import type { RoundResult } from "../generator/orders.js";
-import { Child } from "../process/child.js";
+import { both } from "../process/both.js";
+import type { Child } from "../process/child.js";
 import { chooseCores } from "../process/cores.js";
 import type { OnProgress } from "../report/progress.js";
 import type { RunningSystem, System } from "../systems/system.js";
 import { uwsTopics } from "../systems/uws-topics.js";
 import type { GroupFanoutWorkload } from "../workloads/workloads.js";
-import { HOST, OPEN_TIMEOUT_MS } from "./contestant.js";
+import { HOST, OPEN_TIMEOUT_MS, startGenerator } from "./contestant.js";
 import { fanoutRoundMs } from "./durations.js";
 import { type Round, roundOf, seenIn } from "./round.js";
 import { type Row, rowOf } from "./row.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 import { spread } from "./statistics.js";
+
+const GENERATOR = new URL("../generator/fanout-process.js", import.meta.url);
 
 interface FanoutRun {
   readonly workload: GroupFanoutWorkload;
@@ -83,14 +86,12 @@ function receiversOf({ members }: FanoutSize): number {
 function runRound(run: FanoutRun, system: System, size: FanoutSize): Promise<Round> {
   return withScratchDirectory(run.dataDirectory, async (directory) => {
     const cores = chooseCores();
-    const server = await system.start({ core: cores.server, directory });
-    const module = new URL("../generator/fanout-process.js", import.meta.url);
-    const { child } = await Child.start({ module, core: cores.generator });
+    const serverStarts = system.start({ core: cores.server, directory });
+    const [server, generator] = await both(serverStarts, startGenerator(cores, GENERATOR));
     try {
-      return await measured(run.workload, server, child, size);
+      return await measured(run.workload, server, generator, size);
     } finally {
-      await child.kill();
-      await server.stop();
+      await Promise.all([generator.kill(), server.stop()]);
     }
   });
 }
