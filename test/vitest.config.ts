@@ -14,8 +14,9 @@ const fastAlone = ["test/bench/smoke.test.ts", "test/bench/load.test.ts", "test/
 
 /**
  * The texts of the repository, and the kernels' differential operations with their mutants, whose compilation and random
- * worlds are the same on every Node. The kernels' own tests, with hostile bytes and vectors, are in `fast`. And the harness of
- * the benchmark, whose parts are plain arithmetic.
+ * worlds are the same on every Node. The kernels' own tests, with hostile bytes and vectors, are in `fast`. The harness of
+ * the benchmark, whose parts are plain arithmetic; random histories of windows and queues, whose single steps are in `fast`;
+ * and the demonstration's ciphers, which only tests have.
  */
 const fastOnce = [
   "test/tidy.test.ts",
@@ -23,6 +24,9 @@ const fastOnce = [
   "test/bench/**/*.test.ts",
   "test/model/negative-controls.test.ts",
   "test/model/worlds-*.test.ts",
+  "test/path/window-property.test.ts",
+  "test/store/queue-model.test.ts",
+  "test/ciphers/**/*.test.ts",
 ];
 
 const fast = { testTimeout: 60_000 };
