@@ -1,10 +1,13 @@
 /** Two processes that begin at the same time: both are there, or neither is. */
-export interface Ended {
+interface Killable {
   kill(): Promise<void>;
 }
 
 /** Rejects with what kept one of them from beginning, when the other is ended. */
-export async function both<A extends Ended, B extends Ended>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+export async function both<A extends Killable, B extends Killable>(
+  a: Promise<A>,
+  b: Promise<B>,
+): Promise<[A, B]> {
   try {
     return await Promise.all([a, b]);
   } catch (error) {
