@@ -3,11 +3,12 @@
  * (requests.ts). It sends and judges; it does not know which system it talks to
  * beyond the dialect it is told.
  */
+import { spawnSync } from "node:child_process";
 import { constants, setPriority } from "node:os";
 import { announceReady, answerRequests } from "../process/requests.js";
 import type { ArrivalOptions } from "./arrivals.js";
 import type { Fill } from "./filling.js";
-import { Generator } from "./generator.js";
+import { Generator, KEEP_ALIVE_TICK_MS } from "./generator.js";
 import type { Circulate, GeneratorOptions, OpenRange } from "./orders.js";
 import type { SlowReadersOptions } from "./slow-readers.js";
 
@@ -18,11 +19,17 @@ function present(): Generator {
   return generator;
 }
 
-setInterval(() => generator?.keepAlive(), 15_000).unref();
+setInterval(() => generator?.keepAlive(), KEEP_ALIVE_TICK_MS).unref();
+
+/** Idle time alone: what wakes beside it runs at once. A lower priority only, where chrt (util-linux) is not installed. */
+function yieldCore(): void {
+  const { status } = spawnSync("chrt", ["--all-tasks", "--idle", "--pid", "0", String(process.pid)]);
+  if (status !== 0) setPriority(constants.priority.PRIORITY_LOW);
+}
 
 answerRequests({
   /** For a generator beside another one on the same core, whose latencies it must not disturb. */
-  yieldCore: () => setPriority(constants.priority.PRIORITY_BELOW_NORMAL),
+  yieldCore,
   setUp(options: GeneratorOptions) {
     generator = new Generator(options);
   },

@@ -36,6 +36,9 @@ import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
 import { nothing, tallyOf, tallySince } from "./tally.js";
 import { idle, Traffic } from "./traffic.js";
 
+/** How often `keepAlive` is called, and in what time it has pinged everybody: a quarter of the node's `silenceMs`. */
+export const KEEP_ALIVE_TICK_MS = 50;
+const KEEP_ALIVE_MS = 15_000;
 const OPENING_MAX = 200;
 /** Connections begun in one turn of the generator's loop. */
 const OPENED_PER_TURN = 64;
@@ -64,6 +67,7 @@ export class Generator {
   #openNext: () => void = () => {};
   #failure: string | undefined;
   #isBusy = false;
+  #nextPinged = 0;
   #arrivals: Arrivals | undefined;
   #feed: Feed | undefined;
   #slowReaders: SlowReaders | undefined;
@@ -369,11 +373,13 @@ export class Generator {
     return this.#traffic.ledger.part();
   }
 
-  /** Pings every open connection while no round keeps it busy. */
+  /** Pings the next few open connections while no round keeps them busy: as devices do, each at a moment of its own. */
   keepAlive(): void {
     if (this.#isBusy) return;
-    for (let device = 0; device < this.#options.devices; device++) {
-      if (this.#isReady[device] === 1) this.#dialect.ping(device);
+    const { devices } = this.#options;
+    for (let left = Math.ceil((devices * KEEP_ALIVE_TICK_MS) / KEEP_ALIVE_MS); left > 0; left--) {
+      if (this.#isReady[this.#nextPinged] === 1) this.#dialect.ping(this.#nextPinged);
+      this.#nextPinged = (this.#nextPinged + 1) % devices;
     }
   }
 

@@ -5,7 +5,7 @@
  *   established:  paced sends ──▶ │ window before │ ──▶ │ window during the storm │ ──▶ drain
  *   storm:                                              connect, upgrade, hello ▸ welcome
  *
- * The storm has a generator process of its own with a lower priority: on the core
+ * The storm has a generator process of its own that is given idle time alone: on the core
  * that both share, the established devices' generator runs first and sleeps where
  * nothing is due, so that their latencies are the server's doing. Its lag in both windows says how well
  * that went. Tokens are minted beforehand by an earlier server process.

@@ -1,5 +1,5 @@
 /** Aedes, a broker in JavaScript (aedes-server.ts), with its own persistence in memory. */
-import { Child } from "../process/child.js";
+import { startNodeServer } from "./node-server.js";
 import { configuration, missingPackage, type Peer, peersDirectory } from "./peer.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions } from "./system.js";
@@ -11,13 +11,10 @@ export const aedes: Peer = {
     "MQTT QoS 1: a receipt when the broker has it in memory; kept for a device that is away, at least once, " +
     "in order; gone when the broker is",
   missing: () => missingPackage("aedes", "aedes"),
-  async start({ core, exposeGc = false }: StartOptions) {
-    const { child, ready } = await Child.start<{ port: number }>({
-      module: new URL("./aedes-server.js", import.meta.url),
-      args: [peersDirectory(), configuration("aedes.json", {})],
-      nodeFlags: exposeGc ? ["--expose-gc"] : [],
-      core,
-    });
+  async start(options: StartOptions) {
+    const module = new URL("./aedes-server.js", import.meta.url);
+    const settings = configuration("aedes.json", {});
+    const { child, ready } = await startNodeServer(module, options, [peersDirectory(), settings]);
     return {
       port: ready.port,
       pid: child.pid,

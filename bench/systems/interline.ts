@@ -1,7 +1,7 @@
 /** Interline itself (interline-server.ts): every receipt waits for the flush to disk. */
 import type { SignIn, Windows } from "../generator/interline-dialect.js";
 import type { GroupName } from "../generator/sized-sends.js";
-import { Child } from "../process/child.js";
+import { startNodeServer } from "./node-server.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
@@ -13,13 +13,9 @@ export const interline: System = {
   durability: "disk",
   guarantee:
     "a receipt after the flush to disk; once and in order to each device, kept until the device has acked it",
-  async start({ core, directory, exposeGc = false }: StartOptions) {
-    const { child, ready } = await Child.start<{ port: number }>({
-      module: new URL("./interline-server.js", import.meta.url),
-      args: [directory],
-      nodeFlags: exposeGc ? ["--expose-gc"] : [],
-      core,
-    });
+  async start(options: StartOptions) {
+    const module = new URL("./interline-server.js", import.meta.url);
+    const { child, ready } = await startNodeServer(module, options, [options.directory]);
     return {
       port: ready.port,
       pid: child.pid,

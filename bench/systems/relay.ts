@@ -1,5 +1,5 @@
 /** A relay of our own in a process of its own (relay-server.ts): nothing is signed in, receipted or kept. */
-import { Child } from "../process/child.js";
+import { startNodeServer } from "./node-server.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
@@ -9,12 +9,8 @@ export function relay(name: string, module: URL, packs = false): System {
     name,
     durability: "none",
     guarantee: "nothing: no sign-in, no ids, no receipt, nothing kept",
-    async start({ core, exposeGc = false }: StartOptions) {
-      const { child, ready } = await Child.start<{ port: number }>({
-        module,
-        nodeFlags: exposeGc ? ["--expose-gc"] : [],
-        core,
-      });
+    async start(options: StartOptions) {
+      const { child, ready } = await startNodeServer(module, options);
       return {
         port: ready.port,
         pid: child.pid,

@@ -1,5 +1,5 @@
 /** Socket.IO (socket-io-server.ts) with the websocket transport alone. */
-import { Child } from "../process/child.js";
+import { startNodeServer } from "./node-server.js";
 import { missingPackage, type Peer, peersDirectory } from "./peer.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions } from "./system.js";
@@ -11,13 +11,9 @@ export const socketIo: Peer = {
     "passed on in order to a device that is connected, at most once; the receipt says that the server has had " +
     "the message; nothing kept, nothing for a device that is away",
   missing: () => missingPackage("socket.io", "socket.io"),
-  async start({ core, exposeGc = false }: StartOptions) {
-    const { child, ready } = await Child.start<{ port: number }>({
-      module: new URL("./socket-io-server.js", import.meta.url),
-      args: [peersDirectory()],
-      nodeFlags: exposeGc ? ["--expose-gc"] : [],
-      core,
-    });
+  async start(options: StartOptions) {
+    const module = new URL("./socket-io-server.js", import.meta.url);
+    const { child, ready } = await startNodeServer(module, options, [peersDirectory()]);
     return {
       port: ready.port,
       pid: child.pid,

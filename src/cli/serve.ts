@@ -10,6 +10,7 @@ import { Command } from "commander";
 import { type Config, logLevels } from "../config.js";
 import type { InterlineNode } from "../index.js";
 import type { Log } from "../ops/log.js";
+import { oneCoreAdvice } from "../ops/one-core.js";
 import { configFor, configOption, type DirectoryFlags, dataOption } from "./brand-names.js";
 import { urlOf } from "./device-client.js";
 import { type CliContext, CliError, exitCodes, hasColours, Output } from "./output.js";
@@ -80,6 +81,8 @@ function warn(config: Config, log: Log): void {
       host: config.host,
     });
   }
+  const advice = oneCoreAdvice();
+  if (advice !== undefined) log.info(advice);
 }
 
 /** Commands to copy, as this program was started and for this node. */

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { oneCoreFlags } from "../../src/ops/one-core.js";
 import { encodeClientFrame } from "../../src/wire/client-frames.js";
 import { farewell } from "../edge/stub-node.js";
 import { builtCommandLine } from "../support/node-process.js";
@@ -31,8 +32,8 @@ class Served {
   readonly child: ChildProcess;
   readonly code: Promise<number | null>;
 
-  constructor(parameters: readonly string[]) {
-    this.child = spawn(process.execPath, [builtCommandLine(), "serve", ...parameters], {
+  constructor(parameters: readonly string[], nodeFlags: readonly string[] = []) {
+    this.child = spawn(process.execPath, [...nodeFlags, builtCommandLine(), "serve", ...parameters], {
       cwd: directory,
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -130,6 +131,14 @@ describe("a first start", () => {
       expect(served.err).not.toContain(secret);
     }
   });
+});
+
+test("the flags for one core are flags that Node takes", async () => {
+  const served = new Served(["--port", "0", "--json"], oneCoreFlags);
+  const { port } = await served.ready();
+  (await join1(port, 1)).destroy();
+  served.child.kill("SIGTERM");
+  expect(await served.code).toBe(0);
 });
 
 describe("stopping", () => {

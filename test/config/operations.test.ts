@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { loadConfig } from "../../src/config.js";
+import { oneCoreFlags } from "../../src/ops/one-core.js";
 import { configurable } from "../../src/rules/configurable.js";
 import { limits } from "../../src/rules/limits.js";
 
@@ -46,4 +47,8 @@ test("every environment variable is listed", () => {
   const names = new Set(sources.join("\n").match(/INTERLINE_[A-Z_]+[A-Z]/g));
   expect(names.size).toBeGreaterThan(7);
   for (const name of names) expect(page).toContain(`\`${name}\``);
+});
+
+test("the flags for one core are those that a node asks for", () => {
+  expect(page).toContain(`node ${oneCoreFlags.join(" ")} `);
 });

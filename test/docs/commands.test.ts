@@ -52,7 +52,10 @@ describe("commands in documents", () => {
       expect(Object.keys(scripts)).toContain(script);
       return;
     }
-    const ours = /^(?:npx )?interline ([\w-]+)(?: ([\w-]+))?(.*)$/.exec(command);
+    const ours =
+      /^(?:npx |node (?:--\S+ )+)?(?:interline|"\$\(command -v interline\)") ([\w-]+)(?: ([\w-]+))?(.*)$/.exec(
+        command,
+      );
     if (ours === null) {
       expect(command).toMatch(foreign);
       return;

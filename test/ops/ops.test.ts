@@ -4,6 +4,7 @@ import { DiskWatch } from "../../src/ops/disk.js";
 import { Health } from "../../src/ops/health.js";
 import { createLog } from "../../src/ops/log.js";
 import { Metrics, type MetricsSnapshot } from "../../src/ops/metrics.js";
+import { oneCoreAdvice, oneCoreFlags } from "../../src/ops/one-core.js";
 import { Sweeps } from "../../src/ops/sweeps.js";
 import { CodedError } from "../../src/wire/coded-error.js";
 
@@ -241,4 +242,11 @@ test("more connections than descriptors are pointed out, with both numbers", () 
   expect(descriptorAdvice(wanted, 20_000)).toBeUndefined();
   expect(descriptorAdvice(wanted, 1_024)).toMatch(/18000 needs about 19200 .* may have 1024/);
   expect(descriptorAdvice(wanted, undefined)).toBe(descriptorAdvice(wanted, descriptorLimit()));
+});
+
+test("a node on one core is told what to be started with, one that was or has more is not", () => {
+  const [first, second] = oneCoreFlags;
+  expect(oneCoreAdvice(1, ["--enable-source-maps", first])).toContain(`node ${first} ${second} `);
+  expect(oneCoreAdvice(1, ["--enable-source-maps", first, second])).toBeUndefined();
+  expect(oneCoreAdvice(2, [])).toBeUndefined();
 });
