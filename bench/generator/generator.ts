@@ -36,7 +36,7 @@ import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
 import { nothing, tallyOf, tallySince } from "./tally.js";
 import { idle, Traffic } from "./traffic.js";
 
-/** How often `keepAlive` is called, and in what time it has pinged everybody: a quarter of the node's `silenceMs`. */
+/** How often `keepAlive` is called, and in what time at the latest it has pinged everybody: a quarter of the node's `silenceMs`. */
 export const KEEP_ALIVE_TICK_MS = 50;
 const KEEP_ALIVE_MS = 15_000;
 const OPENING_MAX = 200;

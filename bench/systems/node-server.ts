@@ -1,6 +1,6 @@
 /**
- * A server that is a module for Node, in a process of its own. One that is pinned to a core is started as the
- * operator's handbook says for one core, whoever's server it is.
+ * A server that is a module for Node, in a process of its own. One that is pinned to a core is started as
+ * docs/operations.md says for one core, Interline's like everybody else's: flags must not decide a comparison.
  */
 import { oneCoreFlags } from "../../src/ops/one-core.js";
 import { Child } from "../process/child.js";
