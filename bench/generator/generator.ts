@@ -33,6 +33,7 @@ import { Refusals } from "./refusals.js";
 import { Repeats } from "./repeats.js";
 import { ownDevices, type Share, wholeShare } from "./share.js";
 import { SlowReaders, type SlowReadersOptions } from "./slow-readers.js";
+import { sourceAddress } from "./source-addresses.js";
 import { nothing, tallyOf, tallySince } from "./tally.js";
 import { idle, Traffic } from "./traffic.js";
 
@@ -410,7 +411,7 @@ export class Generator {
       upgrade: dialect.framing === "websocket" ? dialect : undefined,
       isTls: this.#options.isTls ?? false,
       ...(sourceAddresses > 0 && {
-        localAddress: (connection: number) => `127.0.0.${2 + (connection % sourceAddresses)}`,
+        localAddress: (connection: number) => sourceAddress(connection % sourceAddresses),
       }),
     };
   }

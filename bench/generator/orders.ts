@@ -33,7 +33,7 @@ export interface OpenRange {
   readonly to: number;
   /** Connections that are being opened at one time; by default below the listen backlog of 512. */
   readonly atOnce?: number;
-  /** Connections come from so many loopback addresses in turn, so that ports do not run out. */
+  /** Connections come from so many loopback addresses in turn (source-addresses.ts), so that ports do not run out. */
   readonly sourceAddresses?: number;
   /** Count connections that are refused, and try them again, where otherwise the run fails. */
   readonly repeatsRefused?: boolean;

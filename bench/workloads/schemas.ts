@@ -106,7 +106,7 @@ export const schemas = {
     signIns: connections,
     /** Connections that are being opened at one time. */
     signInsAtOnce: connections,
-    /** Connections come from this many loopback addresses in turn, from 127.0.0.2 on. */
+    /** Connections come from this many loopback addresses in turn (generator/source-addresses.ts). */
     sourceAddresses: z.int().min(1).max(200),
     ...window,
   }),
