@@ -68,7 +68,11 @@ export function addLoad(program: Command): void {
     .option("--seconds <n>", "length of the measured window", positive)
     .option("--warm-up-seconds <n>", "before it", positive)
     .option("--seed <n>", "where the schedule starts", whole)
-    .option("--source-addresses <n>", "each process connects from so many loopback addresses of its own", whole)
+    .option(
+      "--source-addresses <n>",
+      "each process connects from so many loopback addresses of its own",
+      whole,
+    )
     .option("--cores <list>", "pin the processes to these cores in turn, as in 2,3 or 2-5", coreList)
     .option("--server-pid <pid>", "the node's process on this machine, for its CPU and memory", whole)
     .option("--progress-port <n>", "serve progress as Prometheus text on 127.0.0.1", whole);
