@@ -235,6 +235,7 @@ export class RunningNode {
         },
         writable: (slot) => this.path.writable(slot),
         detach: (slot, connection) => this.path.detach(slot, connection),
+        turnIfLate: this.#loop.turnIfLate,
         ready: () => this.#health.report(),
         metrics: () => this.metrics.text(),
       },
@@ -271,6 +272,8 @@ export class RunningNode {
     const { device, ...arrival } = signedIn;
     const account = accountOf(device);
     await this.store.registerDevice(account, deviceNumber(device), arrival);
+    // One transaction registers many.
+    this.#loop.turnIfLate();
     // As it is now: a removal may have come in between.
     const record = this.store.readAccount(account);
     if (record === undefined) throw new CodedError("storageFailed", { fatal: true });

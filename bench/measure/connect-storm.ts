@@ -1,13 +1,13 @@
 /**
  * Many sign-ins at once, while a paced load goes on among established devices:
- * how long until everybody is in, and what the others notice of it.
+ * how long until everybody is in, and what the others notice of it. Then all newcomers vanish, at once too.
  *
- *   established:  paced sends ──▶ │ window before │ ──▶ │ window during the storm │ ──▶ drain
- *   storm:                                              connect, upgrade, hello ▸ welcome
+ *   established:  paced sends ──▶ │ before │ ──▶ │ during the storm           │ ──▶ │ as all vanish │ ──▶ drain
+ *   storm:                                         connect, upgrade, hello ▸ welcome  gone
  *
  * The storm has a generator process of its own that is given idle time alone: on the core
  * that both share, the established devices' generator runs first and sleeps where
- * nothing is due, so that their latencies are the server's doing. Its lag in both windows says how well
+ * nothing is due, so that their latencies are the server's doing. Its lag in each window says how well
  * that went. Tokens are minted beforehand by an earlier server process.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,7 +21,7 @@ import type { OnProgress } from "../report/progress.js";
 import type { System } from "../systems/system.js";
 import type { ConnectStormWorkload } from "../workloads/workloads.js";
 import { Contestant, HOST, OPEN_TIMEOUT_MS, startGenerator } from "./contestant.js";
-import { connectingMs } from "./durations.js";
+import { connectingMs, VANISHING_MS } from "./durations.js";
 import { type Latency, latencyOf } from "./open-loop.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
@@ -50,6 +50,8 @@ export interface ConnectStormResult {
   /** The established devices' traffic. */
   readonly before: StormWindow;
   readonly during: StormWindow;
+  /** From the moment at which all newcomers' connections vanish, VANISHING_MS long. */
+  readonly vanishing: StormWindow;
   /** Delivery p99, during to before. */
   readonly deliveryP99Ratio: number;
   readonly lost: number;
@@ -141,6 +143,12 @@ async function measureTraffic(
   const during = await windowOf(contestant, () =>
     storm.request<Opened>("open", { ...range, repeatsRefused: true }, OPEN_TIMEOUT_MS),
   );
+  await sleep(PAUSE_MS);
+  onProgress(`${workload.name}: ${signIns} connections vanish`, VANISHING_MS, {
+    perSec: ratePerSec,
+    p99Ms: during.window.delivery.p99Ms,
+  });
+  const vanishing = await windowOf(contestant, () => Promise.all([storm.kill(), sleep(VANISHING_MS)]));
   await generator.request("stopArrivals");
   const drain = { fromMs: 0, toMs: 0, drainMs: workload.drainMs };
   const { lost, duplicated, reordered, misdelivered }: RoundResult = await contestant.finish(drain);
@@ -158,6 +166,7 @@ async function measureTraffic(
     scheduleHash: scheduleHash(seed, devices),
     before: before.window,
     during: during.window,
+    vanishing: vanishing.window,
     deliveryP99Ratio: during.window.delivery.p99Ms / before.window.delivery.p99Ms,
     lost,
     duplicated,

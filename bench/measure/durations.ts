@@ -17,6 +17,8 @@ import type {
 /** Drain and judge a round. */
 const AFTER_ROUND_MS = 300;
 const START_MS = 500;
+/** From a storm's end: what its connections' end does to others. */
+export const VANISHING_MS = 1_000;
 const PER_DEVICE_MS = 0.6;
 const PER_ENTRY_MS = 0.008;
 /** A rate that is not sustained is tried twice. */
@@ -73,7 +75,7 @@ export function offlineDrainMs(workload: OfflineDrainWorkload): number {
 
 export function connectStormMs(workload: ConnectStormWorkload): number {
   const { devices, signIns, warmUpMs, windowMs } = workload;
-  return 2 * connectingMs(devices + signIns) + warmUpMs + windowMs + connectingMs(signIns);
+  return 2 * connectingMs(devices + signIns) + warmUpMs + windowMs + connectingMs(signIns) + VANISHING_MS;
 }
 
 /** One round of one system, with its start. */

@@ -7,7 +7,7 @@ import { figure, table, wrapped } from "./table.js";
 const LAG_P99_MS_MAX = 1;
 
 export function connectStormReport(result: ConnectStormResult): string {
-  const { signIns, signInsAtOnce, sourceAddresses, seed, scheduleHash, before, during } = result;
+  const { signIns, signInsAtOnce, sourceAddresses, seed, scheduleHash, before, during, vanishing } = result;
   const four = (latency: Latency | null) =>
     latency === null
       ? "–"
@@ -15,6 +15,7 @@ export function connectStormReport(result: ConnectStormResult): string {
   const windows = [
     { name: "before", window: before },
     { name: "during", window: during },
+    { name: "as all vanish", window: vanishing },
   ];
   const cell = (show: (window: StormWindow) => string) => (row: (typeof windows)[number]) => show(row.window);
   const late = during.generatorLagP99Ms > LAG_P99_MS_MAX;

@@ -117,6 +117,7 @@ export const connectStorm = z.object({
   scheduleHash: text,
   before: stormWindow.describe("the established devices' traffic"),
   during: stormWindow,
+  vanishing: stormWindow.optional().describe("while all newcomers' connections vanish at once"),
   deliveryP99Ratio: figure.describe("delivery p99, during to before"),
   lost: count,
   duplicated: count,

@@ -59,6 +59,8 @@ export interface EdgeHandlers extends HttpHandlers {
   writable(slot: number): void;
   /** The connection is gone. Idempotent; ignored if it is no longer the slot's. */
   detach(slot: number, connection: Connection): void;
+  /** Called at each accept, upgrade, hello, sign-in and close, of which thousands may follow one another: what has waited long is routed now. */
+  turnIfLate(): void;
 }
 
 export type Entered =
@@ -170,6 +172,7 @@ class SocketEdge implements Edge {
       sweepMs: this.#limits.edgeSweepMs,
     });
     this.#signIns = new SignInQueue(this.#table.signingIn, this.#limits.signInsPerTurn, (link, hello) => {
+      handlers.turnIfLate();
       void this.#signIn(link, hello);
     });
     this.#app = createApp(native, options.tls);
@@ -254,6 +257,7 @@ class SocketEdge implements Edge {
   #boundHeads(): void {
     const { headConnectionsMax, headReserveMax, connectionsMax } = this.#limits;
     const bound = (response: HttpResponse, change: number) => {
+      this.#handlers.turnIfLate();
       this.#heads += change;
       if (change < 0) return;
       const room = Math.min(headConnectionsMax, connectionsMax + headReserveMax - this.#table.heldCount);
@@ -304,11 +308,13 @@ class SocketEdge implements Edge {
       },
       close: (socket) => {
         this.#table.closed((socket as Socket).link);
+        this.#handlers.turnIfLate();
       },
     });
   }
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: SocketContext): void {
+    this.#handlers.turnIfLate();
     const refusal = refuseUpgrade(
       {
         upgrade: request.getHeader("upgrade"),
@@ -343,6 +349,7 @@ class SocketEdge implements Edge {
   }
 
   #hello(link: Link, message: ArrayBuffer): void {
+    this.#handlers.turnIfLate();
     try {
       const hello = decodeHello(new Uint8Array(message), this.#limits.tokenBytesMax);
       link.stage = stages.signingIn;

@@ -1,6 +1,6 @@
 /**
- * Drives the path: one turn after each turn of the event loop in which something arrived, and later turns for what
- * waits for time to pass. It reads the clock once per turn, and measures how long turns are: from that comes the path's
+ * Drives the path: one turn after each turn of the event loop in which something arrived, turns within one that others
+ * make long, and later turns for what waits for time to pass. It reads the clock once per turn, and measures how long turns are: from that comes the path's
  * patience (rules/patience.ts).
  */
 import { performance } from "node:perf_hooks";
@@ -17,6 +17,8 @@ const SAMPLE_MS = 20;
 /** What lies further back than this counts no more. */
 const MEMORY_MS = 70;
 const WAIT_MS = 5;
+/** So long after a turn began what arrived since is late. */
+const LATE_MS = 1;
 
 export class Loop {
   private driven: Driven | undefined;
@@ -30,6 +32,7 @@ export class Loop {
   private sampledAtMs = 0;
   private sampledActiveMs = 0;
   private turnLengthMs = 0;
+  private turnedAtMs = 0;
 
   /** `activeMs`: how long the thread has done anything but wait for events, in all. */
   constructor(
@@ -53,6 +56,7 @@ export class Loop {
   readonly turnNow = (): void => {
     if (this.isInTurn || this.isStopped || this.driven === undefined) return;
     const monotonicMs = this.clock.monotonicMs();
+    this.turnedAtMs = monotonicMs;
     this.measure(monotonicMs);
     this.isInTurn = true;
     try {
@@ -70,6 +74,14 @@ export class Loop {
     if (this.driven.isWaiting && this.timer === undefined && !this.isStopped) {
       this.timer = setTimeout(this.waited, WAIT_MS);
     }
+  };
+
+  /**
+   * For whoever does something else on the thread, between two pieces of it: a turn at once when what arrived is late.
+   * Thousands of sockets that come or go at once are one turn of the event loop, and as many messages as are among them.
+   */
+  readonly turnIfLate = (): void => {
+    if (this.isScheduled && this.clock.monotonicMs() - this.turnedAtMs >= LATE_MS) this.turnNow();
   };
 
   stop(): void {

@@ -173,6 +173,7 @@ const reports: Readonly<Record<string, () => string>> = {
       scheduleHash: "0123456789abcdef",
       before: window,
       during: window,
+      vanishing: window,
       deliveryP99Ratio: 12_345.6,
     }),
   "offline drain": () =>

@@ -176,6 +176,7 @@ describe("npm run bench", () => {
     expect(file.connectStorm).toMatchObject({ signIns: 200, refused: 0, ...arrived });
     expect(file.connectStorm?.allWelcomedMs).toBeGreaterThan(0);
     expect(file.connectStorm?.during.delivery.p99Ms).toBeGreaterThan(0);
+    expect(file.connectStorm?.vanishing?.delivery.p99Ms).toBeGreaterThan(0);
   });
 
   it("applies repeated sends once", async () => {

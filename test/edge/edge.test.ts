@@ -21,6 +21,18 @@ describe("signing in", () => {
     expect(node.received[1]?.bytes.equals(Buffer.alloc(70_000, 7))).toBe(true);
   });
 
+  test("accept, upgrade, hello, sign-in and close each let the path have its turn", async () => {
+    const { node, open } = await bench();
+    const socket = await open();
+    expect(node.turnsOffered).toBe(2);
+    socket.send(hello("good"));
+    await socket.next();
+    expect(node.turnsOffered).toBe(4);
+    socket.destroy();
+    await until(() => node.detached.length === 1, "the device is gone");
+    expect(node.turnsOffered).toBe(5);
+  });
+
   test("a fragmented hello is one message", async () => {
     const { open } = await bench();
     const socket = await open();

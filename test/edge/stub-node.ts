@@ -26,6 +26,7 @@ export class StubNode implements EdgeHandlers {
   readonly detached: { slot: number; connection: Connection }[] = [];
   readonly writableSlots: number[] = [];
   readonly signIns: string[] = [];
+  turnsOffered = 0;
   takes = true;
   isReady = true;
   refusal: { refused: CodeName; retryAfterMs: number } | undefined;
@@ -63,6 +64,10 @@ export class StubNode implements EdgeHandlers {
 
   detach(slot: number, connection: Connection): void {
     this.detached.push({ slot, connection });
+  }
+
+  turnIfLate(): void {
+    this.turnsOffered++;
   }
 
   ready(): boolean {

@@ -74,6 +74,25 @@ describe("the loop", () => {
     expect(turns).toHaveLength(1);
   });
 
+  test("turns within a turn of the event loop that others make long, when something waits and is late", async () => {
+    const { loop, turns, thread } = driven();
+    loop.turnNow();
+    thread.nowMs += 10;
+    loop.turnIfLate();
+    expect(turns).toHaveLength(1);
+    loop.wake();
+    loop.turnIfLate();
+    expect(turns).toHaveLength(2);
+    thread.nowMs += 0.9;
+    loop.turnIfLate();
+    expect(turns).toHaveLength(2);
+    thread.nowMs += 0.1;
+    loop.turnIfLate();
+    expect(turns).toHaveLength(3);
+    await nextImmediate();
+    expect(turns).toHaveLength(4);
+  });
+
   test("turns again and again while something waits for time to pass", async () => {
     const { loop, turns } = driven({ isWaiting: true });
     loop.turnNow();
