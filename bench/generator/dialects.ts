@@ -8,14 +8,14 @@ import { NatsDialect } from "./nats-dialect.js";
 import { RawScanner } from "./raw-scanner.js";
 import type { ReadMemory, Scanner } from "./reads.js";
 import { RedisDialect } from "./redis-dialect.js";
-import { RelayDialect } from "./relay-dialect.js";
+import { RelayDialect, type RelayManners } from "./relay-dialect.js";
 import { FrameScanner } from "./scanner.js";
 import { type GroupName, SizedSends } from "./sized-sends.js";
 import { SocketIoDialect } from "./socket-io-dialect.js";
 import { XmppDialect, type XmppDomain } from "./xmpp-dialect.js";
 
 export type DialectChoice =
-  | { readonly name: "relay"; readonly packs: boolean }
+  | { readonly name: "relay"; readonly manners: RelayManners }
   | { readonly name: "mqtt" }
   | { readonly name: "nats" | "jetstream" | "socket.io" }
   | { readonly name: "redis"; readonly durability: number }
@@ -52,7 +52,7 @@ export function newDialect(
   const common = { events, wire, devices, payloadBytes };
   switch (dialect.name) {
     case "relay":
-      return new RelayDialect(events, wire, payloadBytes, dialect.packs);
+      return new RelayDialect(events, wire, payloadBytes, dialect.manners);
     case "mqtt":
       return new MqttDialect(common);
     case "nats":

@@ -13,6 +13,17 @@ import { MASKED_HEADER_BYTES_MAX, maskedHeaderBytes, maskedMessage, writeMaskedH
 import { COUNTER_OFFSET, fillPayload, SENDER_OFFSET, STAMP_OFFSET, TARGET_OFFSET } from "./payload.js";
 import { opcodes } from "./scanner.js";
 
+/** What relays differ in, as devices see them. */
+export interface RelayManners {
+  /** It is sent, and sends, several payloads in one message. */
+  readonly packs?: boolean;
+  /** Each message is answered with ANSWER_BYTES that say nothing. */
+  readonly answers?: boolean;
+}
+
+/** As many as a receipt of Interline's has; fewer than any payload. */
+export const ANSWER_BYTES = 12;
+
 const SLOTS = 256;
 
 export class RelayDialect implements WebSocketDialect {
@@ -23,6 +34,7 @@ export class RelayDialect implements WebSocketDialect {
   readonly #wire: Wire;
   readonly #payloadBytes: number;
   readonly #packs: boolean;
+  readonly #answers: boolean;
   /** Where the first payload lies in the slab, and how far on the next. */
   readonly #first: number;
   readonly #stride: number;
@@ -31,11 +43,13 @@ export class RelayDialect implements WebSocketDialect {
   #views: (Buffer | undefined)[] = new Array(SLOTS + 1).fill(undefined);
   #count = 0;
 
-  constructor(events: DeviceEvents, wire: Wire, payloadBytes: number, packs: boolean) {
+  constructor(events: DeviceEvents, wire: Wire, payloadBytes: number, manners: RelayManners) {
+    const { packs = false, answers = false } = manners;
     this.#events = events;
     this.#wire = wire;
     this.#payloadBytes = payloadBytes;
     this.#packs = packs;
+    this.#answers = answers;
     this.#first = packs ? MASKED_HEADER_BYTES_MAX : maskedHeaderBytes(payloadBytes);
     this.#stride = packs ? payloadBytes : this.#first + payloadBytes;
     this.#slab = this.#newSlab();
@@ -78,6 +92,7 @@ export class RelayDialect implements WebSocketDialect {
   ping(): void {}
 
   payload(device: number, _bytes: Uint8Array, at: number, end: number, last: boolean): number {
+    if (this.#answers && last && end - at === ANSWER_BYTES) return end;
     let next = at;
     for (; end - next >= this.#payloadBytes; next += this.#payloadBytes) this.#events.delivered(device, next);
     assert(!last || next === end, "a relayed message holds whole payloads");

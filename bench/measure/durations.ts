@@ -52,10 +52,12 @@ export function restartMs({ entries, senders, receivers }: RestartWorkload): num
   return connectingMs(senders + receivers) + 2 * entriesMs(entries);
 }
 
-export function openLoopMs(workload: OpenLoopWorkload, systems: number): number {
+/** Beside relays: another search, and the same rates twice more. */
+export function openLoopMs(workload: OpenLoopWorkload, how: "alone" | "beside relays"): number {
   const { devices, shares } = workload;
-  const trials = TRIALS_PER_RATE * ratesTried(workload);
-  return systems * (connectingMs(devices) + trials * trialMs(workload) + shares.length * roundMs(workload));
+  const [searches, systems] = how === "alone" ? [1, 1] : [2, 3];
+  const searchMs = TRIALS_PER_RATE * ratesTried(workload) * trialMs(workload);
+  return searches * searchMs + systems * (connectingMs(devices) + shares.length * roundMs(workload));
 }
 
 /** One step of the search. */

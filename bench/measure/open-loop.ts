@@ -72,6 +72,7 @@ export interface OpenLoopResult {
   readonly payloadBytes: number;
   readonly seed: number;
   readonly scheduleHash: string;
+  /** With an empty search: another system's, at parts of which this one was measured. */
   readonly sustainablePerSec: number;
   /** The generator, not the system, ended the search: the system may sustain more. */
   readonly generatorWasLimit: boolean;
@@ -79,11 +80,13 @@ export interface OpenLoopResult {
   readonly rates: readonly OpenLoopRate[];
 }
 
-interface OpenLoopRun {
+export interface OpenLoopRun {
   readonly workload: OpenLoopWorkload;
   readonly system: System;
   readonly dataDirectory: string;
   readonly onProgress: OnProgress;
+  /** Nothing is searched: the rates are parts of this one, which another system sustains. */
+  readonly ofPerSec?: number;
 }
 
 /** Sends of one device without a receipt: beyond what any sustained rate has. */
@@ -117,9 +120,10 @@ export function runOpenLoop(run: OpenLoopRun): Promise<OpenLoopResult> {
 }
 
 async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promise<OpenLoopResult> {
-  const { workload, system, onProgress } = run;
-  const search = await findSustainable(run, contestant);
-  const sustainablePerSec = Math.max(0, ...search.filter(({ isSustained }) => isSustained).map(rateOf));
+  const { workload, system, ofPerSec, onProgress } = run;
+  const search = ofPerSec === undefined ? await findSustainable(run, contestant) : [];
+  const sustainablePerSec =
+    ofPerSec ?? Math.max(0, ...search.filter(({ isSustained }) => isSustained).map(rateOf));
   if (sustainablePerSec === 0) {
     throw new Error(`${system.name} did not sustain even ${workload.searchFromPerSec} sends per second`);
   }
@@ -145,7 +149,7 @@ async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promis
     seed: workload.seed,
     scheduleHash: scheduleHash(workload.seed, workload.devices),
     sustainablePerSec,
-    generatorWasLimit: limit === undefined || limit.generatorWasLimit,
+    generatorWasLimit: search.length > 0 && (limit === undefined || limit.generatorWasLimit),
     search,
     rates,
   };

@@ -6,10 +6,12 @@ import { figure, table, wrapped } from "./table.js";
 export const OTHERS_BUSY_MAX = 0.15;
 
 export function openLoopReport(result: OpenLoopResult): string {
-  const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec } = result;
+  const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec, search } = result;
   return [
     `${system}: ${devices} devices, ${payloadBytes}-byte payloads; seed ${seed}, schedule ${scheduleHash}`,
-    `sustains ${figure(sustainablePerSec)} sends per second`,
+    search.length > 0
+      ? `sustains ${figure(sustainablePerSec)} sends per second`
+      : `at the rates of the system before, which sustains ${figure(sustainablePerSec)} sends per second`,
     "",
     latencyTable(result.rates),
     "",

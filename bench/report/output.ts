@@ -29,6 +29,7 @@ export interface Results {
   readonly idle?: readonly IdleResult[];
   readonly restart?: RestartResult;
   readonly openLoop?: OpenLoopResult;
+  readonly openLoopAnswering?: OpenLoopResult;
   readonly openLoopBare?: OpenLoopResult;
   readonly offlineDrain?: OfflineDrainResult;
   readonly connectStorm?: ConnectStormResult;

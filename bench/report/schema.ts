@@ -229,6 +229,9 @@ const resultsFile = z.object({
   idle: z.array(idle).readonly().optional(),
   restart: restart.optional(),
   openLoop: openLoop.optional(),
+  openLoopAnswering: openLoop
+    .optional()
+    .describe("a relay that answers each message, at the rates of openLoop; its search is empty"),
   openLoopBare: openLoop.optional().describe("the bare relay at parts of its own sustainable rate"),
   offlineDrain: offlineDrain.optional(),
   connectStorm: connectStorm.optional(),

@@ -4,6 +4,6 @@ import { relay } from "./relay.js";
 
 /** uWebSockets.js is a dependency of this package: nothing is missing. */
 export const batchingRelay: Peer = {
-  ...relay("batching-relay", new URL("./batching-relay-server.js", import.meta.url), true),
+  ...relay("batching-relay", new URL("./batching-relay-server.js", import.meta.url), { packs: true }),
   missing: () => undefined,
 };

@@ -1,5 +1,6 @@
 /** All opponents but the bare relay, by name; those that are somebody else's must be installed before they can run. */
 import { aedes } from "./aedes.js";
+import { answeringRelay } from "./answering-relay.js";
 import { batchingRelay } from "./batching-relay.js";
 import { ejabberd } from "./ejabberd.js";
 import { jetstream } from "./jetstream.js";
@@ -11,7 +12,17 @@ import { socketIo } from "./socket-io.js";
 import { uwsTopics } from "./uws-topics.js";
 
 export const peers: ReadonlyMap<string, Peer> = new Map(
-  [batchingRelay, mosquitto, aedes, ejabberd, nats, jetstream, redis, redisSync, socketIo, uwsTopics].map(
-    (peer) => [peer.name, peer],
-  ),
+  [
+    batchingRelay,
+    answeringRelay,
+    mosquitto,
+    aedes,
+    ejabberd,
+    nats,
+    jetstream,
+    redis,
+    redisSync,
+    socketIo,
+    uwsTopics,
+  ].map((peer) => [peer.name, peer]),
 );

@@ -1,10 +1,11 @@
 /** A relay of our own in a process of its own (relay-server.ts): nothing is signed in, receipted or kept. */
+import type { RelayManners } from "../generator/relay-dialect.js";
 import { startNodeServer } from "./node-server.js";
 import type { ServerSnapshot } from "./server-telemetry.js";
 import type { StartOptions, System } from "./system.js";
 
-/** `module`: the server's; `packs`: it is sent, and sends, several envelopes in one message. */
-export function relay(name: string, module: URL, packs = false): System {
+/** `module`: the server's. */
+export function relay(name: string, module: URL, manners: RelayManners = {}): System {
   return {
     name,
     durability: "none",
@@ -14,7 +15,7 @@ export function relay(name: string, module: URL, packs = false): System {
       return {
         port: ready.port,
         pid: child.pid,
-        dialectFor: async () => ({ name: "relay", packs }),
+        dialectFor: async () => ({ name: "relay", manners }),
         snapshot: (options) => child.request<ServerSnapshot>("snapshot", options),
         stop: () => child.kill(),
         kill: () => child.kill(),

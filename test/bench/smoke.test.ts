@@ -157,6 +157,11 @@ describe("npm run bench", () => {
     };
     expect(file.openLoop).toMatchObject({ ...run, rates: [{ ...rate, receipt: latency }] });
     expect(file.openLoopBare).toMatchObject({ ...run, rates: [{ ...rate, receipt: null }] });
+    expect(file.openLoopAnswering).toMatchObject({
+      system: "answering-relay",
+      search: [],
+      rates: [{ ...rate, ratePerSec: file.openLoop?.rates[0]?.ratePerSec, receipt: null }],
+    });
     expect(file.openLoopBare?.scheduleHash).toBe(file.openLoop?.scheduleHash);
     expect(stdout).toContain(file.openLoop?.scheduleHash);
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);

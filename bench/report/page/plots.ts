@@ -14,13 +14,14 @@ import { colourOf } from "./colours.js";
 import type { Line, LinePlot, XMark } from "./line-plot.js";
 
 export function plotsOf(results: ResultsFile): LinePlot[] {
-  const { openLoop, openLoopBare } = results;
+  const { openLoop, openLoopAnswering, openLoopBare } = results;
   const rows = rowsOf(results);
   const plots = [...new Set(rows.map(headingOf))].flatMap((heading) => {
     const group = rows.filter((row) => headingOf(row) === heading);
     return [percentilePlot(heading, group, rows), roundPlot(heading, group, rows)];
   });
-  for (const result of [openLoop, openLoopBare]) if (result !== undefined) plots.push(ratePlot(result));
+  for (const result of [openLoop, openLoopAnswering, openLoopBare])
+    if (result !== undefined) plots.push(ratePlot(result));
   if (results.load !== undefined) plots.push(...loadPlots(results.load));
   return plots.filter(({ x, lines }) => x.length > 1 && lines.length > 0);
 }

@@ -1,0 +1,9 @@
+/** The relay that answers each message (answering-relay-server.ts): the limit of everything that gives receipts. */
+import type { Peer } from "./peer.js";
+import { relay } from "./relay.js";
+
+/** uWebSockets.js is a dependency of this package: nothing is missing. */
+export const answeringRelay: Peer = {
+  ...relay("answering-relay", new URL("./answering-relay-server.js", import.meta.url), { answers: true }),
+  missing: () => undefined,
+};
