@@ -5,15 +5,19 @@
 import { ANSWER_BYTES } from "../generator/relay-dialect.js";
 import { type RelaySocket, serveRelay, targetOf } from "./relay-server.js";
 
-const sockets: RelaySocket[] = [];
+/** Undefined: has left. */
+const sockets: (RelaySocket | undefined)[] = [];
 const answer = new Uint8Array(ANSWER_BYTES);
 
 serveRelay(() => ({
   opened(socket, index) {
     sockets[index] = socket;
   },
+  closed(index) {
+    sockets[index] = undefined;
+  },
   received(message, from) {
-    sockets[targetOf(message)]!.send(message, true);
+    sockets[targetOf(message)]?.send(message, true);
     from.send(answer, true);
   },
 }));
