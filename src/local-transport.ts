@@ -7,6 +7,7 @@ import type { Connection } from "./path/path.js";
 import { CodedError } from "./wire/coded-error.js";
 import { type CodeName, closeCode } from "./wire/codes.js";
 import { decodeHello } from "./wire/hello.js";
+import { encodeError } from "./wire/server-frame-writer.js";
 
 /** What a local device needs of the node. */
 export interface LocalDoor {
@@ -35,17 +36,20 @@ class LocalSocket implements TransportSocket {
   readonly #toClient: Connection = {
     send: (bytes) => {
       if (this.#isClosed) return 2;
-      const copy = bytes.slice();
-      queueMicrotask(() => {
-        if (!this.#isClosed) this.onmessage?.(copy);
-      });
+      this.#handOver(bytes.slice());
       return 1;
     },
-    end: (code) => this.close(closeCode(code), code),
+    end: (code, retryAfterMs) => {
+      if (this.#isClosed) return;
+      this.#handOver(encodeError(code, retryAfterMs));
+      this.#close(closeCode(code), code);
+    },
   };
   #slot = -1;
   #saidHello = false;
   #isClosed = false;
+  /** The client has closed it, and hears nothing more. The node ends it behind what it has sent. */
+  #isLeft = false;
 
   constructor(door: LocalDoor) {
     this.#door = door;
@@ -59,10 +63,21 @@ class LocalSocket implements TransportSocket {
   }
 
   close(code: number, reason: string): void {
+    this.#isLeft = true;
+    this.#close(code, reason);
+  }
+
+  #close(code: number, reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#slot >= 0) this.#door.detach(this.#slot, this.#toClient);
     queueMicrotask(() => this.onclose?.(code, reason));
+  }
+
+  #handOver(bytes: Uint8Array): void {
+    queueMicrotask(() => {
+      if (!this.#isLeft) this.onmessage?.(bytes);
+    });
   }
 
   async #signIn(bytes: Uint8Array): Promise<void> {
@@ -70,12 +85,12 @@ class LocalSocket implements TransportSocket {
     try {
       const hello = decodeHello(bytes, TOKEN_BYTES_MAX);
       const entered = await this.#door.enter(this.#toClient, hello);
-      if ("refused" in entered) this.close(closeCode(entered.refused), entered.refused);
+      if ("refused" in entered) this.#toClient.end(entered.refused, entered.retryAfterMs);
       else if (this.#isClosed) this.#door.detach(entered.slot, this.#toClient);
       else this.#slot = entered.slot;
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
-      this.close(closeCode(error.code), error.code);
+      this.#toClient.end(error.code, error.retryAfterMs);
     }
   }
 }

@@ -11,7 +11,7 @@ export function openLoopReport(result: OpenLoopResult): string {
     `${system}: ${devices} devices, ${payloadBytes}-byte payloads; seed ${seed}, schedule ${scheduleHash}`,
     search.length > 0
       ? `sustains ${figure(sustainablePerSec)} sends per second`
-      : `at the rates of the system before, which sustains ${figure(sustainablePerSec)} sends per second`,
+      : `at parts of what the system before sustains: ${figure(sustainablePerSec)} sends per second`,
     "",
     latencyTable(result.rates),
     "",

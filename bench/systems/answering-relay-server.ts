@@ -1,5 +1,5 @@
 /**
- * The limit of everything that answers while messages come singly: the bare relay, which also sends each message's sender
+ * The limit of everything that answers each message by itself: the bare relay, which also sends each message's sender
  * as many bytes as a receipt has. They say nothing.
  */
 import { ANSWER_BYTES } from "../generator/relay-dialect.js";

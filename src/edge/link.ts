@@ -19,9 +19,9 @@
  * waiting would be waited for without a bound.
  */
 
-import { type CodeName, closeCode, codes } from "../wire/codes.js";
+import { type CodeName, closeCode } from "../wire/codes.js";
 import type { HelloFrame } from "../wire/hello.js";
-import { encodeServerFrame } from "../wire/server-frame-writer.js";
+import { encodeError } from "../wire/server-frame-writer.js";
 import type { WebSocket } from "./native.js";
 
 export const stages = { hello: 0, signingIn: 1, attached: 2, ending: 3, closed: 4 } as const;
@@ -136,7 +136,7 @@ export class Link implements Connection {
     if (this.stage !== stages.ending || this.farewell === undefined) return;
     const socket = this.socket as Socket;
     const { code, retryAfterMs } = this.farewell;
-    if (socket.send(errorFrame(code, retryAfterMs), true, false) !== 1) {
+    if (socket.send(encodeError(code, retryAfterMs), true, false) !== 1) {
       this.cut();
       return;
     }
@@ -149,9 +149,4 @@ export class Link implements Connection {
     if (this.stage === stages.closed) return;
     (this.socket as Socket).close();
   }
-}
-
-function errorFrame(code: CodeName, retryAfterMs: number): Uint8Array {
-  const { code: number, message } = codes[code];
-  return encodeServerFrame({ kind: "error", code: number, retryAfterMs, message });
 }

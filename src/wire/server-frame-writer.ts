@@ -4,6 +4,7 @@
  * with a detail are written by control.ts.
  */
 import { concatBytes } from "../base/bytes.js";
+import { type CodeName, codes } from "./codes.js";
 import { MsgpackWriter } from "./msgpack-writer.js";
 import { kinds } from "./protocol.js";
 import type {
@@ -117,4 +118,10 @@ export function encodeServerFrame(frame: PlainServerFrame): Uint8Array {
   const writer = new MsgpackWriter();
   writeServerFrame(writer, frame);
   return writer.take();
+}
+
+/** The last frame of a connection: why the node ends it. */
+export function encodeError(code: CodeName, retryAfterMs: number): Uint8Array {
+  const { code: number, message } = codes[code];
+  return encodeServerFrame({ kind: "error", code: number, retryAfterMs, message });
 }
