@@ -59,7 +59,10 @@ export interface EdgeHandlers extends HttpHandlers {
   writable(slot: number): void;
   /** The connection is gone. Idempotent; ignored if it is no longer the slot's. */
   detach(slot: number, connection: Connection): void;
-  /** Called at each accept, upgrade, hello, sign-in and close, of which thousands may follow one another: what has waited long is routed now. */
+  /**
+   * Called at each accept, upgrade, hello, sign-in and close, of which thousands may follow one another: what has
+   * waited long is routed now. Never called within a connection's `send` or `end`.
+   */
   turnIfLate(): void;
 }
 
@@ -148,6 +151,7 @@ class SocketEdge implements Edge {
   readonly #app: TemplatedApp;
   readonly #sweep: NodeJS.Timeout;
   readonly #upgradesRefused = new Map<UpgradeRefusal["reason"], number>();
+  readonly #turnIfLate = () => this.#handlers.turnIfLate();
   #listenSocket: ListenSocket | undefined;
   #draining = false;
   #stopped: Promise<void> | undefined;
@@ -172,7 +176,7 @@ class SocketEdge implements Edge {
       sweepMs: this.#limits.edgeSweepMs,
     });
     this.#signIns = new SignInQueue(this.#table.signingIn, this.#limits.signInsPerTurn, (link, hello) => {
-      handlers.turnIfLate();
+      this.#turnIfLate();
       void this.#signIn(link, hello);
     });
     this.#app = createApp(native, options.tls);
@@ -257,7 +261,7 @@ class SocketEdge implements Edge {
   #boundHeads(): void {
     const { headConnectionsMax, headReserveMax, connectionsMax } = this.#limits;
     const bound = (response: HttpResponse, change: number) => {
-      this.#handlers.turnIfLate();
+      this.#turnIfLate();
       this.#heads += change;
       if (change < 0) return;
       const room = Math.min(headConnectionsMax, connectionsMax + headReserveMax - this.#table.heldCount);
@@ -308,13 +312,14 @@ class SocketEdge implements Edge {
       },
       close: (socket) => {
         this.#table.closed((socket as Socket).link);
-        this.#handlers.turnIfLate();
+        // Whatever ends a connection is told so before it returns, in the midst of its own work.
+        queueMicrotask(this.#turnIfLate);
       },
     });
   }
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: SocketContext): void {
-    this.#handlers.turnIfLate();
+    this.#turnIfLate();
     const refusal = refuseUpgrade(
       {
         upgrade: request.getHeader("upgrade"),
@@ -349,7 +354,7 @@ class SocketEdge implements Edge {
   }
 
   #hello(link: Link, message: ArrayBuffer): void {
-    this.#handlers.turnIfLate();
+    this.#turnIfLate();
     try {
       const hello = decodeHello(new Uint8Array(message), this.#limits.tokenBytesMax);
       link.stage = stages.signingIn;

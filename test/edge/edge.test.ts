@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { platformAdvice, startEdge } from "../../src/edge/edge.js";
+import { type Connection, platformAdvice, startEdge } from "../../src/edge/edge.js";
 import { opcodes } from "../support/raw-web-socket.js";
 import { bench, farewell, hello, StubNode, until } from "./stub-node.js";
 
@@ -31,6 +31,18 @@ describe("signing in", () => {
     socket.destroy();
     await until(() => node.detached.length === 1, "the device is gone");
     expect(node.turnsOffered).toBe(5);
+  });
+
+  test("whoever ends a connection is not interrupted by a turn, nor is one who sends what breaks it", async () => {
+    const { node, join } = await bench({ limits: { backpressureBytesMax: 1_000 } });
+    await join("device-1");
+    await join("device-2");
+    const [ended, full] = [1, 2].map((slot) => node.connections.get(slot) as Connection);
+    const offered = node.turnsOffered;
+    ended?.end("replaced", 0);
+    while (full?.send(new Uint8Array(100_000)) !== 2);
+    expect(node.turnsOffered).toBe(offered);
+    await until(() => node.turnsOffered === offered + 2, "both closes let the path have its turn");
   });
 
   test("a fragmented hello is one message", async () => {
