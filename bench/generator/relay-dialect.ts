@@ -19,6 +19,8 @@ export interface RelayManners {
   readonly packs?: boolean;
   /** Each message is answered with ANSWER_BYTES that say nothing. */
   readonly answers?: boolean;
+  /** What the relay calls this generator's first device, where it has another one's too; default 0. */
+  readonly firstIndex?: number;
 }
 
 /** As many as a receipt of Interline's has; fewer than any payload. */
@@ -35,6 +37,7 @@ export class RelayDialect implements WebSocketDialect {
   readonly #payloadBytes: number;
   readonly #packs: boolean;
   readonly #answers: boolean;
+  readonly #firstIndex: number;
   /** Where the first payload lies in the slab, and how far on the next. */
   readonly #first: number;
   readonly #stride: number;
@@ -44,19 +47,20 @@ export class RelayDialect implements WebSocketDialect {
   #count = 0;
 
   constructor(events: DeviceEvents, wire: Wire, payloadBytes: number, manners: RelayManners) {
-    const { packs = false, answers = false } = manners;
+    const { packs = false, answers = false, firstIndex = 0 } = manners;
     this.#events = events;
     this.#wire = wire;
     this.#payloadBytes = payloadBytes;
     this.#packs = packs;
     this.#answers = answers;
+    this.#firstIndex = firstIndex;
     this.#first = packs ? MASKED_HEADER_BYTES_MAX : maskedHeaderBytes(payloadBytes);
     this.#stride = packs ? payloadBytes : this.#first + payloadBytes;
     this.#slab = this.#newSlab();
   }
 
   path(device: number): string {
-    return `/${device}/${this.#payloadBytes}`;
+    return `/${this.#firstIndex + device}/${this.#payloadBytes}`;
   }
 
   opened(device: number): void {

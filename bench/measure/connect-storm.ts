@@ -8,7 +8,7 @@
  * The storm has a generator process of its own that is given idle time alone: on the core
  * that both share, the established devices' generator runs first and sleeps where
  * nothing is due, so that their latencies are the server's doing. Its lag in each window says how well
- * that went. Tokens are minted beforehand by an earlier server process.
+ * that went. Tokens are minted beforehand by an earlier server process. To a relay nobody signs in: who is upgraded is in.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArrivalWindow } from "../generator/arrivals.js";
@@ -37,7 +37,7 @@ export interface ConnectStormResult {
   readonly signIns: number;
   readonly signInsAtOnce: number;
   readonly sourceAddresses: number;
-  /** From the first attempt until the last device was welcomed. */
+  /** From the first attempt until the last device was welcomed; by a relay, upgraded. */
   readonly allWelcomedMs: number;
   /** Connections refused or ended before welcome; they were tried again. */
   readonly refused: number;
@@ -67,7 +67,7 @@ interface ConnectStormRun {
   readonly onProgress: OnProgress;
 }
 
-type Dialect = Extract<GeneratorOptions["dialect"], { readonly name: "interline" }>;
+type Dialect = GeneratorOptions["dialect"];
 
 const UNRECEIPTED_MAX = 1024;
 /** Between two windows: reading the first one's histograms holds the generator up. */
@@ -85,8 +85,7 @@ async function measureConnectStorm(run: ConnectStormRun, directory: string): Pro
   const minting = await system.start({ core: cores.server, directory });
   const dialect = await minting.dialectFor(devices + signIns);
   await minting.stop();
-  if (dialect.name !== "interline") throw new Error(`${system.name} has no sign-in`);
-  const established = { ...dialect, signIns: dialect.signIns.slice(0, devices) };
+  const [established, newcomers] = splitAt(devices, dialect);
   const contestant = await Contestant.start(system, {
     cores,
     directory,
@@ -98,7 +97,7 @@ async function measureConnectStorm(run: ConnectStormRun, directory: string): Pro
   });
   const storm = await startGenerator(cores);
   try {
-    await setUpStorm(storm, workload, { ...dialect, signIns: dialect.signIns.slice(devices) });
+    await setUpStorm(storm, workload, newcomers);
     await contestant.open({ from: 0, to: devices });
     await contestant.learnRosters(0, { from: 0, to: devices });
     return await measureTraffic(run, contestant, storm);
@@ -106,6 +105,19 @@ async function measureConnectStorm(run: ConnectStormRun, directory: string): Pro
     await storm.kill();
     await contestant.stop();
   }
+}
+
+/** For the first devices, and for all others. */
+function splitAt(devices: number, dialect: Dialect): [Dialect, Dialect] {
+  if (dialect.name === "interline") {
+    const { signIns } = dialect;
+    return [
+      { ...dialect, signIns: signIns.slice(0, devices) },
+      { ...dialect, signIns: signIns.slice(devices) },
+    ];
+  }
+  if (dialect.name !== "relay") throw new Error(`a storm of ${dialect.name} has not been thought of`);
+  return [dialect, { ...dialect, manners: { ...dialect.manners, firstIndex: devices } }];
 }
 
 async function setUpStorm(storm: Child, workload: ConnectStormWorkload, dialect: Dialect): Promise<void> {

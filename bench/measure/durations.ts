@@ -75,9 +75,10 @@ export function offlineDrainMs(workload: OfflineDrainWorkload): number {
   return 2 * connectingMs(senders + receivers) + 3 * entriesMs(receivers * entriesPerReceiver) + 2 * settleMs;
 }
 
-export function connectStormMs(workload: ConnectStormWorkload): number {
+export function connectStormMs(workload: ConnectStormWorkload, systems: number): number {
   const { devices, signIns, warmUpMs, windowMs } = workload;
-  return 2 * connectingMs(devices + signIns) + warmUpMs + windowMs + connectingMs(signIns) + VANISHING_MS;
+  const windowsMs = warmUpMs + windowMs + connectingMs(signIns) + VANISHING_MS;
+  return systems * (2 * connectingMs(devices + signIns) + windowsMs);
 }
 
 /** One round of one system, with its start. */

@@ -7,7 +7,8 @@ import { figure, table, wrapped } from "./table.js";
 const LAG_P99_MS_MAX = 1;
 
 export function connectStormReport(result: ConnectStormResult): string {
-  const { signIns, signInsAtOnce, sourceAddresses, seed, scheduleHash, before, during, vanishing } = result;
+  const { system, signIns, signInsAtOnce, sourceAddresses, seed, scheduleHash, before, during, vanishing } =
+    result;
   const four = (latency: Latency | null) =>
     latency === null
       ? "–"
@@ -20,9 +21,9 @@ export function connectStormReport(result: ConnectStormResult): string {
   const cell = (show: (window: StormWindow) => string) => (row: (typeof windows)[number]) => show(row.window);
   const late = during.generatorLagP99Ms > LAG_P99_MS_MAX;
   return [
-    `${figure(signIns)} sign-ins, ${figure(signInsAtOnce)} at once, from ${sourceAddresses} addresses`,
-    `  all welcomed after  ${figure(result.allWelcomedMs)} ms (${figure((signIns / result.allWelcomedMs) * 1000)}/s)`,
-    `  refused             ${figure(result.refused)}`,
+    `${system}: ${figure(signIns)} newcomers, ${figure(signInsAtOnce)} at once, from ${sourceAddresses} addresses`,
+    `  all in after  ${figure(result.allWelcomedMs)} ms (${figure((signIns / result.allWelcomedMs) * 1000)}/s)`,
+    `  refused       ${figure(result.refused)}`,
     ...Object.entries(result.refusalReasons).map(([reason, count]) =>
       wrapped(`    ${figure(count)} × ${reason}`),
     ),

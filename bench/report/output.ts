@@ -33,6 +33,7 @@ export interface Results {
   readonly openLoopBare?: OpenLoopResult;
   readonly offlineDrain?: OfflineDrainResult;
   readonly connectStorm?: ConnectStormResult;
+  readonly connectStormAnswering?: ConnectStormResult;
   readonly duplicates?: readonly DuplicatesResult[];
   readonly slowReaders?: SlowReadersResult;
   readonly mixed?: MixedResult;

@@ -108,7 +108,9 @@ export const connectStorm = z.object({
   signIns: count,
   signInsAtOnce: count,
   sourceAddresses: count,
-  allWelcomedMs: figure.describe("from the first attempt until the last device was welcomed"),
+  allWelcomedMs: figure.describe(
+    "from the first attempt until the last device was welcomed; by a relay, upgraded",
+  ),
   refused: count.describe("connections refused or ended before welcome, and tried again"),
   refusalReasons: z.record(text, count).describe("what they were told, and how often"),
   establishedDevices: count,

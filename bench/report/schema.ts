@@ -235,6 +235,9 @@ const resultsFile = z.object({
   openLoopBare: openLoop.optional().describe("the bare relay at parts of its own sustainable rate"),
   offlineDrain: offlineDrain.optional(),
   connectStorm: connectStorm.optional(),
+  connectStormAnswering: connectStorm
+    .optional()
+    .describe("of a relay that answers each message, and signs nobody in"),
   duplicates: z.array(duplicates).readonly().optional(),
   slowReaders: slowReaders.optional(),
   mixed: mixed.optional(),

@@ -179,6 +179,8 @@ describe("npm run bench", () => {
     const { file } = await bench("connect-storm");
     const { unreceipted: _all, ...arrived } = clean;
     expect(file.connectStorm).toMatchObject({ signIns: 200, refused: 0, ...arrived });
+    const beside = { system: "answering-relay", signIns: 200, refused: 0, ...arrived };
+    expect(file.connectStormAnswering).toMatchObject(beside);
     expect(file.connectStorm?.allWelcomedMs).toBeGreaterThan(0);
     expect(file.connectStorm?.during.delivery.p99Ms).toBeGreaterThan(0);
     expect(file.connectStorm?.vanishing?.delivery.p99Ms).toBeGreaterThan(0);
