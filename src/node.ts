@@ -71,6 +71,8 @@ export interface NodeParts {
   readonly log: Log;
 }
 
+const DRAINING: Entered = { refused: "draining", retryAfterMs: 1_000 };
+
 export class RunningNode {
   readonly store: Store;
   readonly kernel: Kernel;
@@ -265,7 +267,7 @@ export class RunningNode {
     connection: Connection,
     hello: Pick<HelloFrame, "resume" | "windowEntries" | "windowBytes">,
   ): Promise<Entered> {
-    if (this.#hasFailed || this.#stopping) return { refused: "draining", retryAfterMs: 1_000 };
+    if (this.#isEnding) return DRAINING;
     const nowMs = systemClock.wallMs();
     if (!("device" in signedIn))
       return entered(this.path.attachUnidentified(signedIn.brand, connection, nowMs));
@@ -274,12 +276,17 @@ export class RunningNode {
     await this.store.registerDevice(account, deviceNumber(device), arrival);
     // One transaction registers many.
     this.#loop.turnIfLate();
+    if (this.#isEnding) return DRAINING;
     // As it is now: a removal may have come in between.
     const record = this.store.readAccount(account);
     if (record === undefined) throw new CodedError("storageFailed", { fatal: true });
     const { resume, windowEntries, windowBytes } = hello;
     const wanted = { resume, windowEntries, windowBytes, nowMs: systemClock.wallMs() };
     return entered(this.path.attach(device, record, connection, wanted));
+  }
+
+  get #isEnding(): boolean {
+    return this.#hasFailed || this.#stopping !== undefined;
   }
 
   /** A way in for a device of this process, or for somebody who is not named, without a socket and without a token. */

@@ -60,7 +60,7 @@ export interface EdgeHandlers extends HttpHandlers {
   /** The connection is gone. Idempotent; ignored if it is no longer the slot's. */
   detach(slot: number, connection: Connection): void;
   /**
-   * Called at each accept, upgrade, hello, sign-in and close, of which thousands may follow one another: what has
+   * Called at each accept, upgrade, hello, sign-in and leaving, of which thousands may follow one another: what has
    * waited long is routed now. Never called within a connection's `send` or `end`.
    */
   turnIfLate(): void;
@@ -311,9 +311,10 @@ class SocketEdge implements Edge {
         if (link.waitingBytes() > 0) link.noteBacklog();
       },
       close: (socket) => {
-        this.#table.closed((socket as Socket).link);
-        // Whatever ends a connection is told so before it returns, in the midst of its own work.
-        queueMicrotask(this.#turnIfLate);
+        const { link } = socket as Socket;
+        // Not now: what is sent to a peer that has gone may tell so in the midst of the path's work.
+        if (link.stage !== stages.ending) queueMicrotask(this.#turnIfLate);
+        this.#table.closed(link);
       },
     });
   }

@@ -1,7 +1,7 @@
 /**
  * Drives the path: one turn after each turn of the event loop in which something arrived, turns within one that others
- * make long, and later turns for what waits for time to pass. It reads the clock once per turn, and measures how long turns are: from that comes the path's
- * patience (rules/patience.ts).
+ * make long, and later turns for what waits for time to pass. It reads the clock as a turn begins and as it ends, and
+ * measures how long turns are: from that comes the path's patience (rules/patience.ts).
  */
 import { performance } from "node:perf_hooks";
 import type { Clock } from "../base/clock.js";
@@ -17,7 +17,7 @@ const SAMPLE_MS = 20;
 /** What lies further back than this counts no more. */
 const MEMORY_MS = 70;
 const WAIT_MS = 5;
-/** So long after a turn began what arrived since is late. */
+/** So long after a turn, or as long as that took, what arrived since is late: others have half of the time at least. */
 const LATE_MS = 1;
 
 export class Loop {
@@ -32,7 +32,8 @@ export class Loop {
   private sampledAtMs = 0;
   private sampledActiveMs = 0;
   private turnLengthMs = 0;
-  private turnedAtMs = 0;
+  private lastTurnMs = 0;
+  private turnEndedAtMs = 0;
 
   /** `activeMs`: how long the thread has done anything but wait for events, in all. */
   constructor(
@@ -45,7 +46,7 @@ export class Loop {
     this.driven = driven;
   }
 
-  /** A turn soon: after all sockets that are ready now were read. */
+  /** A turn soon: after all sockets that are ready now were read, or when it is late. */
   readonly wake = (): void => {
     if (this.isScheduled || this.isStopped) return;
     this.isScheduled = true;
@@ -56,7 +57,6 @@ export class Loop {
   readonly turnNow = (): void => {
     if (this.isInTurn || this.isStopped || this.driven === undefined) return;
     const monotonicMs = this.clock.monotonicMs();
-    this.turnedAtMs = monotonicMs;
     this.measure(monotonicMs);
     this.isInTurn = true;
     try {
@@ -71,17 +71,21 @@ export class Loop {
     } finally {
       this.isInTurn = false;
     }
+    this.turnEndedAtMs = this.clock.monotonicMs();
+    this.lastTurnMs = this.turnEndedAtMs - monotonicMs;
     if (this.driven.isWaiting && this.timer === undefined && !this.isStopped) {
       this.timer = setTimeout(this.waited, WAIT_MS);
     }
   };
 
   /**
-   * For whoever does something else on the thread, between two pieces of it: a turn at once when what arrived is late.
-   * Thousands of sockets that come or go at once are one turn of the event loop, and as many messages as are among them.
+   * For whoever does something else on the thread, between two pieces of it: a turn at once when one is asked for and late.
+   * Thousands of sockets that come or go at once are one turn of the event loop, with all messages that arrive among them.
    */
   readonly turnIfLate = (): void => {
-    if (this.isScheduled && this.clock.monotonicMs() - this.turnedAtMs >= LATE_MS) this.turnNow();
+    if (!this.isScheduled) return;
+    const sinceMs = this.clock.monotonicMs() - this.turnEndedAtMs;
+    if (sinceMs >= Math.max(LATE_MS, this.lastTurnMs)) this.turnNow();
   };
 
   stop(): void {

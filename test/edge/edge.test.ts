@@ -21,7 +21,7 @@ describe("signing in", () => {
     expect(node.received[1]?.bytes.equals(Buffer.alloc(70_000, 7))).toBe(true);
   });
 
-  test("accept, upgrade, hello, sign-in and close each let the path have its turn", async () => {
+  test("accept, upgrade, hello, sign-in and leaving each let the path have its turn", async () => {
     const { node, open } = await bench();
     const socket = await open();
     expect(node.turnsOffered).toBe(2);
@@ -42,7 +42,8 @@ describe("signing in", () => {
     ended?.end("replaced", 0);
     while (full?.send(new Uint8Array(100_000)) !== 2);
     expect(node.turnsOffered).toBe(offered);
-    await until(() => node.turnsOffered === offered + 2, "both closes let the path have its turn");
+    await until(() => node.turnsOffered > offered, "the one that broke lets the path have its turn");
+    expect(node.turnsOffered).toBe(offered + 1);
   });
 
   test("a fragmented hello is one message", async () => {

@@ -74,7 +74,7 @@ describe("the loop", () => {
     expect(turns).toHaveLength(1);
   });
 
-  test("turns within a turn of the event loop that others make long, when something waits and is late", async () => {
+  test("turns within a turn of the event loop that others make long, when one is asked for and late", async () => {
     const { loop, turns, thread } = driven();
     loop.turnNow();
     thread.nowMs += 10;
@@ -91,6 +91,18 @@ describe("the loop", () => {
     expect(turns).toHaveLength(3);
     await nextImmediate();
     expect(turns).toHaveLength(4);
+  });
+
+  test("leaves others half of the time when turns within a turn of the event loop are long", () => {
+    const { loop, thread } = driven({ turn: () => (thread.nowMs += 5) });
+    loop.turnNow();
+    loop.wake();
+    const endedAtMs = thread.nowMs;
+    for (const waitedMs of [1, 4.9, 5]) {
+      thread.nowMs = endedAtMs + waitedMs;
+      loop.turnIfLate();
+      expect(thread.nowMs).toBe(endedAtMs + (waitedMs === 5 ? 10 : waitedMs));
+    }
   });
 
   test("turns again and again while something waits for time to pass", async () => {
