@@ -1,4 +1,4 @@
-/** The relay that answers each message (answering-relay-server.ts): the limit of everything that answers each message by itself. */
+/** The relay that answers each message by itself (answering-relay-server.ts): the price of that alone. */
 import type { Peer } from "./peer.js";
 import { relay } from "./relay.js";
 

@@ -18,7 +18,9 @@ interface ConnectStormOptions extends CommonOptions {
 
 export function addConnectStorm(program: Command): void {
   withCommonOptions(program.command("connect-storm"))
-    .description("15,000 sign-ins at once: time until all are in, and what established devices notice")
+    .description(
+      "15,000 sign-ins at once, then all gone: time until all are in, and what established devices notice",
+    )
     .option("--only", "Interline alone", false)
     .addHelpText(
       "after",

@@ -11,6 +11,8 @@ const HELLO = encodeClientFrame({ kind: "hello", token: "", resume: 0, windowEnt
 const LIVE = { kind: "live", sequence: 7 } as const;
 const LIVE_BYTES = encodeServerFrame(LIVE);
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A socket that has said hello, what it hears, and the path's side of it. */
 async function entered(enter: LocalDoor["enter"] = async () => ({ slot: 3 })) {
   const heard: unknown[] = [];
@@ -27,11 +29,10 @@ async function entered(enter: LocalDoor["enter"] = async () => ({ slot: 3 })) {
   socket.onmessage = (bytes) => heard.push(...decodeServerMessage(bytes));
   socket.onclose = (code, reason) => heard.push({ code, reason });
   socket.send(HELLO);
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   return { socket, heard, detached, toClient: connection as Connection };
 }
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 const ended = (name: "draining" | "tooManyConnections", retryAfterMs: number) => [
   { kind: "error", code: codes[name].code, retryAfterMs, message: codes[name].message },
   { code: closeCode(name), reason: name },
