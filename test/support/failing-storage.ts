@@ -39,19 +39,28 @@ export interface Outcome {
   readonly ends: readonly End[];
   /** Its output. */
   readonly wrote: string;
-  /**
-   * A page of the data file could not be written. The lmdb package then formats
-   * a text into a buffer that is too small for it (mdb_page_flush, 100 bytes), and
-   * malloc may end the process before any of our code hears of the failure.
-   */
-  readonly mayAbort: boolean;
+  /** lmdb wrote beyond its own memory, so that malloc may have ended the process, or the process itself, at any moment since. */
+  readonly hasOverrun: boolean;
 }
 
 /** A node that goes on after this long with a failed storage does not stop by itself. */
 const GOES_ON_MS = 8_000;
 const TURN_MS = 4;
+/** LMDB's. */
+const DATA_FILE = "/store.mdb>";
 /** Short, so that failures fall into spills too. */
 const SPILL_AGE_MS = 150;
+
+/**
+ * The lmdb package composes a text about a page of the data file that could not be
+ * written in memory for 100 characters (mdb_page_flush); malloc gives 104, the zero
+ * at the end among them. Numbers from the stack make the text longer, or not. One
+ * that nobody got to read counts as too long.
+ */
+function overran(wrote: string): boolean {
+  const [text] = /Attempting to write page .*/.exec(wrote) ?? [];
+  return text === undefined || text.length > 103;
+}
 
 export class FailingStorage {
   readonly fleet: Fleet;
@@ -113,19 +122,23 @@ export class FailingStorage {
     fleet.history.note({ op: "killed", how: `${error} at ${call} ${when}` });
     const trace = await readTrace(file);
     rmSync(file);
-    const [failedS] = trace.failuresS;
+    const { failures } = trace;
+    const [failed] = failures;
     const latest = fleet.actors.map((actor) => actor.latest);
     const wrote = this.#node.output.slice(outputBefore);
     const outcome = {
       injection,
       atOpen: !isReady,
       end,
-      exitMs: failedS === undefined ? undefined : (endedS - failedS) * 1000,
+      exitMs: failed === undefined ? undefined : (endedS - failed.atS) * 1000,
       receipts: fleet.receipts - receiptsBefore,
       early: earlyReceipts(trace, new Map(latest.map(({ port, ids }) => [port, ids]))).length,
       ends: [...fleet.ends],
       wrote,
-      mayAbort: injection.call !== "fdatasync",
+      hasOverrun:
+        call !== "fdatasync" &&
+        failures.some(({ descriptor }) => descriptor.includes(DATA_FILE)) &&
+        overran(wrote),
     };
     this.outcomes.push(outcome);
     return outcome;

@@ -43,12 +43,19 @@ export interface SentReceipt {
   readonly atS: number;
 }
 
+/** A call that was made to fail. */
+export interface FailedCall {
+  /** Its end, in seconds since 1970. */
+  readonly atS: number;
+  /** Its descriptor, with the path of a file. */
+  readonly descriptor: string;
+}
+
 export interface Trace {
   readonly receipts: readonly SentReceipt[];
   /** When each envelope became durable, as a count of those that were before it. */
   readonly durableOrder: ReadonlyMap<string, number>;
-  /** When calls were made to fail, in seconds since 1970. */
-  readonly failuresS: readonly number[];
+  readonly failures: readonly FailedCall[];
   readonly flushes: number;
   readonly lines: number;
 }
@@ -105,7 +112,7 @@ class TraceReader {
   readonly #synchronous = new Set<string>();
   readonly #sockets = new Map<string, SocketBytes>();
   readonly #receipts: SentReceipt[] = [];
-  readonly #failuresS: number[] = [];
+  readonly #failures: FailedCall[] = [];
   #flushes = 0;
   #lines = 0;
 
@@ -113,7 +120,7 @@ class TraceReader {
     return {
       receipts: this.#receipts,
       durableOrder: this.#durableOrder,
-      failuresS: this.#failuresS,
+      failures: this.#failures,
       flushes: this.#flushes,
       lines: this.#lines,
     };
@@ -150,7 +157,8 @@ class TraceReader {
     const result = RESULT.exec(args);
     if (result === null) return;
     const value = Number(result[1]);
-    if (result[2]?.includes("INJECTED") && value < 0) this.#failuresS.push(atS);
+    if (result[2]?.includes("INJECTED") && value < 0)
+      this.#failures.push({ atS, descriptor: /^[^,)]*/.exec(args)?.[0] ?? "" });
     if (args.startsWith("AT_FDCWD")) this.#opened(args, result);
     else if (call.name === "close") this.#sockets.delete(descriptorOf(args));
     else if (value < 0 || result[1] === "?") return;
