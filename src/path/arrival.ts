@@ -56,8 +56,7 @@ export function attach(
   const isQueued = store.hasQueued(device);
   kernel.setQueued(slot, isQueued);
   if (isQueued) store.trim(device, kernel.floor(slot));
-  const is = { slot, number, connection, isOwn: false };
-  const attachment = newAttachment({ ...is, windowEntries, windowBytes });
+  const attachment = newAttachment({ slot, number, connection, isOwn: false, windowEntries, windowBytes });
   state.connections[slot] = attachment;
   state.connectionCount++;
   const position = kernel.floor(slot);

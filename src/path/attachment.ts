@@ -31,15 +31,31 @@ export interface Attachment {
   readonly signals: { fullAtMs: number; turn: number; bytes: number };
 }
 
-/** A connection of which nothing is known yet but what it is. */
-export function newAttachment(
-  is: Pick<Attachment, "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes">,
-): Attachment {
+/**
+ * A connection of which nothing is known yet but what it is. Every field is named: behind a spread, V8 of Node 20 gives
+ * each object a shape of its own, and everything that is sent looks its connection up in one.
+ */
+export function newAttachment({
+  slot,
+  number,
+  connection,
+  isOwn,
+  windowEntries,
+  windowBytes,
+}: Pick<
+  Attachment,
+  "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes"
+>): Attachment {
   return {
-    ...is,
+    slot,
+    number,
+    connection,
+    isOwn,
+    windowEntries,
+    windowBytes,
     isBlocked: false,
     // A device of the node's own waits for no live marker.
-    isAnnounced: is.isOwn,
+    isAnnounced: isOwn,
     flight: new Flight(),
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
