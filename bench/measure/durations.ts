@@ -54,10 +54,10 @@ export function restartMs({ entries, senders, receivers }: RestartWorkload): num
 
 /** Beside relays: another search, and the same rates twice more. */
 export function openLoopMs(workload: OpenLoopWorkload, how: "alone" | "beside relays"): number {
-  const { devices, shares } = workload;
+  const { devices, shares, rounds } = workload;
   const [searches, systems] = how === "alone" ? [1, 1] : [2, 3];
   const searchMs = TRIALS_PER_RATE * ratesTried(workload) * trialMs(workload);
-  return searches * searchMs + systems * (connectingMs(devices) + shares.length * roundMs(workload));
+  return searches * searchMs + systems * (connectingMs(devices) + shares.length * rounds * roundMs(workload));
 }
 
 /** One step of the search. */

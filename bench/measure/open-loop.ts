@@ -1,8 +1,9 @@
 /**
  * Open loop: first the highest rate that a system sustains, then what it does at
- * parts of that. A rate is sustained when in a short window the backlog (sends
- * that are due, under way or pushed back) does not grow, and deliveries stay
- * within a bound. The search doubles the rate until it is not, then bisects.
+ * parts of that, in several rounds over all of them. A rate is sustained when in a
+ * short window the backlog (sends that are due, under way or pushed back) does not
+ * grow, and deliveries stay within a bound. The search doubles the rate until it is
+ * not, then bisects.
  */
 import type { Percentiles } from "../generator/latency.js";
 import { scheduleHash } from "../generator/schedule.js";
@@ -14,16 +15,22 @@ import { type ArrivalRound, generatorWasLimit, runArrivals } from "./arrival-rou
 import { Contestant } from "./contestant.js";
 import { roundMs, trialMs } from "./durations.js";
 import { withScratchDirectory } from "./scratch-directory.js";
+import { median, spread } from "./statistics.js";
 
 export type Latency = Omit<Percentiles, "count">;
 
+/** Figures are medians of the rounds, percentiles too: one slow moment of the machine is one round. Counts are of all rounds. */
 export interface OpenLoopRate {
   /** Of the sustainable rate. */
   readonly share: number;
   readonly ratePerSec: number;
+  readonly rounds: number;
   readonly achievedPerSec: number;
   /** From the moment a send was meant for to the moment its payload was read. */
   readonly delivery: Latency;
+  /** Of the rounds. */
+  readonly deliveryP99MsMin: number;
+  readonly deliveryP99MsMax: number;
   /** From the same moment to the receipt that covers the send; null for a system without receipts. */
   readonly receipt: Latency | null;
   readonly lost: number;
@@ -40,6 +47,7 @@ export interface OpenLoopRate {
   /** From the moment a send was meant for to the moment the generator had handed it to a socket. */
   readonly generatorLagP99Ms: number;
   readonly generatorLagMaxMs: number;
+  /** In half of the rounds at least. */
   readonly generatorWasLimit: boolean;
   readonly serverLoopDelayP99Ms: number;
   readonly serverLoopDelayMaxMs: number;
@@ -50,7 +58,7 @@ export interface OpenLoopRate {
   readonly flushesPerSec: number | null;
   /** Due at the window's end and not sent. */
   readonly unsent: number;
-  /** Half a second's sends were overdue and the arrivals ended: the figures are of what came before. */
+  /** In a round half a second's sends were overdue and the arrivals ended: its figures are of what came before. */
   readonly gaveUp: boolean;
 }
 
@@ -128,19 +136,22 @@ async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promis
     throw new Error(`${system.name} did not sustain even ${workload.searchFromPerSec} sends per second`);
   }
   const limit = search.filter(({ isSustained }) => !isSustained).sort((a, b) => rateOf(a) - rateOf(b))[0];
-  const rates: OpenLoopRate[] = [];
-  for (const share of workload.shares) {
-    const ratePerSec = Math.round(share * sustainablePerSec);
-    onProgress(
-      `${workload.name}: ${system.name} at ${ratePerSec}/s`,
-      roundMs(workload),
-      seenAt(rates.at(-1)),
-    );
-    let trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
-    for (let again = 1; again < ATTEMPTS && trial.window.gaveUp; again++) {
-      trial = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
+  const rates = workload.shares.map((share) => ({
+    share,
+    ratePerSec: Math.round(share * sustainablePerSec),
+    rounds: [] as ArrivalRound[],
+  }));
+  let seen: Figures | undefined;
+  for (let round = 0; round < workload.rounds; round++) {
+    for (const { ratePerSec, rounds } of rates) {
+      onProgress(`${workload.name}: ${system.name} at ${ratePerSec}/s`, roundMs(workload), seen);
+      let latest = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
+      for (let again = 1; again < ATTEMPTS && latest.window.gaveUp; again++) {
+        latest = await arriveAt(contestant, workload, ratePerSec, workload.windowMs);
+      }
+      rounds.push(latest);
+      seen = { perSec: ratePerSec, p99Ms: latest.delivery?.p99Ms ?? null };
     }
-    rates.push(rateRow(trial, share, ratePerSec));
   }
   return {
     system: system.name,
@@ -151,7 +162,7 @@ async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promis
     sustainablePerSec,
     generatorWasLimit: search.length > 0 && (limit === undefined || limit.generatorWasLimit),
     search,
-    rates,
+    rates: rates.map(rateRow),
   };
 }
 
@@ -208,10 +219,8 @@ async function sustains(
 }
 
 /** For progress: what the rate before showed. */
-function seenAt(rate: OpenLoopTrial | OpenLoopRate | undefined): Figures | undefined {
-  if (rate === undefined) return undefined;
-  const { ratePerSec } = rate;
-  return { perSec: ratePerSec, p99Ms: "delivery" in rate ? rate.delivery.p99Ms : rate.deliveryP99Ms };
+function seenAt(trial: OpenLoopTrial | undefined): Figures | undefined {
+  return trial && { perSec: trial.ratePerSec, p99Ms: trial.deliveryP99Ms };
 }
 
 function isSteady({ window, delivery, round }: ArrivalRound, ratePerSec: number, p99MsMax: number): boolean {
@@ -230,40 +239,64 @@ function arriveAt(
   return runArrivals(contestant, arrivals, { warmUpMs, windowMs, drainMs });
 }
 
-function rateRow(trial: ArrivalRound, share: number, ratePerSec: number): OpenLoopRate {
-  const { window, round, delivery, receipt } = trial;
-  if (delivery === undefined) {
+interface MeasuredRate {
+  readonly share: number;
+  readonly ratePerSec: number;
+  readonly rounds: readonly ArrivalRound[];
+}
+
+function rateRow({ share, ratePerSec, rounds }: MeasuredRate): OpenLoopRate {
+  const deliveries = rounds.flatMap(({ delivery }) => delivery ?? []);
+  const receipts = rounds.flatMap(({ receipt }) => receipt ?? []);
+  if (deliveries.length < rounds.length) {
     throw new Error(
       `${ratePerSec} sends per second were too many, though more was sustained before: is the machine busy?`,
     );
   }
+  const middle = (figure: (round: ArrivalRound) => number) => median(rounds.map(figure));
+  const middleOrNull = (figure: (round: ArrivalRound) => number | null) => {
+    const known = rounds.map(figure).filter((value) => value !== null);
+    return known.length === 0 ? null : median(known);
+  };
+  const sum = (count: (round: ArrivalRound) => number) =>
+    rounds.reduce((all, round) => all + count(round), 0);
+  const p99s = spread(deliveries.map(({ p99Ms }) => p99Ms));
   return {
     share,
     ratePerSec,
-    achievedPerSec: round.deliveredPerSec,
-    delivery: latencyOf(delivery),
-    receipt: receipt === undefined ? null : latencyOf(receipt),
-    lost: round.lost,
-    duplicated: round.duplicated,
-    reordered: round.reordered,
-    misdelivered: round.misdelivered,
-    unreceipted: round.unreceipted,
-    refused: round.refused,
-    serverBusy: round.serverBusy,
-    generatorBusy: window.busy,
-    othersBusy: trial.othersBusy,
-    generatorLagP99Ms: window.lagP99Ms,
-    generatorLagMaxMs: window.lagMaxMs,
-    generatorWasLimit: generatorWasLimit(trial),
-    serverLoopDelayP99Ms: round.serverLoopDelayP99Ms,
-    serverLoopDelayMaxMs: round.serverLoopDelayMaxMs,
-    serverGcShare: round.serverGcShare,
-    serverGcPauseMaxMs: round.serverGcPauseMaxMs,
-    diskBytesPerMsg: round.diskBytesPerMsg,
-    flushesPerSec: round.flushesPerSec,
-    unsent: window.unsent,
-    gaveUp: window.gaveUp,
+    rounds: rounds.length,
+    achievedPerSec: middle(({ round }) => round.deliveredPerSec),
+    delivery: medianLatency(deliveries),
+    deliveryP99MsMin: p99s.min,
+    deliveryP99MsMax: p99s.max,
+    receipt: receipts.length === 0 ? null : medianLatency(receipts),
+    lost: sum(({ round }) => round.lost),
+    duplicated: sum(({ round }) => round.duplicated),
+    reordered: sum(({ round }) => round.reordered),
+    misdelivered: sum(({ round }) => round.misdelivered),
+    unreceipted: sum(({ round }) => round.unreceipted),
+    refused: sum(({ round }) => round.refused),
+    serverBusy: middle(({ round }) => round.serverBusy),
+    generatorBusy: middle(({ window }) => window.busy),
+    othersBusy: middleOrNull(({ othersBusy }) => othersBusy),
+    generatorLagP99Ms: middle(({ window }) => window.lagP99Ms),
+    generatorLagMaxMs: middle(({ window }) => window.lagMaxMs),
+    generatorWasLimit: 2 * sum((round) => Number(generatorWasLimit(round))) >= rounds.length,
+    serverLoopDelayP99Ms: middle(({ round }) => round.serverLoopDelayP99Ms),
+    serverLoopDelayMaxMs: middle(({ round }) => round.serverLoopDelayMaxMs),
+    serverGcShare: middle(({ round }) => round.serverGcShare),
+    serverGcPauseMaxMs: middle(({ round }) => round.serverGcPauseMaxMs),
+    diskBytesPerMsg: middleOrNull(({ round }) => round.diskBytesPerMsg),
+    flushesPerSec: middleOrNull(({ round }) => round.flushesPerSec),
+    unsent: sum(({ window }) => window.unsent),
+    gaveUp: rounds.some(({ window }) => window.gaveUp),
   };
+}
+
+/** Each percentile's median by itself. */
+function medianLatency(latencies: readonly Latency[]): Latency {
+  const middle = (percentile: keyof Latency) => median(latencies.map((latency) => latency[percentile]));
+  return { p50Ms: middle("p50Ms"), p99Ms: middle("p99Ms"), p999Ms: middle("p999Ms"), maxMs: middle("maxMs") };
 }
 
 export function latencyOf({ p50Ms, p99Ms, p999Ms, maxMs }: Percentiles): Latency {

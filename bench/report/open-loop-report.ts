@@ -6,17 +6,20 @@ import { figure, table, wrapped } from "./table.js";
 export const OTHERS_BUSY_MAX = 0.15;
 
 export function openLoopReport(result: OpenLoopResult): string {
-  const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec, search } = result;
+  const { system, devices, payloadBytes, seed, scheduleHash, sustainablePerSec, search, rates } = result;
+  const rounds = rates[0]?.rounds ?? 0;
   return [
     `${system}: ${devices} devices, ${payloadBytes}-byte payloads; seed ${seed}, schedule ${scheduleHash}`,
     search.length > 0
       ? `sustains ${figure(sustainablePerSec)} sends per second`
       : `at parts of what the system before sustains: ${figure(sustainablePerSec)} sends per second`,
+    `latencies: medians of ${rounds} rounds`,
     "",
-    latencyTable(result.rates),
+    latencyTable(rates),
     "",
-    table(result.rates, [
+    table(rates, [
       { head: "of it", cell: percent },
+      { head: "p99 of rounds", cell: p99Range },
       { head: "lost", cell: (rate) => figure(rate.lost) },
       { head: "dup", cell: (rate) => figure(rate.duplicated) },
       { head: "reord", cell: (rate) => figure(rate.reordered) },
@@ -42,6 +45,10 @@ function latencyTable(rates: readonly OpenLoopRate[]): string {
     { head: "delivery ms 50/99/99.9/max", cell: (rate) => four(rate.delivery) },
     { head: "receipt ms 50/99/99.9/max", cell: (rate) => four(rate.receipt) },
   ]);
+}
+
+function p99Range({ deliveryP99MsMin, deliveryP99MsMax }: OpenLoopRate): string {
+  return `${figure(deliveryP99MsMin)} – ${figure(deliveryP99MsMax)}`;
 }
 
 function percent({ share }: OpenLoopRate): string {

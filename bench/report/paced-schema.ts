@@ -26,8 +26,11 @@ const othersBusy = figureOrNull.describe("cores' worth of other work on the mach
 const rate = z.object({
   share: figure.describe("of the sustainable rate"),
   ratePerSec: figure.describe("messages offered per second, whatever the system does"),
+  rounds: count.describe("figures are their medians, counts their sums"),
   achievedPerSec: figure,
   delivery,
+  deliveryP99MsMin: figure.describe("of the rounds"),
+  deliveryP99MsMax: figure,
   receipt,
   lost: count,
   duplicated: count,
@@ -40,7 +43,7 @@ const rate = z.object({
   othersBusy,
   generatorLagP99Ms: figure.describe("from the moment a send was meant for until a socket had it"),
   generatorLagMaxMs: figure,
-  generatorWasLimit: z.boolean(),
+  generatorWasLimit: z.boolean().describe("in half of the rounds at least"),
   serverLoopDelayP99Ms: figure,
   serverLoopDelayMaxMs: figure,
   serverGcShare: figure,
@@ -48,7 +51,7 @@ const rate = z.object({
   diskBytesPerMsg: figureOrNull,
   flushesPerSec: figureOrNull,
   unsent: count.describe("due at the window's end and not sent"),
-  gaveUp: z.boolean().describe("half a second's sends were overdue and the arrivals ended"),
+  gaveUp: z.boolean().describe("in a round half a second's sends were overdue and the arrivals ended"),
 } satisfies Record<keyof OpenLoopRate, z.ZodType>);
 
 const trial = z.object({

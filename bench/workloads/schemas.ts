@@ -83,6 +83,7 @@ export const schemas = {
     /** Deliveries later than this are no longer "sustained". */
     deliveryP99MsMax: z.number().gt(0),
     shares: z.array(share).min(1).readonly(),
+    rounds: count,
     ...window,
   }),
   /** Entries for devices that are away, then everybody comes back. */

@@ -157,8 +157,11 @@ export function openLoopOf(ratesPerSec: readonly number[]): NonNullable<ResultsF
     rates: ratesPerSec.map((ratePerSec) => ({
       share: ratePerSec / Math.max(...ratesPerSec),
       ratePerSec,
+      rounds: 5,
       achievedPerSec: ratePerSec,
       delivery: latency(ratePerSec / 1000),
+      deliveryP99MsMin: ratePerSec / 500,
+      deliveryP99MsMax: ratePerSec / 250,
       receipt: latency(ratePerSec / 100),
       lost: 0,
       duplicated: 0,

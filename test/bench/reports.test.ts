@@ -147,6 +147,8 @@ const reports: Readonly<Record<string, () => string>> = {
       ...WRONG,
       ...BUSY,
       delivery: SLOW,
+      deliveryP99MsMin: SLOW.p99Ms,
+      deliveryP99MsMax: SLOW.p99Ms,
       receipt: SLOW,
       othersBusy: 12.3,
       generatorLagP99Ms: 1234.5,

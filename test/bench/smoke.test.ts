@@ -149,7 +149,8 @@ describe("npm run bench", () => {
   it("finds a rate that is sustained, and latencies from intended times at a part of it", async () => {
     const { stdout, file } = await bench("open-loop");
     const latency = { p50Ms: figures, p99Ms: figures, p999Ms: figures, maxMs: figures };
-    const rate = { share: 0.5, ratePerSec: figures, achievedPerSec: figures, delivery: latency, ...clean };
+    const sends = { share: 0.5, rounds: 3, ratePerSec: figures, achievedPerSec: figures };
+    const rate = { ...sends, delivery: latency, ...clean };
     const run = {
       seed: 1,
       scheduleHash: expect.stringMatching(/^[0-9a-f]{16}$/),
@@ -162,6 +163,10 @@ describe("npm run bench", () => {
       search: [],
       rates: [{ ...rate, ratePerSec: file.openLoop?.rates[0]?.ratePerSec, receipt: null }],
     });
+    for (const { delivery, deliveryP99MsMin, deliveryP99MsMax } of file.openLoop?.rates ?? []) {
+      expect(delivery.p99Ms).toBeGreaterThanOrEqual(deliveryP99MsMin);
+      expect(delivery.p99Ms).toBeLessThanOrEqual(deliveryP99MsMax);
+    }
     expect(file.openLoopBare?.scheduleHash).toBe(file.openLoop?.scheduleHash);
     expect(stdout).toContain(file.openLoop?.scheduleHash);
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(TABLE_COLUMNS_MAX);
