@@ -67,7 +67,8 @@ ${[...doubts(rows), ...(results.load ? loadDoubts(results.load) : [])].map(parag
 ${figures.join("\n")}
 </div>
 ${tables(rows, results)}
-<footer>Bars and tables: medians of the rounds; the thin line spans the rounds. Latencies: all rounds together.
+<footer>Bars and tables: medians of the rounds; the thin line spans the rounds. Latencies: all rounds together;
+against rate: medians of the rounds.
 bench/README.md says how everything was measured.</footer>
 ${jsonScript("plots", plots)}
 <script>${uplotFile("uPlot.iife.min.js")}</script>
