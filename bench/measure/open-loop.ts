@@ -19,11 +19,15 @@ import { median, spread } from "./statistics.js";
 
 export type Latency = Omit<Percentiles, "count">;
 
-/** Figures are medians of the rounds, percentiles too: one slow moment of the machine is one round. Counts are of all rounds. */
+/**
+ * Figures are medians of the rounds, percentiles too: one slow moment of the machine is one round.
+ * Counts are sums of all rounds.
+ */
 export interface OpenLoopRate {
   /** Of the sustainable rate. */
   readonly share: number;
   readonly ratePerSec: number;
+  /** Those that have figures. */
   readonly rounds: number;
   readonly achievedPerSec: number;
   /** From the moment a send was meant for to the moment its payload was read. */
@@ -245,17 +249,19 @@ interface MeasuredRate {
   readonly rounds: readonly ArrivalRound[];
 }
 
+/** A round whose arrivals ended before its window began has no figures. */
 function rateRow({ share, ratePerSec, rounds }: MeasuredRate): OpenLoopRate {
-  const deliveries = rounds.flatMap(({ delivery }) => delivery ?? []);
-  const receipts = rounds.flatMap(({ receipt }) => receipt ?? []);
-  if (deliveries.length < rounds.length) {
+  const measured = rounds.filter(({ delivery }) => delivery !== undefined);
+  const deliveries = measured.flatMap(({ delivery }) => delivery ?? []);
+  const receipts = measured.flatMap(({ receipt }) => receipt ?? []);
+  if (measured.length === 0) {
     throw new Error(
       `${ratePerSec} sends per second were too many, though more was sustained before: is the machine busy?`,
     );
   }
-  const middle = (figure: (round: ArrivalRound) => number) => median(rounds.map(figure));
+  const middle = (figure: (round: ArrivalRound) => number) => median(measured.map(figure));
   const middleOrNull = (figure: (round: ArrivalRound) => number | null) => {
-    const known = rounds.map(figure).filter((value) => value !== null);
+    const known = measured.map(figure).filter((value) => value !== null);
     return known.length === 0 ? null : median(known);
   };
   const sum = (count: (round: ArrivalRound) => number) =>
@@ -264,7 +270,7 @@ function rateRow({ share, ratePerSec, rounds }: MeasuredRate): OpenLoopRate {
   return {
     share,
     ratePerSec,
-    rounds: rounds.length,
+    rounds: measured.length,
     achievedPerSec: middle(({ round }) => round.deliveredPerSec),
     delivery: medianLatency(deliveries),
     deliveryP99MsMin: p99s.min,

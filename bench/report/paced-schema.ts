@@ -26,7 +26,7 @@ const othersBusy = figureOrNull.describe("cores' worth of other work on the mach
 const rate = z.object({
   share: figure.describe("of the sustainable rate"),
   ratePerSec: figure.describe("messages offered per second, whatever the system does"),
-  rounds: count.describe("figures are their medians, counts their sums"),
+  rounds: count.describe("that have figures, which are their medians; counts are sums of all"),
   achievedPerSec: figure,
   delivery,
   deliveryP99MsMin: figure.describe("of the rounds"),
