@@ -9,7 +9,7 @@
  *   fallen      sequences did not rise on one connection
  *   duplicated  an envelope came under a second sequence, and no crash can have made it forgotten
  *   reapplied   the SDK handed one envelope to its application twice, or out of order
- *   gapped      entries were removed where nothing may be removed, or the gap does not say how many
+ *   gapped      entries were removed where nothing may be removed, or the gap says too few or too many
  *   unsettled   a send was refused, or never answered
  *
  * A crash explains a second sequence only if the envelope had no receipt before
@@ -83,6 +83,12 @@ interface Heard {
   readonly gaps: Map<number, number>;
   /** Removed since the last delivery. */
   removedSince: number;
+  /** First deliveries since the last gap: removed while on their way, or before their ack came, they may be in the next. */
+  takenSinceGap: number;
+  /** How far the gaps since the last delivery may exceed what is missing. */
+  excessMax: number;
+  /** How far gaps before that did. */
+  excess: number;
   readonly lastSequences: Map<number, number>;
 }
 
@@ -181,6 +187,9 @@ class Judge {
         appliedNumbers: new Map(),
         gaps: new Map(),
         removedSince: 0,
+        takenSinceGap: 0,
+        excessMax: 0,
+        excess: 0,
         lastSequences: new Map(),
       };
       this.#heard.set(device, heard);
@@ -239,18 +248,25 @@ class Judge {
     appearances.push({ sequence, firstKills: this.#kills, lastKills: this.#kills });
   }
 
-  /** The first delivery of an envelope: the next number of its sender, or as many later as a gap in between says. */
+  /**
+   * The first delivery of an envelope: the next number of its sender, or as many later as a gap in between says. A gap
+   * never says too few; it may count what was taken and not acked by then (docs/protocol.md).
+   */
   #firstTime(heard: Heard, device: string, sender: string, { number }: Addressee): void {
     const expected = (heard.numbers.get(sender) ?? 0) + 1;
     heard.numbers.set(sender, Math.max(number, expected - 1));
     const isOnlySender = this.#senders.get(device)?.size === 1;
     const skipped = number - expected;
-    const { removedSince } = heard;
+    const { removedSince, excessMax } = heard;
+    const excess = removedSince - skipped;
     heard.removedSince = 0;
+    heard.excessMax = 0;
+    heard.excess += Math.min(Math.max(0, excess), excessMax);
+    heard.takenSinceGap++;
     if (skipped < 0) this.#fault("reordered", `${sender} to ${device}: ${number} came after ${expected - 1}`);
     else if (this.#expectation.gaps === "none" && skipped > 0) {
       this.#fault("reordered", `${sender} to ${device}: ${number} came where ${expected} should`);
-    } else if (isOnlySender && skipped !== removedSince) {
+    } else if (isOnlySender && (excess < 0 || excess > excessMax)) {
       this.#fault("gapped", `${sender} to ${device}: ${skipped} missing where gaps say ${removedSince}`);
     }
   }
@@ -278,6 +294,8 @@ class Judge {
     const before = heard.gaps.get(sequence) ?? 0;
     heard.gaps.set(sequence, Math.max(before, count));
     heard.removedSince += Math.max(0, count - before);
+    heard.excessMax += heard.takenSinceGap;
+    heard.takenSinceGap = 0;
   }
 
   #apply(event: HistoryEvent & { op: "applied" }): void {
@@ -318,8 +336,8 @@ class Judge {
     return heard?.appearances.has(name) === true;
   }
 
-  /** Where entries may be removed: as many are missing as gaps say. */
-  #account(device: string, _heard: Heard, counted: number): void {
+  /** Where entries may be removed: as many are missing as gaps say, or fewer by what gaps may exceed that. */
+  #account(device: string, { excess, excessMax }: Heard, counted: number): void {
     if (this.#expectation.gaps === "none") return;
     let missing = 0;
     for (const sent of this.#sent.values()) {
@@ -328,7 +346,7 @@ class Judge {
     }
     if (missing > counted) {
       this.#fault("lost", `${device} misses ${missing} entries, and gaps account for ${counted}`);
-    } else if (missing < counted) {
+    } else if (missing < counted - excess - excessMax) {
       this.#fault("gapped", `${device} misses ${missing} entries, and gaps say ${counted}`);
     }
   }
