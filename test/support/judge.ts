@@ -83,8 +83,11 @@ interface Heard {
   readonly gaps: Map<number, number>;
   /** Removed since the last delivery. */
   removedSince: number;
-  /** First deliveries since the last gap: removed while on their way, or before their ack came, they may be in the next. */
-  takenSinceGap: number;
+  /**
+   * What the last gap counted, and first deliveries since: whatever of that is removed while it is on its way, or before its
+   * ack came, is counted by the next gap.
+   */
+  unackedMax: number;
   /** How far the gaps since the last delivery may exceed what is missing. */
   excessMax: number;
   /** How far gaps before that did. */
@@ -187,7 +190,7 @@ class Judge {
         appliedNumbers: new Map(),
         gaps: new Map(),
         removedSince: 0,
-        takenSinceGap: 0,
+        unackedMax: 0,
         excessMax: 0,
         excess: 0,
         lastSequences: new Map(),
@@ -262,7 +265,7 @@ class Judge {
     heard.removedSince = 0;
     heard.excessMax = 0;
     heard.excess += Math.min(Math.max(0, excess), excessMax);
-    heard.takenSinceGap++;
+    heard.unackedMax++;
     if (skipped < 0) this.#fault("reordered", `${sender} to ${device}: ${number} came after ${expected - 1}`);
     else if (this.#expectation.gaps === "none" && skipped > 0) {
       this.#fault("reordered", `${sender} to ${device}: ${number} came where ${expected} should`);
@@ -294,8 +297,8 @@ class Judge {
     const before = heard.gaps.get(sequence) ?? 0;
     heard.gaps.set(sequence, Math.max(before, count));
     heard.removedSince += Math.max(0, count - before);
-    heard.excessMax += heard.takenSinceGap;
-    heard.takenSinceGap = 0;
+    heard.excessMax += heard.unackedMax;
+    heard.unackedMax = count;
   }
 
   #apply(event: HistoryEvent & { op: "applied" }): void {
