@@ -12,7 +12,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArrivalWindow } from "../generator/arrivals.js";
-import { mergedPercentiles } from "../generator/latency.js";
+import { mergedPercentiles, type Percentiles } from "../generator/latency.js";
 import type { GeneratorOptions, Opened, RoundResult } from "../generator/orders.js";
 import { scheduleHash } from "../generator/schedule.js";
 import type { Child } from "../process/child.js";
@@ -22,7 +22,7 @@ import type { System } from "../systems/system.js";
 import type { ConnectStormWorkload } from "../workloads/workloads.js";
 import { Contestant, HOST, OPEN_TIMEOUT_MS, startGenerator } from "./contestant.js";
 import { connectingMs, VANISHING_MS } from "./durations.js";
-import { type Latency, latencyOf } from "./open-loop.js";
+import type { Latency } from "./open-loop.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 
 export interface StormWindow {
@@ -208,4 +208,8 @@ async function windowOf<T>(
       serverBusy: cpuUs / 1000 / (after.sharedMs - before.sharedMs),
     },
   };
+}
+
+function latencyOf({ p50Ms, p99Ms, p999Ms, maxMs }: Percentiles): Latency {
+  return { p50Ms, p99Ms, p999Ms, maxMs };
 }

@@ -305,10 +305,6 @@ function medianLatency(latencies: readonly Latency[]): Latency {
   return { p50Ms: middle("p50Ms"), p99Ms: middle("p99Ms"), p999Ms: middle("p999Ms"), maxMs: middle("maxMs") };
 }
 
-export function latencyOf({ p50Ms, p99Ms, p999Ms, maxMs }: Percentiles): Latency {
-  return { p50Ms, p99Ms, p999Ms, maxMs };
-}
-
 /** Whether everything arrived once, in order, with a receipt where receipts are given. */
 export function isRateClean(rate: OpenLoopRate): boolean {
   const { lost, duplicated, reordered, misdelivered, unreceipted } = rate;

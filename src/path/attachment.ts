@@ -35,27 +35,19 @@ export interface Attachment {
  * A connection of which nothing is known yet but what it is. Every field is named: behind a spread, V8 of Node 20 gives
  * each object a shape of its own, and everything that is sent looks its connection up in one.
  */
-export function newAttachment({
-  slot,
-  number,
-  connection,
-  isOwn,
-  windowEntries,
-  windowBytes,
-}: Pick<
-  Attachment,
-  "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes"
->): Attachment {
+export function newAttachment(
+  is: Pick<Attachment, "slot" | "number" | "connection" | "isOwn" | "windowEntries" | "windowBytes">,
+): Attachment {
   return {
-    slot,
-    number,
-    connection,
-    isOwn,
-    windowEntries,
-    windowBytes,
+    slot: is.slot,
+    number: is.number,
+    connection: is.connection,
+    isOwn: is.isOwn,
+    windowEntries: is.windowEntries,
+    windowBytes: is.windowBytes,
     isBlocked: false,
     // A device of the node's own waits for no live marker.
-    isAnnounced: isOwn,
+    isAnnounced: is.isOwn,
     flight: new Flight(),
     costTurn: 0,
     costs: { answers: 0, loads: 0, memberLoads: 0 },
