@@ -9,7 +9,8 @@ import { amount, tell } from "../support/scale.js";
 import { checkTraceless, SignalRuns } from "../support/signal-run.js";
 
 const KILLS = amount({ short: 6, full: 200 });
-const CONTROL_ROUNDS = 12;
+/** A broken build shows within these, or the loop is worth nothing. */
+const CONTROL_ROUNDS = 30;
 const PEOPLE_PER_BRAND = 3;
 
 const runs = new SignalRuns<Wrong, AgreementLoop>(

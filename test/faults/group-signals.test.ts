@@ -9,7 +9,8 @@ import { amount, tell } from "../support/scale.js";
 import { checkTraceless, SignalRuns } from "../support/signal-run.js";
 
 const KILLS = amount({ short: 4, full: 200 });
-const CONTROL_ROUNDS = 6;
+/** A broken build shows within these, or the loop is worth nothing. */
+const CONTROL_ROUNDS = 30;
 
 const runs = new SignalRuns<GroupWrong, GroupSignalLoop>(
   { brands: 3, accountsPerBrand: 2, devices: () => 1 },
