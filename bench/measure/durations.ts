@@ -23,6 +23,8 @@ const PER_DEVICE_MS = 0.6;
 const PER_ENTRY_MS = 0.008;
 /** A rate that is not sustained is tried twice. */
 const TRIALS_PER_RATE = 1.5;
+/** What a short window finds is more than what a long one confirms. */
+const RATES_TO_CONFIRM = 4;
 
 /** A system's start, and its devices' sign-ins. */
 export function connectingMs(devices: number): number {
@@ -56,13 +58,17 @@ export function restartMs({ entries, senders, receivers }: RestartWorkload): num
 export function openLoopMs(workload: OpenLoopWorkload, how: "alone" | "beside relays"): number {
   const { devices, shares, rounds } = workload;
   const [searches, systems] = how === "alone" ? [1, 1] : [2, 3];
-  const searchMs = TRIALS_PER_RATE * ratesTried(workload) * trialMs(workload);
-  return searches * searchMs + systems * (connectingMs(devices) + shares.length * rounds * roundMs(workload));
+  return (
+    searches * searchMs(workload) +
+    systems * (connectingMs(devices) + shares.length * rounds * roundMs(workload))
+  );
 }
 
-/** One step of the search. */
-export function trialMs({ warmUpMs, searchWindowMs }: OpenLoopWorkload): number {
-  return roundMs({ warmUpMs, windowMs: searchWindowMs });
+function searchMs(workload: OpenLoopWorkload): number {
+  const { warmUpMs, searchWindowMs, confirmations } = workload;
+  const trialMs = roundMs({ warmUpMs, windowMs: searchWindowMs });
+  const confirmMs = RATES_TO_CONFIRM * confirmations * roundMs(workload);
+  return TRIALS_PER_RATE * ratesTried(workload) * trialMs + confirmMs;
 }
 
 /** Sixteen times the first rate is about where a generator ends the search. */

@@ -1,9 +1,6 @@
 /**
- * Open loop: first the highest rate that a system sustains, then what it does at
- * parts of that, in several rounds over all of them. A rate is sustained when in a
- * short window the backlog (sends that are due, under way or pushed back) does not
- * grow, and deliveries stay within a bound. The search doubles the rate until it is
- * not, then bisects.
+ * Open loop: first the highest rate that a system sustains (sustainable-rate.ts), then
+ * what it does at parts of that, in several rounds over all of them.
  */
 import type { Percentiles } from "../generator/latency.js";
 import { scheduleHash } from "../generator/schedule.js";
@@ -13,9 +10,10 @@ import type { System } from "../systems/system.js";
 import type { OpenLoopWorkload } from "../workloads/workloads.js";
 import { type ArrivalRound, generatorWasLimit, runArrivals } from "./arrival-round.js";
 import { Contestant } from "./contestant.js";
-import { roundMs, trialMs } from "./durations.js";
+import { roundMs } from "./durations.js";
 import { withScratchDirectory } from "./scratch-directory.js";
 import { median, spread } from "./statistics.js";
+import { ATTEMPTS, findSustainable, isSustained } from "./sustainable-rate.js";
 
 export type Latency = Omit<Percentiles, "count">;
 
@@ -66,9 +64,10 @@ export interface OpenLoopRate {
   readonly gaveUp: boolean;
 }
 
-/** One step of the search. */
+/** One window of the search. */
 export interface OpenLoopTrial {
   readonly ratePerSec: number;
+  readonly windowMs: number;
   readonly isSustained: boolean;
   readonly deliveryP99Ms: number | null;
   /** Means of the window's halves. */
@@ -103,13 +102,9 @@ export interface OpenLoopRun {
 
 /** Sends of one device without a receipt: beyond what any sustained rate has. */
 const UNRECEIPTED_MAX = 1024;
-/** A backlog that grows by no more than this is steady: half as much again, and so many milliseconds' sends. */
-const GROWTH_MAX = 1.5;
-const GROWTH_SLACK_MS = 20;
 /** Arrivals end when so much of a second's sends are overdue or under way: the rate is not sustained. */
 const BACKLOG_SECONDS_MAX = 0.5;
-/** A rate must fail so often: one pause of the machine is no limit of the system. */
-const ATTEMPTS = 2;
+
 export function runOpenLoop(run: OpenLoopRun): Promise<OpenLoopResult> {
   return withScratchDirectory(run.dataDirectory, async (directory) => {
     const { devices, payloadBytes, seed } = run.workload;
@@ -133,13 +128,25 @@ export function runOpenLoop(run: OpenLoopRun): Promise<OpenLoopResult> {
 
 async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promise<OpenLoopResult> {
   const { workload, system, ofPerSec, onProgress } = run;
-  const search = ofPerSec === undefined ? await findSustainable(run, contestant) : [];
-  const sustainablePerSec =
-    ofPerSec ?? Math.max(0, ...search.filter(({ isSustained }) => isSustained).map(rateOf));
+  const search: OpenLoopTrial[] = [];
+  const trial = async (ratePerSec: number, windowMs: number): Promise<boolean> => {
+    onProgress(
+      `${workload.name}: does ${system.name} sustain ${ratePerSec}/s?`,
+      roundMs({ ...workload, windowMs }),
+      seenAt(search.at(-1)),
+    );
+    const arrivals = await arriveAt(contestant, workload, ratePerSec, windowMs);
+    const tried = trialRow(arrivals, ratePerSec, workload);
+    search.push(tried);
+    return tried.isSustained;
+  };
+  const sustainablePerSec = ofPerSec ?? (await findSustainable(workload, trial));
   if (sustainablePerSec === 0) {
     throw new Error(`${system.name} did not sustain even ${workload.searchFromPerSec} sends per second`);
   }
-  const limit = search.filter(({ isSustained }) => !isSustained).sort((a, b) => rateOf(a) - rateOf(b))[0];
+  const limit = search
+    .filter(({ isSustained }) => !isSustained)
+    .sort((a, b) => a.ratePerSec - b.ratePerSec)[0];
   const rates = workload.shares.map((share) => ({
     share,
     ratePerSec: Math.round(share * sustainablePerSec),
@@ -170,67 +177,27 @@ async function measureOpenLoop(run: OpenLoopRun, contestant: Contestant): Promis
   };
 }
 
-function rateOf({ ratePerSec }: OpenLoopTrial): number {
-  return ratePerSec;
-}
-
-async function findSustainable(run: OpenLoopRun, contestant: Contestant): Promise<OpenLoopTrial[]> {
-  const { searchFromPerSec, searchToPerSec, bisections } = run.workload;
-  const trials: OpenLoopTrial[] = [];
-  let low = 0;
-  let high = searchFromPerSec;
-  for (;;) {
-    if (!(await sustains(run, contestant, high, trials))) break;
-    low = high;
-    if (high === searchToPerSec) return trials;
-    high = Math.min(2 * high, searchToPerSec);
-  }
-  for (let i = 0; i < bisections; i++) {
-    const middle = Math.round((low + high) / 2);
-    if (await sustains(run, contestant, middle, trials)) low = middle;
-    else high = middle;
-  }
-  return trials;
-}
-
-async function sustains(
-  run: OpenLoopRun,
-  contestant: Contestant,
+function trialRow(
+  arrivals: ArrivalRound,
   ratePerSec: number,
-  trials: OpenLoopTrial[],
-): Promise<boolean> {
-  const { workload, system, onProgress } = run;
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    onProgress(
-      `${workload.name}: does ${system.name} sustain ${ratePerSec}/s?`,
-      trialMs(workload),
-      seenAt(trials.at(-1)),
-    );
-    const trial = await arriveAt(contestant, workload, ratePerSec, workload.searchWindowMs);
-    const isSustained = isSteady(trial, ratePerSec, workload.deliveryP99MsMax);
-    trials.push({
-      ratePerSec,
-      isSustained,
-      deliveryP99Ms: trial.delivery?.p99Ms ?? null,
-      backlogFirstHalf: trial.window.backlogFirstHalf,
-      backlogSecondHalf: trial.window.backlogSecondHalf,
-      othersBusy: trial.othersBusy,
-      generatorWasLimit: generatorWasLimit(trial),
-    });
-    if (isSustained) return true;
-  }
-  return false;
+  { deliveryP99MsMax }: OpenLoopWorkload,
+): OpenLoopTrial {
+  const { window, delivery, othersBusy } = arrivals;
+  return {
+    ratePerSec,
+    windowMs: window.windowMs,
+    isSustained: isSustained(arrivals, ratePerSec, deliveryP99MsMax),
+    deliveryP99Ms: delivery?.p99Ms ?? null,
+    backlogFirstHalf: window.backlogFirstHalf,
+    backlogSecondHalf: window.backlogSecondHalf,
+    othersBusy,
+    generatorWasLimit: generatorWasLimit(arrivals),
+  };
 }
 
 /** For progress: what the rate before showed. */
 function seenAt(trial: OpenLoopTrial | undefined): Figures | undefined {
   return trial && { perSec: trial.ratePerSec, p99Ms: trial.deliveryP99Ms };
-}
-
-function isSteady({ window, delivery, round }: ArrivalRound, ratePerSec: number, p99MsMax: number): boolean {
-  const slack = (ratePerSec * GROWTH_SLACK_MS) / 1000;
-  const grows = window.backlogSecondHalf > GROWTH_MAX * window.backlogFirstHalf + slack;
-  return !window.gaveUp && !grows && round.refused === 0 && (delivery?.p99Ms ?? Infinity) <= p99MsMax;
 }
 
 function arriveAt(

@@ -56,6 +56,7 @@ const rate = z.object({
 
 const trial = z.object({
   ratePerSec: figure,
+  windowMs: figure,
   isSustained: z.boolean(),
   deliveryP99Ms: figureOrNull,
   backlogFirstHalf: figure.describe("mean of the window's first half"),
@@ -70,7 +71,7 @@ export const openLoop = z.object({
   payloadBytes: count,
   seed: count,
   scheduleHash: text,
-  sustainablePerSec: figure.describe("highest rate that was sustained"),
+  sustainablePerSec: figure.describe("highest rate that most windows as long as a round's sustained"),
   generatorWasLimit: z.boolean().describe("the generator ended the search: the system may sustain more"),
   search: z.array(trial).readonly(),
   rates: z.array(rate).readonly(),

@@ -80,6 +80,8 @@ export const schemas = {
     searchToPerSec: count,
     bisections: z.int().min(0).max(20),
     searchWindowMs: duration,
+    /** What was found is tried in so many windows of `windowMs`, and less until most of them hold. */
+    confirmations: z.int().min(1).max(9),
     /** Deliveries later than this are no longer "sustained". */
     deliveryP99MsMax: z.number().gt(0),
     shares: z.array(share).min(1).readonly(),
