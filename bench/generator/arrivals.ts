@@ -6,8 +6,9 @@
  * To be on time the process polls instead of sleeping (or sleeps a millisecond at
  * most, when it is told that it has company), and looks at the schedule
  * between reads too. What it spends on polling with nothing to do is not counted
- * as busy. How late it hands sends to their sockets is its *lag*: latencies hold
- * it, so where the lag is not small beside them the generator was the limit.
+ * as busy. How late it hands sends to their sockets is its *lag*, and how long a
+ * socket waited to be read after the poll that found it ready is its *read lag*: latencies
+ * hold both, so where they are not small beside them the generator was the limit.
  *
  * Acks wait for their device's next send, as the SDK's do, at most ACK_HOLD_MS.
  *
@@ -52,6 +53,8 @@ export interface ArrivalWindow {
   readonly lagMaxMs: number;
   /** The histogram of it, encoded. */
   readonly lag: string;
+  /** From the first read after a poll to each: the sockets had been ready since. Means nothing when the generator sleeps. */
+  readonly readLagP99Ms: number;
   /** Sends that were due, or on the way, or pushed back: means of both halves of the window, and at its end. */
   readonly backlogFirstHalf: number;
   readonly backlogSecondHalf: number;
@@ -80,6 +83,7 @@ export class Arrivals implements Behaviour {
   readonly #msPerGap: number;
   readonly #undelivered: () => number;
   readonly lag = new LatencyCounts();
+  readonly #readLag = new LatencyCounts();
   /** Backlogs since the window opened, every SAMPLE_MS. */
   #samples: number[] = [];
   #sampledMs = 0;
@@ -88,6 +92,7 @@ export class Arrivals implements Behaviour {
   #gaveUp = false;
   #unsent = 0;
   #hasRead = false;
+  #firstReadMs = 0;
   #turnMs = 0;
   #idleMs = 0;
   #openedMs = 0;
@@ -131,6 +136,7 @@ export class Arrivals implements Behaviour {
   /** A window opens: lag, backlog and idle time count from here. */
   open(): void {
     this.lag.clear();
+    this.#readLag.clear();
     this.#samples = [];
     this.#idleMs = 0;
     this.#openedMs = sharedMs();
@@ -147,6 +153,7 @@ export class Arrivals implements Behaviour {
       lagP99Ms: lag?.p99Ms ?? 0,
       lagMaxMs: lag?.maxMs ?? 0,
       lag: this.lag.encode(),
+      readLagP99Ms: this.#readLag.percentiles()?.p99Ms ?? 0,
       backlogFirstHalf: mean(this.#samples.slice(0, half)),
       backlogSecondHalf: mean(this.#samples.slice(half)),
       backlogAtEnd: this.#samples.at(-1) ?? 0,
@@ -161,7 +168,9 @@ export class Arrivals implements Behaviour {
 
   /** Reads may follow one another for milliseconds: what has come due meanwhile is sent. */
   afterRead(device: number, nowMs: number): void {
+    if (!this.#hasRead) this.#firstReadMs = nowMs;
     this.#hasRead = true;
+    this.#readLag.record(Math.round((nowMs - this.#firstReadMs) * 1000));
     if (!this.#running) {
       this.#traffic.flush(device);
       return;

@@ -19,7 +19,7 @@ export interface ArrivalRound {
   readonly receipt: Percentiles | undefined;
 }
 
-/** The generator is the limit when it is busier than this, or later than this. */
+/** The generator is the limit when it is busier than this, or sends or reads later than this. */
 const GENERATOR_BUSY_MAX = 0.95;
 const GENERATOR_LAG_P99_MS_MAX = 1;
 
@@ -53,5 +53,5 @@ export async function runArrivals(
 /** Whether its own lateness is a good part of what was measured. */
 export function generatorWasLimit({ window, round }: ArrivalRound): boolean {
   if (window.busy > GENERATOR_BUSY_MAX && round.serverBusy < GENERATOR_BUSY_MAX) return true;
-  return window.lagP99Ms > GENERATOR_LAG_P99_MS_MAX;
+  return Math.max(window.lagP99Ms, window.readLagP99Ms) > GENERATOR_LAG_P99_MS_MAX;
 }

@@ -49,6 +49,8 @@ export interface OpenLoopRate {
   /** From the moment a send was meant for to the moment the generator had handed it to a socket. */
   readonly generatorLagP99Ms: number;
   readonly generatorLagMaxMs: number;
+  /** From the poll that found a socket ready to its read. */
+  readonly generatorReadLagP99Ms: number;
   /** In half of the rounds at least. */
   readonly generatorWasLimit: boolean;
   readonly serverLoopDelayP99Ms: number;
@@ -254,6 +256,7 @@ function rateRow({ share, ratePerSec, rounds }: MeasuredRate): OpenLoopRate {
     othersBusy: middleOrNull(({ othersBusy }) => othersBusy),
     generatorLagP99Ms: middle(({ window }) => window.lagP99Ms),
     generatorLagMaxMs: middle(({ window }) => window.lagMaxMs),
+    generatorReadLagP99Ms: middle(({ window }) => window.readLagP99Ms),
     generatorWasLimit: 2 * sum((round) => Number(generatorWasLimit(round))) >= rounds.length,
     serverLoopDelayP99Ms: middle(({ round }) => round.serverLoopDelayP99Ms),
     serverLoopDelayMaxMs: middle(({ round }) => round.serverLoopDelayMaxMs),

@@ -26,8 +26,8 @@ export function openLoopReport(result: OpenLoopResult): string {
       { head: "server busy", cell: (rate) => figure(rate.serverBusy) },
       { head: "generator busy", cell: (rate) => figure(rate.generatorBusy) },
       { head: "others busy", cell: (rate) => figure(rate.othersBusy) },
-      { head: "lag ms p99", cell: (rate) => figure(rate.generatorLagP99Ms) },
-      { head: "max", cell: (rate) => figure(rate.generatorLagMaxMs) },
+      { head: "lag ms", cell: (rate) => figure(rate.generatorLagP99Ms) },
+      { head: "read", cell: (rate) => figure(rate.generatorReadLagP99Ms) },
     ]),
     ...doubts(result).map((text) => `\n${wrapped(text)}`),
   ].join("\n");

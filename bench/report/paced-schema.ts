@@ -43,6 +43,7 @@ const rate = z.object({
   othersBusy,
   generatorLagP99Ms: figure.describe("from the moment a send was meant for until a socket had it"),
   generatorLagMaxMs: figure,
+  generatorReadLagP99Ms: figure.describe("from the poll that found a socket ready to its read"),
   generatorWasLimit: z.boolean().describe("in half of the rounds at least"),
   serverLoopDelayP99Ms: figure,
   serverLoopDelayMaxMs: figure,

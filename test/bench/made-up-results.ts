@@ -174,6 +174,7 @@ export function openLoopOf(ratesPerSec: readonly number[]): NonNullable<ResultsF
       othersBusy: null,
       generatorLagP99Ms: 0.1,
       generatorLagMaxMs: 1,
+      generatorReadLagP99Ms: 0.2,
       generatorWasLimit: false,
       serverLoopDelayP99Ms: 2,
       serverLoopDelayMaxMs: 5,

@@ -153,6 +153,7 @@ const reports: Readonly<Record<string, () => string>> = {
       othersBusy: 12.3,
       generatorLagP99Ms: 1234.5,
       generatorLagMaxMs: 12_345.6,
+      generatorReadLagP99Ms: 12_345.6,
       gaveUp: true,
     }));
     return openLoopReport({ ...result, generatorWasLimit: true, seed: 0xffff_ffff, rates });
