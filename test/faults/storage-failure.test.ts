@@ -34,9 +34,9 @@ function injections(count: number, random: SeededRandom): Injection[] {
 }
 
 function expectFailStop(outcome: Outcome): void {
-  const { injection, end, exitMs, early, hasOverrun, wrote } = outcome;
+  const { injection, end, exitMs, receipts, early, hasOverrun, wrote } = outcome;
   const what = JSON.stringify(injection);
-  expect(exitMs, `${what}: the call failed`).toBeDefined();
+  expect(exitMs, `${what}: the call failed; ${receipts} receipts, ${JSON.stringify(end)}`).toBeDefined();
   expect(exitMs, `${what}: time to the exit`).toBeLessThan(EXIT_MS);
   expect(early, `${what}: receipts for what was not durable`).toBe(0);
   if (hasOverrun && (end.signal === "SIGABRT" || end.signal === "SIGSEGV")) return;

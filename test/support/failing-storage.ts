@@ -107,7 +107,9 @@ export class FailingStorage {
     const file = join(this.#node.dataDirectory, "trace");
     const { call, error, when, isLasting } = injection;
     const inject = `inject=${call}:error=${error}:when=${when}${isLasting ? "+" : ""}`;
-    for (const actor of fleet.actors) actor.isWanted = this.#random.fraction() < 0.6;
+    // Without anybody there, nothing would be written that could fail.
+    const present = this.#random.pick(fleet.actors);
+    for (const actor of fleet.actors) actor.isWanted = actor === present || this.#random.fraction() < 0.6;
     const receiptsBefore = fleet.receipts;
     const outputBefore = this.#node.output.length;
     fleet.ends.length = 0;
