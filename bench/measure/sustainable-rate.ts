@@ -2,7 +2,7 @@
  * The highest rate that a system sustains: in a window the backlog (sends that are due, under way or pushed back) does not
  * grow, nothing is refused, and deliveries stay within a bound.
  *
- *   double    from the first rate on, until one fails twice in short windows: one pause of the machine is no limit
+ *   double    from the first rate on, until one fails twice in short windows
  *   bisect    between the last two
  *   confirm   from there down, a twentieth at a time, until most of some windows as long as a round's hold
  *
@@ -22,7 +22,7 @@ export type Trial = (ratePerSec: number, windowMs: number) => Promise<boolean>;
 /** A backlog that grows by no more than this is steady: half as much again, and so many milliseconds' sends. */
 const GROWTH_MAX = 1.5;
 const GROWTH_SLACK_MS = 20;
-/** A rate must fail so often in the search. */
+/** A rate must fail so often: one pause of the machine is no limit of the system. */
 export const ATTEMPTS = 2;
 const CONFIRM_STEP = 0.95;
 

@@ -8,11 +8,11 @@ const search = {
 };
 
 /** Holds up to `limitOf` a window's length; the trials that were made, in order. */
-function system(limitOf: (windowMs: number, trial: number) => number) {
+function system(limitOf: (windowMs: number) => number) {
   const trials: { ratePerSec: number; windowMs: number }[] = [];
   const trial = async (ratePerSec: number, windowMs: number): Promise<boolean> => {
     trials.push({ ratePerSec, windowMs });
-    return ratePerSec <= limitOf(windowMs, trials.length);
+    return ratePerSec <= limitOf(windowMs);
   };
   return { trial, trials };
 }
